@@ -1,0 +1,232 @@
+//! What is always true of a shard's rows, one function each with its why. Property tests check them
+//! after every step; `verify` checks the ones that speak of bytes against the backends.
+//!
+//! They read whole tables, so they are for tests and audits of small states only.
+//!
+//! I5 (linearizable per key) and I6 (exactly once) are statements about histories: the property
+//! tests' model and the harness check them. I8 is `snapshot::state_hash` at equal index.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{BackendId, BlobKey, BucketId};
+use crate::name::ObjectKey;
+use crate::object::{Location, Version, VersionEntry};
+use crate::row::{BlobRow, BlobState, Epoch, EpochState, ShardBackend, ShardBucket, UploadPart};
+use crate::state::key::{self, Prefix};
+use crate::state::{rows, version};
+use crate::tables::{Reader, scan};
+
+/// An invariant that does not hold, with the row that shows it.
+pub type Violation = String;
+
+/// Every check; the first violation of each.
+pub fn check(reader: &dyn Reader) -> Vec<Violation> {
+    [
+        i1_references_are_live(reader),
+        i2_one_owner_per_blob(reader),
+        i3_garbage_is_unreferenced(reader),
+        i4_garbage_index_is_exact(reader),
+        i7_swept_epochs_own_nothing_spent(reader),
+        i9_place_epochs_are_positive(reader),
+        i10_objects_have_their_bucket(reader),
+        heads_are_the_newest(reader),
+        counters_are_exact(reader),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .collect()
+}
+
+fn blob_rows(reader: &dyn Reader) -> BTreeMap<Location, BlobRow> {
+    scan(reader, &key::all(Prefix::Blob))
+        .filter_map(|(row_key, value)| Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value))))
+        .collect()
+}
+
+/// Every version once: rows of `v`, and heads that have no row there.
+fn versions(reader: &dyn Reader) -> Vec<(BucketId, ObjectKey, Version)> {
+    let mut found: BTreeMap<_, (BucketId, ObjectKey, Version)> = BTreeMap::new();
+    for (row_key, value) in scan(reader, &key::all(Prefix::Head)) {
+        if let Some((bucket, text)) = key::split_head(&row_key)
+            && let Ok(key) = ObjectKey::parse(text)
+        {
+            let head: Version = rows::decode(&row_key, &value);
+            found.insert(head.id, (bucket, key, head));
+        }
+    }
+    for (row_key, value) in scan(reader, &key::all(Prefix::Version)) {
+        if let Some((bucket, key, _)) = key::split_version(&row_key)
+            && let VersionEntry::Object(version) = rows::decode(&row_key, &value)
+        {
+            found.insert(version.id, (bucket, key, version));
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Every reference to bytes, with how often it is made.
+fn references(reader: &dyn Reader) -> BTreeMap<Location, usize> {
+    let mut found: BTreeMap<Location, usize> = BTreeMap::new();
+    let mut add = |location: Location| {
+        let count = found.entry(location).or_default();
+        *count = count.saturating_add(1);
+    };
+    for (_, _, version) in versions(reader) {
+        for blob in version::blobs(reader, &version) {
+            blob.copies.into_iter().for_each(&mut add);
+        }
+    }
+    for (row_key, value) in scan(reader, &key::all(Prefix::Part)) {
+        let part: UploadPart = rows::decode(&row_key, &value);
+        part.part.blob.copies.into_iter().for_each(&mut add);
+    }
+    found
+}
+
+/// I1: what a visible version or an open upload refers to is live, with the recorded size.
+pub fn i1_references_are_live(reader: &dyn Reader) -> Result<(), Violation> {
+    let blobs = blob_rows(reader);
+    for location in references(reader).keys() {
+        match blobs.get(location).map(|row| &row.state) {
+            Some(BlobState::Live(_)) => {}
+            other => return Err(format!("I1: {location:?} is referenced but {other:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// I2: a blob belongs to exactly one version or part; a live one to at least one.
+pub fn i2_one_owner_per_blob(reader: &dyn Reader) -> Result<(), Violation> {
+    let references = references(reader);
+    for (location, row) in blob_rows(reader) {
+        let count = references.get(&location).copied().unwrap_or_default();
+        if matches!(row.state, BlobState::Live(_)) && count != 1 {
+            return Err(format!("I2: live {location:?} has {count} references"));
+        }
+    }
+    Ok(())
+}
+
+/// I3: bytes that may be deleted are referred to by nothing.
+pub fn i3_garbage_is_unreferenced(reader: &dyn Reader) -> Result<(), Violation> {
+    let references = references(reader);
+    for (location, row) in blob_rows(reader) {
+        if !matches!(row.state, BlobState::Live(_)) && references.contains_key(&location) {
+            return Err(format!("I3: {location:?} is {:?} and referenced", row.state));
+        }
+    }
+    Ok(())
+}
+
+/// I4: no garbage is forgotten: the index by time and the blob rows say the same.
+pub fn i4_garbage_index_is_exact(reader: &dyn Reader) -> Result<(), Violation> {
+    let indexed: BTreeSet<_> = scan(reader, &key::all(Prefix::Garbage))
+        .filter_map(|(row_key, _)| key::split_garbage(&row_key))
+        .map(|(ready_at, location)| (location, ready_at))
+        .collect();
+    let stated: BTreeSet<_> = blob_rows(reader)
+        .into_iter()
+        .filter_map(|(location, row)| match row.state {
+            BlobState::Garbage { ready_at } => Some((location, ready_at)),
+            BlobState::Live(_) | BlobState::Spent => None,
+        })
+        .collect();
+    match indexed.symmetric_difference(&stated).next() {
+        Some(odd) => Err(format!("I4: garbage index and blob rows differ at {odd:?}")),
+        None => Ok(()),
+    }
+}
+
+/// I7: an epoch whose row is gone leaves no spent blob behind, which would be kept for ever.
+pub fn i7_swept_epochs_own_nothing_spent(reader: &dyn Reader) -> Result<(), Violation> {
+    let epochs: Vec<Epoch> = scan(reader, &key::all(Prefix::Epoch))
+        .map(|(row_key, value)| rows::decode(&row_key, &value))
+        .collect();
+    let known = |blob: &BlobKey| {
+        epochs.iter().any(|epoch| epoch.id == blob.epoch && epoch.node == blob.node)
+    };
+    for (location, row) in blob_rows(reader) {
+        if row.state == BlobState::Spent && !known(&location.key) {
+            return Err(format!("I7: spent {location:?} of a forgotten epoch"));
+        }
+    }
+    for epoch in &epochs {
+        if let EpochState::Closed { sweeps, .. } = &epoch.state
+            && sweeps.iter().any(|sweep| sweep.done == 0)
+        {
+            return Err(format!("I7: epoch {} records a sweep that was not done", epoch.id));
+        }
+    }
+    Ok(())
+}
+
+/// I9: a placement was chosen at least once; transitions only raise it.
+pub fn i9_place_epochs_are_positive(reader: &dyn Reader) -> Result<(), Violation> {
+    match versions(reader).iter().find(|(_, _, version)| version.place_epoch == 0) {
+        Some((_, key, version)) => Err(format!("I9: {key} {} has no place epoch", version.id)),
+        None => Ok(()),
+    }
+}
+
+/// I10: a shard holds nothing of a bucket it was never told of.
+pub fn i10_objects_have_their_bucket(reader: &dyn Reader) -> Result<(), Violation> {
+    for (bucket, key, _) in versions(reader) {
+        if rows::get::<ShardBucket>(reader, &key::shard_bucket(bucket)).is_none() {
+            return Err(format!("I10: {key} in unknown bucket {bucket}"));
+        }
+    }
+    Ok(())
+}
+
+/// The head of a key is its newest version; where that is a delete marker there is no head.
+pub fn heads_are_the_newest(reader: &dyn Reader) -> Result<(), Violation> {
+    for (row_key, _) in scan(reader, &key::all(Prefix::Version)) {
+        let Some((bucket, key, _)) = key::split_version(&row_key) else {
+            return Err(format!("unreadable version row {}", hex::encode(&row_key)));
+        };
+        let head = version::head(reader, bucket, &key).map(|head| head.id);
+        let newest = match version::newest(reader, bucket, &key) {
+            Some(VersionEntry::Object(version)) => Some(version.id),
+            Some(VersionEntry::DeleteMarker(_)) | None => None,
+        };
+        if head != newest {
+            return Err(format!("head of {key} is {head:?}, its newest version {newest:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the shard counts is what it holds: bucket removal and billing rely on it.
+pub fn counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
+    let mut live: BTreeMap<BackendId, (u64, u64)> = BTreeMap::new();
+    for (location, row) in blob_rows(reader) {
+        if matches!(row.state, BlobState::Live(_)) {
+            let (count, bytes) = live.entry(location.backend).or_default();
+            *count = count.saturating_add(1);
+            *bytes = bytes.saturating_add(row.size_bytes);
+        }
+    }
+    for (id, (count, bytes)) in live {
+        let row: Option<ShardBackend> = rows::get(reader, &key::shard_backend(id));
+        let stated = row.map(|row| (row.live_blobs, row.live_bytes));
+        if stated != Some((count, bytes)) {
+            return Err(format!("backend {id}: counted {stated:?}, holds {:?}", (count, bytes)));
+        }
+    }
+    let mut sizes: BTreeMap<BucketId, u64> = BTreeMap::new();
+    for (bucket, _, version) in versions(reader) {
+        let size = sizes.entry(bucket).or_default();
+        *size = size.saturating_add(version.size_bytes);
+    }
+    for (row_key, value) in scan(reader, &key::all(Prefix::ShardBucket)) {
+        let row: ShardBucket = rows::decode(&row_key, &value);
+        let id = row_key.get(1..).and_then(|id| id.try_into().ok()).map(u64::from_be_bytes);
+        let bucket = BucketId(id.unwrap_or_default());
+        let heads = scan(reader, &key::of_bucket(Prefix::Head, bucket)).count();
+        let held = (u64::try_from(heads).unwrap_or(u64::MAX), sizes.get(&bucket).copied().unwrap_or_default());
+        if (row.objects, row.size_bytes) != held {
+            return Err(format!("bucket {bucket}: counted {:?}, holds {held:?}", (row.objects, row.size_bytes)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,434 @@
+//! Every stored key prefix, once, and how keys are encoded so that bytes sort as their meaning does.
+//! Values are `convert/`; nothing else in the tree builds a key.
+
+use crate::id::{
+    BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId, RequestId, UploadId, UserId, VersionId,
+};
+use crate::name::{BucketName, ObjectKey};
+use crate::object::Location;
+use crate::row::Epoch;
+use crate::time::TimeMs;
+
+/// The first byte of every row. A discriminant is never reused; `0x00` belongs to the tables
+/// themselves (what they have applied), not to the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Prefix {
+    /// The cluster, one row in every group.
+    Cluster = 0x01,
+    /// Settings that `apply` uses, one row in every group.
+    Settings = 0x02,
+    /// The last time stamp, and up to where request ids were forgotten.
+    Clock = 0x03,
+    /// Request id -> answer.
+    Answered = 0x04,
+    /// (expires at, kind, id): what is to be forgotten when.
+    Expiry = 0x05,
+
+    // Control group.
+    Bucket = 0x10,
+    BucketByName = 0x11,
+    BucketByOwner = 0x12,
+    /// Buckets whose configuration some shard may not have applied.
+    BucketUnsettled = 0x13,
+    User = 0x14,
+    UserByName = 0x15,
+    AccessKey = 0x16,
+    Backend = 0x17,
+    Node = 0x18,
+
+    // Index shards.
+    /// (bucket, key) -> live head only, so that listing never meets a delete marker.
+    Head = 0x20,
+    /// (bucket, key, inverted version) -> version or delete marker.
+    Version = 0x21,
+    /// Version id -> the parts of a multipart object with many of them.
+    Manifest = 0x22,
+    /// (backend, blob) -> the blob's life.
+    Blob = 0x23,
+    /// (ready at, backend, blob): an index over garbage blob rows, nothing more.
+    Garbage = 0x24,
+    Epoch = 0x25,
+    /// (bucket, key, upload).
+    Upload = 0x26,
+    /// (upload, part number).
+    Part = 0x27,
+    /// Uploads that were completed: a repeat gets the same answer.
+    Completed = 0x28,
+    ShardBucket = 0x29,
+    ShardBackend = 0x2a,
+}
+
+/// Ends an escaped object key inside a longer row key. Sorts below every continuation.
+const TERMINATOR: [u8; 2] = [0x00, 0x00];
+/// What a zero byte inside an object key becomes.
+const ESCAPED_ZERO: [u8; 2] = [0x00, 0xff];
+/// Takes the place of an inverted version id for the null version; no version id inverts to it.
+const NULL_SUFFIX: [u8; VersionId::ENCODED_LEN] = [0xff; VersionId::ENCODED_LEN];
+
+fn start(prefix: Prefix) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    key.push(prefix as u8);
+    key
+}
+
+fn joined(prefix: Prefix, fields: &[&[u8]]) -> Vec<u8> {
+    let mut key = start(prefix);
+    for field in fields {
+        key.extend_from_slice(field);
+    }
+    key
+}
+
+/// Object keys sort by bytes, also when something follows them.
+fn push_escaped(key: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            0 => key.extend_from_slice(&ESCAPED_ZERO),
+            other => key.push(other),
+        }
+    }
+}
+
+/// Splits an escaped object key off the front; the rest is what follows the terminator.
+fn split_escaped(bytes: &[u8]) -> Option<(ObjectKey, &[u8])> {
+    let mut text = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [0x00, 0x00, tail @ ..] => {
+                let text = String::from_utf8(text).ok()?;
+                return Some((ObjectKey::parse(&text).ok()?, tail));
+            }
+            [0x00, 0xff, tail @ ..] => {
+                text.push(0);
+                rest = tail;
+            }
+            [0x00, ..] | [] => return None,
+            [byte, tail @ ..] => {
+                text.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+/// A fixed-size field off the front.
+fn split_array<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    let (head, tail) = bytes.split_first_chunk::<N>()?;
+    Some((*head, tail))
+}
+
+/// The one row of `Prefix::Cluster`.
+pub fn cluster() -> Vec<u8> {
+    start(Prefix::Cluster)
+}
+
+/// The one row of `Prefix::Settings`.
+pub fn settings() -> Vec<u8> {
+    start(Prefix::Settings)
+}
+
+/// The one row of `Prefix::Clock`.
+pub fn clock() -> Vec<u8> {
+    start(Prefix::Clock)
+}
+
+/// A remembered request.
+pub fn answered(request: RequestId) -> Vec<u8> {
+    joined(Prefix::Answered, &[&request.0])
+}
+
+/// When to forget the row under `target`, whose whole key is kept in the index.
+pub fn expiry(at: TimeMs, target: &[u8]) -> Vec<u8> {
+    joined(Prefix::Expiry, &[&at.0.to_be_bytes(), target])
+}
+
+/// The time and the key of the row that `expiry` was made for.
+pub fn split_expiry(key: &[u8]) -> Option<(TimeMs, &[u8])> {
+    let (at, target) = split_array::<8>(key.strip_prefix(&[Prefix::Expiry as u8])?)?;
+    Some((TimeMs(u64::from_be_bytes(at)), target))
+}
+
+/// A bucket by id.
+pub fn bucket(id: BucketId) -> Vec<u8> {
+    joined(Prefix::Bucket, &[&id.0.to_be_bytes()])
+}
+
+/// The id of a bucket name.
+pub fn bucket_by_name(name: &BucketName) -> Vec<u8> {
+    bucket_names_from(name.as_str())
+}
+
+/// Where bucket names from `text` on begin.
+pub fn bucket_names_from(text: &str) -> Vec<u8> {
+    joined(Prefix::BucketByName, &[text.as_bytes()])
+}
+
+/// The buckets of one owner, by name.
+pub fn bucket_by_owner(owner: UserId, name: &str) -> Vec<u8> {
+    joined(Prefix::BucketByOwner, &[&owner.0.to_be_bytes(), name.as_bytes()])
+}
+
+/// Marks a bucket as not settled.
+pub fn bucket_unsettled(id: BucketId) -> Vec<u8> {
+    joined(Prefix::BucketUnsettled, &[&id.0.to_be_bytes()])
+}
+
+/// A user by id.
+pub fn user(id: UserId) -> Vec<u8> {
+    joined(Prefix::User, &[&id.0.to_be_bytes()])
+}
+
+/// The id of a user name.
+pub fn user_by_name(name: &str) -> Vec<u8> {
+    joined(Prefix::UserByName, &[name.as_bytes()])
+}
+
+/// An access key.
+pub fn access_key(access_key: &str) -> Vec<u8> {
+    joined(Prefix::AccessKey, &[access_key.as_bytes()])
+}
+
+/// A backend in the control group.
+pub fn backend(id: BackendId) -> Vec<u8> {
+    joined(Prefix::Backend, &[&id.0.to_be_bytes()])
+}
+
+/// A node in the control group.
+pub fn node(id: NodeId) -> Vec<u8> {
+    joined(Prefix::Node, &[&id.0.to_be_bytes()])
+}
+
+/// A live head. The object key stands last, so it needs no escape: list prefixes are key prefixes.
+pub fn head(bucket: BucketId, key: &str) -> Vec<u8> {
+    joined(Prefix::Head, &[&bucket.0.to_be_bytes(), key.as_bytes()])
+}
+
+/// The bucket and object key of a head row.
+pub fn split_head(key: &[u8]) -> Option<(BucketId, &str)> {
+    let (bucket, text) = split_array::<8>(key.strip_prefix(&[Prefix::Head as u8])?)?;
+    Some((BucketId(u64::from_be_bytes(bucket)), std::str::from_utf8(text).ok()?))
+}
+
+/// Every row of `prefix` (versions or uploads) of one bucket.
+pub fn of_bucket(prefix: Prefix, bucket: BucketId) -> Vec<u8> {
+    joined(prefix, &[&bucket.0.to_be_bytes()])
+}
+
+/// Where rows of `prefix` begin whose object key starts with `text`.
+pub fn of_keys_from(prefix: Prefix, bucket: BucketId, text: &str) -> Vec<u8> {
+    let mut row = of_bucket(prefix, bucket);
+    push_escaped(&mut row, text);
+    row
+}
+
+/// Every row of `prefix` (versions or uploads) of one object key.
+pub fn of_key(prefix: Prefix, bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+    let mut row = of_keys_from(prefix, bucket, key.as_str());
+    row.extend_from_slice(&TERMINATOR);
+    row
+}
+
+/// A version, newest first within its key.
+pub fn version(bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
+    let mut row = of_key(Prefix::Version, bucket, key);
+    row.extend(id.to_bytes().iter().map(|byte| !byte));
+    row
+}
+
+/// The null version: a fixed place, its position is in the value.
+pub fn null_version(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+    let mut row = of_key(Prefix::Version, bucket, key);
+    row.extend_from_slice(&NULL_SUFFIX);
+    row
+}
+
+/// The bucket, object key and version id (none: the null version) of a version row.
+pub fn split_version(key: &[u8]) -> Option<(BucketId, ObjectKey, Option<VersionId>)> {
+    let (bucket, rest) = split_array::<8>(key.strip_prefix(&[Prefix::Version as u8])?)?;
+    let (text, rest) = split_escaped(rest)?;
+    let suffix: [u8; VersionId::ENCODED_LEN] = rest.try_into().ok()?;
+    let id = (suffix != NULL_SUFFIX).then(|| VersionId::from_bytes(suffix.map(|byte| !byte)));
+    Some((BucketId(u64::from_be_bytes(bucket)), text, id))
+}
+
+/// The parts of a large multipart version.
+pub fn manifest(id: VersionId) -> Vec<u8> {
+    joined(Prefix::Manifest, &[&id.to_bytes()])
+}
+
+/// A blob's life.
+pub fn blob(location: Location) -> Vec<u8> {
+    joined(Prefix::Blob, &[&location.backend.0.to_be_bytes(), &location.key.to_bytes()])
+}
+
+/// The location of a blob row.
+pub fn split_blob(key: &[u8]) -> Option<Location> {
+    let (backend, rest) = split_array::<4>(key.strip_prefix(&[Prefix::Blob as u8])?)?;
+    Some(Location {
+        backend: BackendId(u32::from_be_bytes(backend)),
+        key: BlobKey::from_bytes(rest.try_into().ok()?),
+    })
+}
+
+/// Every blob that one epoch wrote at one backend.
+pub fn blobs_of_epoch(backend: BackendId, generation: u32, shard: GroupId, node: NodeId, epoch: EpochId) -> Vec<u8> {
+    joined(
+        Prefix::Blob,
+        &[
+            &backend.0.to_be_bytes(),
+            &generation.to_be_bytes(),
+            &shard.0.to_be_bytes(),
+            &node.0.to_be_bytes(),
+            &epoch.0.to_be_bytes(),
+        ],
+    )
+}
+
+/// A place in the garbage index.
+pub fn garbage(ready_at: TimeMs, location: Location) -> Vec<u8> {
+    joined(
+        Prefix::Garbage,
+        &[&ready_at.0.to_be_bytes(), &location.backend.0.to_be_bytes(), &location.key.to_bytes()],
+    )
+}
+
+/// Where garbage that becomes ready after `time` begins.
+pub fn garbage_after(time: TimeMs) -> Vec<u8> {
+    joined(Prefix::Garbage, &[&time.0.saturating_add(1).to_be_bytes()])
+}
+
+/// The time and location of a garbage index row.
+pub fn split_garbage(key: &[u8]) -> Option<(TimeMs, Location)> {
+    let (ready, rest) = split_array::<8>(key.strip_prefix(&[Prefix::Garbage as u8])?)?;
+    let (backend, rest) = split_array::<4>(rest)?;
+    let location = Location {
+        backend: BackendId(u32::from_be_bytes(backend)),
+        key: BlobKey::from_bytes(rest.try_into().ok()?),
+    };
+    Some((TimeMs(u64::from_be_bytes(ready)), location))
+}
+
+/// A write epoch.
+pub fn epoch(generation: u32, node: NodeId, epoch: EpochId) -> Vec<u8> {
+    joined(
+        Prefix::Epoch,
+        &[&generation.to_be_bytes(), &node.0.to_be_bytes(), &epoch.0.to_be_bytes()],
+    )
+}
+
+/// The key of an epoch's own row.
+pub fn epoch_of(row: &Epoch) -> Vec<u8> {
+    epoch(row.generation, row.node, row.id)
+}
+
+/// Every epoch of one node.
+pub fn epochs_of_node(generation: u32, node: NodeId) -> Vec<u8> {
+    joined(Prefix::Epoch, &[&generation.to_be_bytes(), &node.0.to_be_bytes()])
+}
+
+/// An open upload.
+pub fn upload(bucket: BucketId, key: &ObjectKey, id: UploadId) -> Vec<u8> {
+    let mut row = of_key(Prefix::Upload, bucket, key);
+    row.extend_from_slice(&id.to_bytes());
+    row
+}
+
+/// The bucket, object key and id of an upload row.
+pub fn split_upload(key: &[u8]) -> Option<(BucketId, ObjectKey, UploadId)> {
+    let (bucket, rest) = split_array::<8>(key.strip_prefix(&[Prefix::Upload as u8])?)?;
+    let (text, rest) = split_escaped(rest)?;
+    let id = UploadId::from_bytes(rest.try_into().ok()?);
+    Some((BucketId(u64::from_be_bytes(bucket)), text, id))
+}
+
+/// A part of an open upload.
+pub fn part(upload: UploadId, number: u16) -> Vec<u8> {
+    joined(Prefix::Part, &[&upload.to_bytes(), &number.to_be_bytes()])
+}
+
+/// Every part of an open upload.
+pub fn parts_of(upload: UploadId) -> Vec<u8> {
+    joined(Prefix::Part, &[&upload.to_bytes()])
+}
+
+/// A completed upload.
+pub fn completed(upload: UploadId) -> Vec<u8> {
+    joined(Prefix::Completed, &[&upload.to_bytes()])
+}
+
+/// A bucket as this shard knows it.
+pub fn shard_bucket(id: BucketId) -> Vec<u8> {
+    joined(Prefix::ShardBucket, &[&id.0.to_be_bytes()])
+}
+
+/// A backend as this shard knows it.
+pub fn shard_backend(id: BackendId) -> Vec<u8> {
+    joined(Prefix::ShardBackend, &[&id.0.to_be_bytes()])
+}
+
+/// Every row of one kind.
+pub fn all(prefix: Prefix) -> Vec<u8> {
+    start(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn object_key() -> impl Strategy<Value = ObjectKey> {
+        "[\\x00\\x01a-c/\u{fffd}]{1,6}".prop_map(|text| ObjectKey::parse(&text).unwrap())
+    }
+
+    fn version_id() -> impl Strategy<Value = VersionId> {
+        (0..3u32, 1..4u64, 0..3u32).prop_map(|(generation, index, sub)| VersionId { generation, index, sub })
+    }
+
+    proptest! {
+        #[test]
+        fn version_rows_round_trip_and_sort_newest_first(
+            a in (object_key(), version_id()), b in (object_key(), version_id())
+        ) {
+            let bucket = BucketId(7);
+            let (one, two) = (version(bucket, &a.0, a.1), version(bucket, &b.0, b.1));
+            prop_assert_eq!(split_version(&one), Some((bucket, a.0.clone(), Some(a.1))));
+            let meaning = a.0.cmp(&b.0).then(b.1.cmp(&a.1));
+            prop_assert_eq!(one.cmp(&two), meaning);
+            let null = null_version(bucket, &a.0);
+            prop_assert_eq!(split_version(&null), Some((bucket, a.0.clone(), None)));
+            prop_assert!(one < null);
+        }
+
+        #[test]
+        fn upload_rows_round_trip(key in object_key(), created in version_id(), shard: u16) {
+            let id = UploadId { shard: GroupId(shard), created };
+            prop_assert_eq!(split_upload(&upload(BucketId(1), &key, id)), Some((BucketId(1), key, id)));
+        }
+
+        #[test]
+        fn blob_and_garbage_rows_round_trip(at: u64, backend: u32, epoch: u64, seq: u64) {
+            let location = Location {
+                backend: BackendId(backend),
+                key: BlobKey { generation: 1, shard: GroupId(2), node: NodeId(3), epoch: EpochId(epoch), seq },
+            };
+            prop_assert_eq!(split_blob(&blob(location)), Some(location));
+            prop_assert_eq!(split_garbage(&garbage(TimeMs(at), location)), Some((TimeMs(at), location)));
+            let prefix = blobs_of_epoch(location.backend, 1, GroupId(2), NodeId(3), EpochId(epoch));
+            prop_assert!(blob(location).starts_with(&prefix));
+        }
+
+        #[test]
+        fn heads_round_trip(key in object_key(), at: u64) {
+            let row = head(BucketId(9), key.as_str());
+            prop_assert_eq!(split_head(&row), Some((BucketId(9), key.as_str())));
+            let target = answered(RequestId([1; 16]));
+            let row = expiry(TimeMs(at), &target);
+            prop_assert_eq!(split_expiry(&row), Some((TimeMs(at), target.as_slice())));
+        }
+    }
+}

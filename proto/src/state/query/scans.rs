@@ -1,0 +1,134 @@
+//! Pages over a shard's rows for workers and `verify`: epochs, garbage, blobs, versions.
+
+use std::ops::Bound;
+
+use crate::catalog::{Answer, ScanPosition};
+use crate::id::{BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId};
+use crate::name::ObjectKey;
+use crate::object::{Location, Version, VersionEntry};
+use crate::row::{BlobRow, BlobState, Epoch, Garbage};
+use crate::state::key::{self, Prefix};
+use crate::state::query::with_parts;
+use crate::state::{cluster, rows};
+use crate::tables::{Pair, Reader, prefix_end, scan};
+use crate::time::TimeMs;
+
+/// One epoch of the present generation.
+pub fn epoch_row(reader: &dyn Reader, node: NodeId, epoch: EpochId) -> Option<Epoch> {
+    let generation = cluster(reader)?.generation;
+    rows::get(reader, &key::epoch(generation, node, epoch))
+}
+
+/// Garbage that may be collected by `until`, oldest first.
+pub fn garbage(reader: &dyn Reader, until: TimeMs, limit: usize) -> Vec<Garbage> {
+    let from = key::all(Prefix::Garbage);
+    let to = key::garbage_after(until);
+    reader
+        .range(Bound::Included(&from), Bound::Excluded(&to))
+        .filter_map(|(row_key, _)| key::split_garbage(&row_key))
+        .map(|(ready_at, location)| Garbage { ready_at, location })
+        .take(limit)
+        .collect()
+}
+
+/// Blob rows in key order.
+pub fn blobs(reader: &dyn Reader, after: Option<Location>, limit: usize) -> Vec<(Location, BlobRow)> {
+    let prefix = key::all(Prefix::Blob);
+    after_row(reader, &prefix, after.map(key::blob))
+        .filter_map(|(row_key, value)| Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value))))
+        .take(limit)
+        .collect()
+}
+
+/// Rows of a prefix strictly after a row, or from the first on.
+fn after_row<'a>(
+    reader: &'a dyn Reader,
+    prefix: &[u8],
+    after: Option<Vec<u8>>,
+) -> Box<dyn Iterator<Item = Pair> + 'a> {
+    let end = prefix_end(prefix).unwrap_or_default();
+    let from = after.as_deref().map_or(Bound::Included(prefix), Bound::Excluded);
+    reader.range(from, Bound::Excluded(&end))
+}
+
+/// The epoch and which blobs of it must be kept, in one view: what a sweep may trust.
+pub fn sweep_view(
+    reader: &dyn Reader,
+    shard: GroupId,
+    backend: BackendId,
+    (node, epoch): (NodeId, EpochId),
+    blobs: &[BlobKey],
+) -> Answer {
+    let kept = blobs
+        .iter()
+        .filter(|blob| {
+            let foreign = blob.shard != shard || blob.node != node || blob.epoch != epoch;
+            let row: Option<BlobRow> = rows::get(reader, &key::blob(Location { backend, key: **blob }));
+            // A key of another epoch is not this sweep's to judge: unknown means keep.
+            foreign
+                || row.is_some_and(|row| match row.state {
+                    BlobState::Live(_) | BlobState::Garbage { .. } => true,
+                    BlobState::Spent => false,
+                })
+        })
+        .copied()
+        .collect();
+    Answer::SweepView { epoch: epoch_row(reader, node, epoch), kept }
+}
+
+/// All heads first, then all rows of versioned buckets.
+pub fn versions(
+    reader: &dyn Reader,
+    after: Option<&ScanPosition>,
+    limit: usize,
+) -> Vec<(ScanPosition, VersionEntry)> {
+    let mut found = Vec::new();
+    let in_heads = after.is_none_or(|position| position.version.is_none());
+    if in_heads {
+        let after = after.map(|position| key::head(position.bucket, position.key.as_str()));
+        let heads = after_row(reader, &key::all(Prefix::Head), after);
+        found.extend(heads.filter_map(|row| head_of(reader, &row)).take(limit));
+    }
+    let after = match after {
+        Some(position) if !in_heads => position.version.map(|id| version_row(reader, position, id)),
+        Some(_) | None => None,
+    };
+    let room = limit.saturating_sub(found.len());
+    let rest = after_row(reader, &key::all(Prefix::Version), after);
+    found.extend(rest.filter_map(|row| version_of(reader, &row)).take(room));
+    found
+}
+
+/// The row of a scanned version: its own, or the null version's fixed place.
+fn version_row(reader: &dyn Reader, position: &ScanPosition, id: crate::id::VersionId) -> Vec<u8> {
+    let null = key::null_version(position.bucket, &position.key);
+    let null_id = rows::get::<VersionEntry>(reader, &null).map(|entry| entry.id());
+    if null_id == Some(id) { null } else { key::version(position.bucket, &position.key, id) }
+}
+
+fn head_of(reader: &dyn Reader, (row_key, value): &Pair) -> Option<(ScanPosition, VersionEntry)> {
+    let (bucket, text) = key::split_head(row_key)?;
+    let version: Version = rows::decode(row_key, value);
+    let position = ScanPosition { bucket, key: ObjectKey::parse(text).ok()?, version: None };
+    Some((position, VersionEntry::Object(with_parts(reader, version))))
+}
+
+fn version_of(reader: &dyn Reader, (row_key, value): &Pair) -> Option<(ScanPosition, VersionEntry)> {
+    let (bucket, key, _): (BucketId, _, _) = key::split_version(row_key)?;
+    let entry = match rows::decode::<VersionEntry>(row_key, value) {
+        VersionEntry::Object(version) => VersionEntry::Object(with_parts(reader, version)),
+        VersionEntry::DeleteMarker(marker) => VersionEntry::DeleteMarker(marker),
+    };
+    let position = ScanPosition { bucket, key, version: Some(entry.id()) };
+    Some((position, entry))
+}
+
+/// What the shard knows and counts of every backend.
+pub fn shard_backends(reader: &dyn Reader) -> Vec<(BackendId, crate::row::ShardBackend)> {
+    scan(reader, &key::all(Prefix::ShardBackend))
+        .filter_map(|(row_key, value)| {
+            let id: [u8; 4] = row_key.get(1..)?.try_into().ok()?;
+            Some((BackendId(u32::from_be_bytes(id)), rows::decode(&row_key, &value)))
+        })
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! ListMultipartUploads: keys ascending, within a key in the order of creation.
+
+use std::ops::Bound;
+
+use crate::catalog::{Item, ListUploads, ListedUpload, Page};
+use crate::name::ObjectKey;
+use crate::state::key::{self, Prefix};
+use crate::state::query::{Start, rolled_up, start_of};
+use crate::state::rows;
+use crate::tables::{Reader, prefix_end};
+
+/// A page of the open uploads of a bucket.
+pub fn list(shards: &[&dyn Reader], list: &ListUploads) -> Page<ListedUpload> {
+    let mut page = Page { items: Vec::new(), truncated: false };
+    if list.limit == 0 {
+        return page;
+    }
+    let Some(mut from) = first_row(list) else {
+        return page;
+    };
+    while let Some((row_key, found)) = next(shards, list, &from) {
+        if page.items.len() >= list.limit {
+            page.truncated = true;
+            break;
+        }
+        let common = rolled_up(found.key.as_str(), &list.prefix, &list.delimiter).map(str::to_owned);
+        match common {
+            Some(common) => {
+                let past = prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &common));
+                page.items.push(Item::Prefix(common));
+                let Some(past) = past else {
+                    break;
+                };
+                from = Bound::Included(past);
+            }
+            None => {
+                page.items.push(Item::Entry(found));
+                from = Bound::Excluded(row_key);
+            }
+        }
+    }
+    page
+}
+
+/// Where the page begins: after the marker's upload, after the marker's key, or at the prefix.
+fn first_row(list: &ListUploads) -> Option<Bound<Vec<u8>>> {
+    let marked = ObjectKey::parse(&list.key_marker).ok();
+    if let (Some(key), Some(upload)) = (&marked, list.upload_marker) {
+        return Some(Bound::Excluded(key::upload(list.bucket, key, upload)));
+    }
+    let start = start_of(&list.prefix, &list.delimiter, &list.key_marker);
+    let row = match start {
+        Start::Prefix => key::of_keys_from(Prefix::Upload, list.bucket, &list.prefix),
+        Start::After(text) => {
+            let key = ObjectKey::parse(&text).ok()?;
+            prefix_end(&key::of_key(Prefix::Upload, list.bucket, &key))?
+        }
+        Start::PastPrefix(text) => prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &text))?,
+    };
+    Some(Bound::Included(row))
+}
+
+fn next(shards: &[&dyn Reader], list: &ListUploads, from: &Bound<Vec<u8>>) -> Option<(Vec<u8>, ListedUpload)> {
+    let end = prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &list.prefix))?;
+    let from = from.as_ref().map(Vec::as_slice);
+    let rows = shards.iter().filter_map(|reader| reader.range(from, Bound::Excluded(&end)).next());
+    // Uploads of one key lie in one shard, and row keys begin with the object key.
+    let (row_key, value) = rows.min_by(|one, two| one.0.cmp(&two.0))?;
+    let (_, key, id) = key::split_upload(&row_key)?;
+    let upload = rows::decode(&row_key, &value);
+    Some((row_key.to_vec(), ListedUpload { key, id, upload }))
+}

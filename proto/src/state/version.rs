@@ -1,0 +1,148 @@
+//! The two tables of versions kept in step: `o` holds the live head of every key and nothing else,
+//! `v` holds all versions and delete markers of buckets that are, or were, versioned.
+
+use crate::id::BucketId;
+use crate::name::ObjectKey;
+use crate::object::{Blob, Body, INLINE_PARTS_MAX, Manifest, Part, Version, VersionEntry};
+use crate::row::ShardBucket;
+use crate::state::key::Prefix;
+use crate::state::{Context, blob, key, rows};
+use crate::tables::{Reader, scan};
+
+/// The live head of a key.
+pub fn head(reader: &(impl Reader + ?Sized), bucket: BucketId, key: &ObjectKey) -> Option<Version> {
+    rows::get(reader, &key::head(bucket, key.as_str()))
+}
+
+/// The newest version or delete marker of a key in `v`, the null version merged in by its position.
+pub fn newest(reader: &dyn Reader, bucket: BucketId, key: &ObjectKey) -> Option<VersionEntry> {
+    let null: Option<VersionEntry> = rows::get(reader, &key::null_version(bucket, key));
+    let first = scan(reader, &key::of_key(Prefix::Version, bucket, key)).next();
+    let first = first.map(|(row_key, value)| rows::decode::<VersionEntry>(&row_key, &value));
+    match (first, null) {
+        (Some(first), Some(null)) if null.id() > first.id() => Some(null),
+        (Some(first), _) => Some(first),
+        (None, null) => null,
+    }
+}
+
+/// One version by its own row, or the head where that is the version and has no other row.
+pub fn find(
+    reader: &dyn Reader,
+    bucket: BucketId,
+    key: &ObjectKey,
+    selector: crate::command::VersionSelector,
+) -> Option<VersionEntry> {
+    use crate::command::VersionSelector;
+    let row_key = match selector {
+        VersionSelector::Id(id) => key::version(bucket, key, id),
+        VersionSelector::Null => key::null_version(bucket, key),
+    };
+    rows::get(reader, &row_key).or_else(|| {
+        let head = head(reader, bucket, key)?;
+        let wanted = match selector {
+            VersionSelector::Id(_) => false,
+            VersionSelector::Null => head.null,
+        };
+        wanted.then_some(VersionEntry::Object(head))
+    })
+}
+
+/// Every part of a version, or its one blob.
+pub fn blobs(reader: &(impl Reader + ?Sized), version: &Version) -> Vec<Blob> {
+    match &version.body {
+        Body::Whole(blob) => vec![blob.clone()],
+        Body::Parts(parts) => parts.iter().map(|part| part.blob.clone()).collect(),
+        Body::Manifest { .. } => parts(reader, version).into_iter().map(|part| part.blob).collect(),
+    }
+}
+
+/// The parts of a version, also where they have a row of their own. Empty for one put whole.
+pub fn parts(reader: &(impl Reader + ?Sized), version: &Version) -> Vec<Part> {
+    match &version.body {
+        Body::Whole(_) => Vec::new(),
+        Body::Parts(parts) => parts.clone(),
+        Body::Manifest { .. } => {
+            rows::get::<Manifest>(reader, &key::manifest(version.id)).map_or_else(Vec::new, |manifest| manifest.0)
+        }
+    }
+}
+
+/// Puts parts where they belong: into the version's row, or a manifest row of their own.
+pub(crate) fn body_of_parts(context: &mut Context<'_>, parts: Vec<Part>) -> Body {
+    if parts.len() <= INLINE_PARTS_MAX {
+        return Body::Parts(parts);
+    }
+    let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    let row_key = key::manifest(context.minted());
+    rows::put(context.tables, row_key, &Manifest(parts));
+    Body::Manifest { parts: count }
+}
+
+/// A head written before the bucket had versions becomes the null version, so that it is not lost.
+pub(crate) fn adopt_null_head(context: &mut Context<'_>, bucket: BucketId, key: &ObjectKey) {
+    let row_key = key::null_version(bucket, key);
+    if context.tables.get(&row_key).is_some() {
+        return;
+    }
+    if let Some(head) = head(context.tables, bucket, key)
+        && head.null
+    {
+        rows::put(context.tables, row_key, &VersionEntry::Object(head));
+    }
+}
+
+/// Removes a version's row of `v`, and lets go of its bytes. The head is the caller's business.
+pub(crate) fn remove_entry(context: &mut Context<'_>, bucket: BucketId, key: &ObjectKey, entry: &VersionEntry) {
+    let row_key = if entry.null() {
+        key::null_version(bucket, key)
+    } else {
+        key::version(bucket, key, entry.id())
+    };
+    context.tables.delete(&row_key);
+    match entry {
+        VersionEntry::Object(version) => release(context, bucket, version),
+        VersionEntry::DeleteMarker(_) => {}
+    }
+}
+
+/// Lets go of a version's bytes and counts it out.
+pub(crate) fn release(context: &mut Context<'_>, bucket: BucketId, version: &Version) {
+    for blob in blobs(context.tables, version) {
+        blob::release(context, &blob);
+    }
+    match version.body {
+        Body::Manifest { .. } => context.tables.delete(&key::manifest(version.id)),
+        Body::Whole(_) | Body::Parts(_) => {}
+    }
+    count(context, bucket, |row| row.size_bytes = row.size_bytes.saturating_sub(version.size_bytes));
+}
+
+/// Makes a version the live head, or leaves the key without one.
+pub(crate) fn set_head(context: &mut Context<'_>, bucket: BucketId, key: &ObjectKey, version: Option<&Version>) {
+    let row_key = key::head(bucket, key.as_str());
+    let had = context.tables.get(&row_key).is_some();
+    match version {
+        Some(version) => {
+            rows::put(context.tables, row_key, version);
+            if !had {
+                count(context, bucket, |row| row.objects = row.objects.saturating_add(1));
+            }
+        }
+        None => {
+            context.tables.delete(&row_key);
+            if had {
+                count(context, bucket, |row| row.objects = row.objects.saturating_sub(1));
+            }
+        }
+    }
+}
+
+/// Changes what the shard counts of a bucket.
+pub(crate) fn count(context: &mut Context<'_>, bucket: BucketId, change: impl FnOnce(&mut ShardBucket)) {
+    let row_key = key::shard_bucket(bucket);
+    if let Some(mut row) = rows::get::<ShardBucket>(context.tables, &row_key) {
+        change(&mut row);
+        rows::put(context.tables, row_key, &row);
+    }
+}
