@@ -38,42 +38,102 @@ pub struct Command {
 pub enum Operation {
     // Control group.
     InitCluster(InitCluster),
-    CreateBucket { name: BucketName, owner: UserId, region: String },
-    SetVersioning { bucket: BucketId, versioning: Versioning },
-    DeleteBucket { bucket: BucketId },
+    CreateBucket {
+        name: BucketName,
+        owner: UserId,
+        region: String,
+    },
+    SetVersioning {
+        bucket: BucketId,
+        versioning: Versioning,
+    },
+    DeleteBucket {
+        bucket: BucketId,
+    },
     /// Every shard has applied the bucket's `generation`; for a delete, whether all were empty.
-    SettleBucket { bucket: BucketId, generation: u64, empty: bool },
-    CreateUser { name: String },
-    CreateAccessKey { user: UserId, access_key: String, sealed_secret: Vec<u8> },
-    DeleteAccessKey { access_key: String },
-    PutBackend { name: String, kind: String, state: BackendState },
-    SettleBackend { backend: BackendId, generation: u64 },
-    RegisterNode { node: NodeId, incarnation: u64, name: String },
+    SettleBucket {
+        bucket: BucketId,
+        generation: u64,
+        empty: bool,
+    },
+    CreateUser {
+        name: String,
+    },
+    CreateAccessKey {
+        user: UserId,
+        access_key: String,
+        sealed_secret: Vec<u8>,
+    },
+    DeleteAccessKey {
+        access_key: String,
+    },
+    PutBackend {
+        name: String,
+        kind: String,
+        state: BackendState,
+    },
+    SettleBackend {
+        backend: BackendId,
+        generation: u64,
+    },
+    RegisterNode {
+        node: NodeId,
+        incarnation: u64,
+        name: String,
+    },
 
     // Every group.
     PutSettings(Settings),
 
     // Index shards: what they must know of control (I10).
     ConfigureBucket(ConfigureBucket),
-    ConfigureBackend { backend: BackendId, generation: u64, state: BackendState },
+    ConfigureBackend {
+        backend: BackendId,
+        generation: u64,
+        state: BackendState,
+    },
 
     // Index shards: write epochs.
-    OpenEpoch { node: NodeId, incarnation: u64 },
-    CloseEpoch { node: NodeId, epoch: EpochId },
-    EpochSwept { node: NodeId, epoch: EpochId, backend: BackendId, last: bool },
-    PruneEpoch { node: NodeId, epoch: EpochId, limit: u32 },
-    Collected { blobs: Vec<Location> },
+    OpenEpoch {
+        node: NodeId,
+        incarnation: u64,
+    },
+    CloseEpoch {
+        node: NodeId,
+        epoch: EpochId,
+    },
+    EpochSwept {
+        node: NodeId,
+        epoch: EpochId,
+        backend: BackendId,
+        last: bool,
+    },
+    PruneEpoch {
+        node: NodeId,
+        epoch: EpochId,
+        limit: u32,
+    },
+    Collected {
+        blobs: Vec<Location>,
+    },
 
     // Index shards: objects.
     PutVersion(PutVersion),
     DeleteVersion(DeleteVersion),
-    SetTags { target: Target, version: Option<VersionSelector>, tags: Vec<(String, String)> },
+    SetTags {
+        target: Target,
+        version: Option<VersionSelector>,
+        tags: Vec<(String, String)>,
+    },
 
     // Index shards: multipart.
     CreateUpload(CreateUpload),
     PutPart(PutPart),
     CompleteUpload(CompleteUpload),
-    AbortUpload { target: Target, upload: UploadId },
+    AbortUpload {
+        target: Target,
+        upload: UploadId,
+    },
 }
 
 /// Founds a cluster: the first entry of the control group, and of every shard.

@@ -109,8 +109,9 @@ impl VersionId {
 
     /// Big-endian: sorts as the version does.
     pub fn to_bytes(self) -> [u8; Self::ENCODED_LEN] {
-        let packed =
-            (u128::from(self.generation) << 96) | (u128::from(self.index) << 32) | u128::from(self.sub);
+        let packed = (u128::from(self.generation) << 96)
+            | (u128::from(self.index) << 32)
+            | u128::from(self.sub);
         packed.to_be_bytes()
     }
 
@@ -228,8 +229,36 @@ impl BlobKey {
     /// The inverse of [`Self::to_bytes`].
     pub fn from_bytes(bytes: [u8; Self::ENCODED_LEN]) -> Self {
         let [
-            g0, g1, g2, g3, s0, s1, n0, n1, n2, n3, n4, n5, n6, n7, e0, e1, e2, e3, e4, e5, e6, e7, q0, q1,
-            q2, q3, q4, q5, q6, q7,
+            g0,
+            g1,
+            g2,
+            g3,
+            s0,
+            s1,
+            n0,
+            n1,
+            n2,
+            n3,
+            n4,
+            n5,
+            n6,
+            n7,
+            e0,
+            e1,
+            e2,
+            e3,
+            e4,
+            e5,
+            e6,
+            e7,
+            q0,
+            q1,
+            q2,
+            q3,
+            q4,
+            q5,
+            q6,
+            q7,
         ] = bytes;
         Self {
             generation: u32::from_be_bytes([g0, g1, g2, g3]),
@@ -242,10 +271,7 @@ impl BlobKey {
 
     /// The prefix of every backend key of this blob's epoch, with the closing slash.
     pub fn epoch_prefix(&self, cluster: ClusterId) -> String {
-        format!(
-            "w/{cluster}/{}/{}/{}/{}/",
-            self.generation, self.shard, self.node, self.epoch
-        )
+        format!("w/{cluster}/{}/{}/{}/{}/", self.generation, self.shard, self.node, self.epoch)
     }
 
     /// The key under which a backend keeps this blob: `w/<cluster>/<generation>/<shard>/<node>/<epoch>/<seq>`.
@@ -287,7 +313,8 @@ impl BackendKey {
         if text.is_empty() || text.len() > Self::LEN_MAX {
             return Err(Invalid::new("backend key", "must have 1 to 256 bytes"));
         }
-        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'/' | b'_' | b'-' | b'.');
+        let plain =
+            |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'/' | b'_' | b'-' | b'.');
         if !text.bytes().all(plain) {
             return Err(Invalid::new("backend key", "may hold a-z 0-9 / _ - . only"));
         }

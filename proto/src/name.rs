@@ -38,7 +38,9 @@ impl BucketName {
         if !text.bytes().all(|byte| alphanumeric(byte) || byte == b'-' || byte == b'.') {
             return fail("may hold lower-case letters, digits, dots and hyphens only");
         }
-        if !text.bytes().next().is_some_and(alphanumeric) || !text.bytes().last().is_some_and(alphanumeric) {
+        if !text.bytes().next().is_some_and(alphanumeric)
+            || !text.bytes().last().is_some_and(alphanumeric)
+        {
             return fail("must begin and end with a letter or a digit");
         }
         if text.contains("..") {
@@ -115,8 +117,21 @@ mod tests {
             assert!(BucketName::parse(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "ab", &"a".repeat(64), "Abc", "a_b", "-abc", "abc-", ".abc", "a..b", "192.168.0.1", "xn--abc",
-            "abc-s3alias", "livez", "readyz", "über",
+            "",
+            "ab",
+            &"a".repeat(64),
+            "Abc",
+            "a_b",
+            "-abc",
+            "abc-",
+            ".abc",
+            "a..b",
+            "192.168.0.1",
+            "xn--abc",
+            "abc-s3alias",
+            "livez",
+            "readyz",
+            "über",
         ] {
             assert!(BucketName::parse(bad).is_err(), "{bad}");
         }

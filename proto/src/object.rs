@@ -119,7 +119,10 @@ pub struct Version {
 
 /// What the versions table holds under one (bucket, key, version).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "nearly all are objects; boxing would cost each an allocation")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are objects; boxing would cost each an allocation"
+)]
 pub enum VersionEntry {
     Object(Version),
     DeleteMarker(DeleteMarker),

@@ -17,14 +17,25 @@ pub enum Response {
     User(User),
     AccessKey(AccessKey),
     /// `ConfigureBucket` was applied; `empty` says whether this shard holds nothing of the bucket.
-    Configured { empty: bool },
-    EpochOpened { epoch: EpochId, generation: u32 },
+    Configured {
+        empty: bool,
+    },
+    EpochOpened {
+        epoch: EpochId,
+        generation: u32,
+    },
     /// `PruneEpoch`: whether rows are left for another page.
-    Pruned { more: bool },
+    Pruned {
+        more: bool,
+    },
     Put(Put),
     Deleted(Deleted),
-    UploadCreated { upload: UploadId },
-    PartPut { modified: TimeMs },
+    UploadCreated {
+        upload: UploadId,
+    },
+    PartPut {
+        modified: TimeMs,
+    },
 }
 
 /// A version became current.

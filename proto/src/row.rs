@@ -128,10 +128,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            drain_ms: 10 * 60 * 1000,
-            dedupe_ms: 48 * 60 * 60 * 1000,
-        }
+        Self { drain_ms: 10 * 60 * 1000, dedupe_ms: 48 * 60 * 60 * 1000 }
     }
 }
 
@@ -140,7 +137,10 @@ impl Default for Settings {
 pub enum EpochState {
     Open,
     /// No blob of it may be referenced for the first time any more.
-    Closed { at: TimeMs, sweeps: Vec<Sweep> },
+    Closed {
+        at: TimeMs,
+        sweeps: Vec<Sweep>,
+    },
     /// Every backend was swept for the last time; blob rows are being dropped in pages.
     Swept,
 }
@@ -169,7 +169,9 @@ pub struct Epoch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlobState {
     Live(BlobOwner),
-    Garbage { ready_at: TimeMs },
+    Garbage {
+        ready_at: TimeMs,
+    },
     /// Deleted from its backend; remembered so that its key is never used again.
     Spent,
 }

@@ -23,7 +23,8 @@ pub async fn settle_bucket(catalog: &dyn Catalog, bucket: Bucket) -> Result<Buck
             return Ok(bucket);
         }
         let empty = push_bucket(catalog, &bucket).await?;
-        let settle = Operation::SettleBucket { bucket: bucket.id, generation: bucket.generation, empty };
+        let settle =
+            Operation::SettleBucket { bucket: bucket.id, generation: bucket.generation, empty };
         bucket = match catalog.commit(internal(GroupId::CONTROL, settle)).await? {
             Response::Bucket(row) => row,
             other => return Err(unexpected(GroupId::CONTROL, &other)),
@@ -50,7 +51,10 @@ async fn push_bucket(catalog: &dyn Catalog, bucket: &Bucket) -> Result<bool, Cat
 }
 
 /// Pushes a backend's state to every shard; answers the row as it is then.
-pub async fn settle_backend(catalog: &dyn Catalog, backend: BackendRow) -> Result<BackendRow, CatalogError> {
+pub async fn settle_backend(
+    catalog: &dyn Catalog,
+    backend: BackendRow,
+) -> Result<BackendRow, CatalogError> {
     for shard in shards(catalog) {
         let configure = Operation::ConfigureBackend {
             backend: backend.id,

@@ -21,7 +21,11 @@ pub trait Reader {
     fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Box<dyn Iterator<Item = Pair> + '_>;
 
     /// The same rows in descending key order.
-    fn range_reverse(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Box<dyn Iterator<Item = Pair> + '_>;
+    fn range_reverse(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Box<dyn Iterator<Item = Pair> + '_>;
 }
 
 /// A transaction that sees its own writes.
@@ -53,7 +57,10 @@ impl MemTables {
 fn crossed(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
     match (from, to) {
         (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+        (
+            Bound::Included(from) | Bound::Excluded(from),
+            Bound::Included(to) | Bound::Excluded(to),
+        ) => from >= to,
         (Bound::Unbounded, Bound::Included(_) | Bound::Excluded(_) | Bound::Unbounded)
         | (Bound::Included(_) | Bound::Excluded(_), Bound::Unbounded) => false,
     }
@@ -72,7 +79,11 @@ impl Reader for MemTables {
         Box::new(rows.map(|(key, value)| (Bytes::copy_from_slice(key), value.clone())))
     }
 
-    fn range_reverse(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Box<dyn Iterator<Item = Pair> + '_> {
+    fn range_reverse(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Box<dyn Iterator<Item = Pair> + '_> {
         if crossed(from, to) {
             return Box::new(std::iter::empty());
         }

@@ -5,7 +5,9 @@ pub mod local;
 use async_trait::async_trait;
 
 use crate::command::{Command, VersionSelector};
-use crate::id::{BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId, UploadId, UserId, VersionId};
+use crate::id::{
+    BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId, UploadId, UserId, VersionId,
+};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Location, Version, VersionEntry};
 use crate::response::Response;
@@ -59,20 +61,49 @@ pub enum Query {
     // Control group.
     Bucket(BucketName),
     BucketById(BucketId),
-    Buckets { owner: Option<UserId>, after: Option<BucketName>, prefix: String, limit: usize },
-    UnsettledBuckets { limit: usize },
+    Buckets {
+        owner: Option<UserId>,
+        after: Option<BucketName>,
+        prefix: String,
+        limit: usize,
+    },
+    UnsettledBuckets {
+        limit: usize,
+    },
     AccessKey(String),
-    AccessKeys { user: Option<UserId>, after: Option<String>, limit: usize },
+    AccessKeys {
+        user: Option<UserId>,
+        after: Option<String>,
+        limit: usize,
+    },
     User(UserId),
-    Users { after: Option<UserId>, limit: usize },
+    Users {
+        after: Option<UserId>,
+        limit: usize,
+    },
     Backends,
     Nodes,
 
     // The shard that owns the key.
     /// The current version, or the one selected; `manifest` asks for all parts of a large multipart object.
-    Version { bucket: BucketId, key: ObjectKey, version: Option<VersionSelector>, manifest: bool },
-    Upload { bucket: BucketId, key: ObjectKey, upload: UploadId },
-    Parts { bucket: BucketId, key: ObjectKey, upload: UploadId, after: u16, limit: usize },
+    Version {
+        bucket: BucketId,
+        key: ObjectKey,
+        version: Option<VersionSelector>,
+        manifest: bool,
+    },
+    Upload {
+        bucket: BucketId,
+        key: ObjectKey,
+        upload: UploadId,
+    },
+    Parts {
+        bucket: BucketId,
+        key: ObjectKey,
+        upload: UploadId,
+        after: u16,
+        limit: usize,
+    },
 
     // All shards, merged.
     List(List),
@@ -80,18 +111,47 @@ pub enum Query {
     ListUploads(ListUploads),
 
     // One shard, for workers and `verify`.
-    Epochs { shard: GroupId },
-    Epoch { shard: GroupId, node: NodeId, epoch: EpochId },
-    Garbage { shard: GroupId, until: TimeMs, limit: usize },
+    Epochs {
+        shard: GroupId,
+    },
+    Epoch {
+        shard: GroupId,
+        node: NodeId,
+        epoch: EpochId,
+    },
+    Garbage {
+        shard: GroupId,
+        until: TimeMs,
+        limit: usize,
+    },
     /// Blob rows in key order.
-    Blobs { shard: GroupId, after: Option<Location>, limit: usize },
+    Blobs {
+        shard: GroupId,
+        after: Option<Location>,
+        limit: usize,
+    },
     /// One epoch and which of these blobs have a live or garbage row, in one snapshot: a sweep's guard.
-    SweepView { shard: GroupId, backend: BackendId, node: NodeId, epoch: EpochId, blobs: Vec<BlobKey> },
+    SweepView {
+        shard: GroupId,
+        backend: BackendId,
+        node: NodeId,
+        epoch: EpochId,
+        blobs: Vec<BlobKey>,
+    },
     /// Heads and versions in key order, for `verify`.
-    Versions { shard: GroupId, after: Option<ScanPosition>, limit: usize },
+    Versions {
+        shard: GroupId,
+        after: Option<ScanPosition>,
+        limit: usize,
+    },
     /// What a shard knows and counts of a bucket.
-    ShardBucket { shard: GroupId, bucket: BucketId },
-    ShardBackends { shard: GroupId },
+    ShardBucket {
+        shard: GroupId,
+        bucket: BucketId,
+    },
+    ShardBackends {
+        shard: GroupId,
+    },
 }
 
 /// Where a scan over all versions of a shard goes on.
@@ -196,7 +256,10 @@ pub enum Answer {
     Epoch(Option<Epoch>),
     Garbage(Vec<Garbage>),
     Blobs(Vec<(Location, BlobRow)>),
-    SweepView { epoch: Option<Epoch>, kept: Vec<BlobKey> },
+    SweepView {
+        epoch: Option<Epoch>,
+        kept: Vec<BlobKey>,
+    },
     Versions(Vec<(ScanPosition, VersionEntry)>),
     ShardBucket(Option<ShardBucket>),
     ShardBackends(Vec<(BackendId, ShardBackend)>),

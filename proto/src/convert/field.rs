@@ -30,16 +30,7 @@ macro_rules! same {
     )* };
 }
 
-same!(
-    bool,
-    u32,
-    u64,
-    String,
-    Vec<u8>,
-    Option<u64>,
-    Option<String>,
-    Option<Vec<u8>>
-);
+same!(bool, u32, u64, String, Vec<u8>, Option<u64>, Option<String>, Option<Vec<u8>>);
 
 /// Newtypes over a number that protobuf has.
 macro_rules! number {
@@ -187,40 +178,13 @@ macro_rules! enum_field {
     )* };
 }
 
-enum_field!(
-    ChecksumAlgorithm,
-    ChecksumScope,
-    Versioning,
-    BucketPhase,
-    BackendState
-);
+enum_field!(ChecksumAlgorithm, ChecksumScope, Versioning, BucketPhase, BackendState);
 
-plain_enum!(ChecksumAlgorithm {
-    Crc32,
-    Crc32c,
-    Crc64Nvme,
-    Sha1,
-    Sha256
-});
-plain_enum!(ChecksumScope {
-    FullObject,
-    Composite
-});
-plain_enum!(Versioning {
-    Off,
-    Enabled,
-    Suspended
-});
-plain_enum!(BucketPhase {
-    Open,
-    Deleting,
-    Deleted
-});
-plain_enum!(BackendState {
-    Active,
-    Draining,
-    Removed
-});
+plain_enum!(ChecksumAlgorithm { Crc32, Crc32c, Crc64Nvme, Sha1, Sha256 });
+plain_enum!(ChecksumScope { FullObject, Composite });
+plain_enum!(Versioning { Off, Enabled, Suspended });
+plain_enum!(BucketPhase { Open, Deleting, Deleted });
+plain_enum!(BackendState { Active, Draining, Removed });
 plain_enum!(Rejection {
     AlreadyInitialised,
     NotInitialised,
@@ -262,34 +226,13 @@ impl Wire for UploadId {
     const WHAT: &'static str = "upload id";
 
     fn to_wire(&self) -> wire::UploadId {
-        let VersionId {
-            generation,
-            index,
-            sub,
-        } = self.created;
-        wire::UploadId {
-            shard: self.shard.to_field(),
-            generation,
-            index,
-            sub,
-        }
+        let VersionId { generation, index, sub } = self.created;
+        wire::UploadId { shard: self.shard.to_field(), generation, index, sub }
     }
 
     fn from_wire(message: wire::UploadId) -> Result<Self, Fault> {
-        let wire::UploadId {
-            shard,
-            generation,
-            index,
-            sub,
-        } = message;
+        let wire::UploadId { shard, generation, index, sub } = message;
         let shard = GroupId::from_field(shard, "shard")?;
-        Ok(Self {
-            shard,
-            created: VersionId {
-                generation,
-                index,
-                sub,
-            },
-        })
+        Ok(Self { shard, created: VersionId { generation, index, sub } })
     }
 }

@@ -9,6 +9,9 @@ mod object;
 mod response;
 mod row;
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
+
 use prost::Message;
 
 use self::shape::{Fault, Field, Wire};
@@ -36,11 +39,7 @@ pub enum DecodeError {
     #[error(
         "{what} has format version {found}; this release reads up to {supported}: upgrade this node"
     )]
-    Newer {
-        what: &'static str,
-        found: u8,
-        supported: u8,
-    },
+    Newer { what: &'static str, found: u8, supported: u8 },
     /// Damaged, or not of this type.
     #[error("{what} cannot be read: {why}")]
     Malformed { what: &'static str, why: String },
@@ -59,9 +58,7 @@ impl<T: Wire> Stored for T {
 /// The outcomes of one log entry, in the order of its commands.
 impl Stored for Vec<Response> {
     fn encode(&self) -> Vec<u8> {
-        seal(&wire::Responses {
-            responses: self.iter().map(Wire::to_wire).collect(),
-        })
+        seal(&wire::Responses { responses: self.iter().map(Wire::to_wire).collect() })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -75,10 +72,7 @@ impl Stored for Vec<Response> {
 /// them, so a release may not write an operation that an older one knows in other bytes.
 impl Stored for Operation {
     fn encode(&self) -> Vec<u8> {
-        seal(&wire::Command {
-            operation: self.to_field(),
-            ..wire::Command::default()
-        })
+        seal(&wire::Command { operation: self.to_field(), ..wire::Command::default() })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -91,9 +85,7 @@ impl Stored for Operation {
 fn seal(message: &impl Message) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.encoded_len().saturating_add(1));
     bytes.push(FORMAT);
-    message
-        .encode(&mut bytes)
-        .expect("a vector grows as needed");
+    message.encode(&mut bytes).expect("a vector grows as needed");
     bytes
 }
 
@@ -114,13 +106,12 @@ fn open<M: Message + Default, T>(
         }
         FORMAT => {}
         found => {
-            return Err(DecodeError::Newer {
-                what,
-                found,
-                supported: FORMAT,
-            });
+            return Err(DecodeError::Newer { what, found, supported: FORMAT });
         }
     }
     let message = M::decode(body).map_err(|error| malformed(Fault(error.to_string())))?;
     read(message).map_err(malformed)
 }
+
+#[cfg(test)]
+mod tests;

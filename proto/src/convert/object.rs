@@ -59,9 +59,7 @@ impl Wire for Manifest {
     const WHAT: &'static str = "manifest";
 
     fn to_wire(&self) -> wire::PartList {
-        wire::PartList {
-            parts: self.0.to_field(),
-        }
+        wire::PartList { parts: self.0.to_field() }
     }
 
     fn from_wire(message: wire::PartList) -> Result<Self, Fault> {
@@ -76,12 +74,10 @@ impl Choice for Body {
     fn to_oneof(&self) -> BodyOneof {
         match self {
             Self::Whole(blob) => BodyOneof::Whole(blob.to_wire()),
-            Self::Parts(parts) => BodyOneof::Parts(wire::PartList {
-                parts: parts.to_field(),
-            }),
-            Self::Manifest { parts } => BodyOneof::Manifest(wire::ManifestReference {
-                parts: parts.to_field(),
-            }),
+            Self::Parts(parts) => BodyOneof::Parts(wire::PartList { parts: parts.to_field() }),
+            Self::Manifest { parts } => {
+                BodyOneof::Manifest(wire::ManifestReference { parts: parts.to_field() })
+            }
         }
     }
 
@@ -89,9 +85,9 @@ impl Choice for Body {
         Ok(match oneof {
             BodyOneof::Whole(blob) => Self::Whole(Wire::from_wire(blob)?),
             BodyOneof::Parts(list) => Self::Parts(Field::from_field(list.parts, "parts")?),
-            BodyOneof::Manifest(manifest) => Self::Manifest {
-                parts: Field::from_field(manifest.parts, "parts")?,
-            },
+            BodyOneof::Manifest(manifest) => {
+                Self::Manifest { parts: Field::from_field(manifest.parts, "parts")? }
+            }
         })
     }
 }
@@ -103,10 +99,7 @@ impl Wire for (ChecksumAlgorithm, ChecksumScope) {
     const WHAT: &'static str = "checksum kind";
 
     fn to_wire(&self) -> wire::ChecksumKind {
-        wire::ChecksumKind {
-            algorithm: self.0.to_field(),
-            scope: self.1.to_field(),
-        }
+        wire::ChecksumKind { algorithm: self.0.to_field(), scope: self.1.to_field() }
     }
 
     fn from_wire(message: wire::ChecksumKind) -> Result<Self, Fault> {
@@ -121,10 +114,7 @@ impl Wire for (String, String) {
     const WHAT: &'static str = "name with value";
 
     fn to_wire(&self) -> wire::Pair {
-        wire::Pair {
-            name: self.0.clone(),
-            value: self.1.clone(),
-        }
+        wire::Pair { name: self.0.clone(), value: self.1.clone() }
     }
 
     fn from_wire(message: wire::Pair) -> Result<Self, Fault> {

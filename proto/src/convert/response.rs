@@ -43,9 +43,7 @@ impl Wire for Rejection {
     const WHAT: &'static str = "rejection";
 
     fn to_wire(&self) -> wire::Rejected {
-        wire::Rejected {
-            rejection: self.to_number(),
-        }
+        wire::Rejected { rejection: self.to_number() }
     }
 
     fn from_wire(message: wire::Rejected) -> Result<Self, Fault> {

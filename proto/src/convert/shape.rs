@@ -208,9 +208,7 @@ macro_rules! wrapped {
             const WHAT: &'static str = <Self as $crate::convert::shape::Choice>::WHAT;
 
             fn to_wire(&self) -> $message {
-                $message {
-                    $field: Some($crate::convert::shape::Choice::to_oneof(self)),
-                }
+                $message { $field: Some($crate::convert::shape::Choice::to_oneof(self)) }
             }
 
             fn from_wire(message: $message) -> Result<Self, $crate::convert::shape::Fault> {

@@ -16,7 +16,12 @@ pub fn all(reader: &dyn Reader) -> Vec<BackendRow> {
 }
 
 /// Adds a backend, or changes its state. Rows are never removed, so ids are never reused.
-pub(crate) fn put(context: &mut Context<'_>, name: &str, kind: &str, state: BackendState) -> Response {
+pub(crate) fn put(
+    context: &mut Context<'_>,
+    name: &str,
+    kind: &str,
+    state: BackendState,
+) -> Response {
     if name.is_empty() {
         return Response::Rejected(Rejection::Malformed);
     }
@@ -56,7 +61,12 @@ pub(crate) fn settle(context: &mut Context<'_>, id: BackendId, generation: u64) 
 }
 
 /// Records a start of a node. An older life that reports late changes nothing.
-pub(crate) fn register_node(context: &mut Context<'_>, id: NodeId, incarnation: u64, name: &str) -> Response {
+pub(crate) fn register_node(
+    context: &mut Context<'_>,
+    id: NodeId,
+    incarnation: u64,
+    name: &str,
+) -> Response {
     let row_key = key::node(id);
     let former: Option<NodeRow> = rows::get(context.tables, &row_key);
     if former.is_none_or(|row| row.incarnation <= incarnation) {

@@ -16,7 +16,12 @@ pub fn by_name(reader: &(impl Reader + ?Sized), name: &BucketName) -> Option<Buc
 }
 
 /// Reserves the name and writes the row, unsettled.
-pub(crate) fn create(context: &mut Context<'_>, name: &BucketName, owner: UserId, region: &str) -> Response {
+pub(crate) fn create(
+    context: &mut Context<'_>,
+    name: &BucketName,
+    owner: UserId,
+    region: &str,
+) -> Response {
     if rows::get::<User>(context.tables, &key::user(owner)).is_none() {
         return Response::Rejected(Rejection::NoSuchUser);
     }
@@ -47,7 +52,11 @@ pub(crate) fn create(context: &mut Context<'_>, name: &BucketName, owner: UserId
 }
 
 /// Turns versioning on, or suspends it. It can never be off again.
-pub(crate) fn set_versioning(context: &mut Context<'_>, id: BucketId, versioning: Versioning) -> Response {
+pub(crate) fn set_versioning(
+    context: &mut Context<'_>,
+    id: BucketId,
+    versioning: Versioning,
+) -> Response {
     let mut row = match open_bucket(context, id) {
         Ok(row) => row,
         Err(rejection) => return Response::Rejected(rejection),
@@ -88,7 +97,12 @@ fn open_bucket(context: &Context<'_>, id: BucketId) -> Result<Bucket, Rejection>
 
 /// Every shard has applied `generation`. A delete ends here: for ever when all were empty, else the
 /// bucket is open again, which the shards must learn in turn.
-pub(crate) fn settle(context: &mut Context<'_>, id: BucketId, generation: u64, empty: bool) -> Response {
+pub(crate) fn settle(
+    context: &mut Context<'_>,
+    id: BucketId,
+    generation: u64,
+    empty: bool,
+) -> Response {
     let Some(mut row) = rows::get::<Bucket>(context.tables, &key::bucket(id)) else {
         return Response::Rejected(Rejection::NoSuchBucket);
     };

@@ -174,7 +174,8 @@ fn is_final(response: &Response) -> bool {
 /// nature, and remembering it would only cost a row.
 fn digest_of(operation: &Operation) -> Option<[u8; 16]> {
     let plain = match operation {
-        Operation::PutVersion(PutVersion { digest, .. }) | Operation::PutPart(PutPart { digest, .. }) => {
+        Operation::PutVersion(PutVersion { digest, .. })
+        | Operation::PutPart(PutPart { digest, .. }) => {
             return Some(*digest);
         }
         Operation::InitCluster(_)

@@ -116,7 +116,12 @@ fn present_backends(context: &Context<'_>) -> Vec<BackendId> {
 
 /// Drops a page of spent blob rows of a swept epoch, and at the end the epoch's own row. Live and
 /// garbage rows stay: they are the index from a backend to its objects.
-pub(crate) fn prune(context: &mut Context<'_>, node: NodeId, epoch: EpochId, limit: u32) -> Response {
+pub(crate) fn prune(
+    context: &mut Context<'_>,
+    node: NodeId,
+    epoch: EpochId,
+    limit: u32,
+) -> Response {
     let Some(row) = find(context, node, epoch) else {
         return Response::Pruned { more: false };
     };

@@ -41,8 +41,13 @@ pub(crate) enum Intent {
 }
 
 /// The bucket of a command, if its proposer saw the configuration that this shard has.
-pub(crate) fn bucket(context: &Context<'_>, target: &Target, intent: Intent) -> Result<ShardBucket, Rejection> {
-    let Some(row) = rows::get::<ShardBucket>(context.tables, &key::shard_bucket(target.bucket)) else {
+pub(crate) fn bucket(
+    context: &Context<'_>,
+    target: &Target,
+    intent: Intent,
+) -> Result<ShardBucket, Rejection> {
+    let Some(row) = rows::get::<ShardBucket>(context.tables, &key::shard_bucket(target.bucket))
+    else {
         return Err(Rejection::ConfigAhead);
     };
     match row.phase {
@@ -71,7 +76,9 @@ pub(crate) fn new_bytes(context: &Context<'_>, blob: &Blob) -> Result<(), Reject
             None => return Err(Rejection::ConfigAhead),
             Some(row) => match row.state {
                 BackendState::Active => {}
-                BackendState::Draining | BackendState::Removed => return Err(Rejection::StaleConfig),
+                BackendState::Draining | BackendState::Removed => {
+                    return Err(Rejection::StaleConfig);
+                }
             },
         }
         if !epoch::is_open(context.tables, &location.key) {

@@ -39,7 +39,9 @@ pub fn check(reader: &dyn Reader) -> Vec<Violation> {
 
 fn blob_rows(reader: &dyn Reader) -> BTreeMap<Location, BlobRow> {
     scan(reader, &key::all(Prefix::Blob))
-        .filter_map(|(row_key, value)| Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value))))
+        .filter_map(|(row_key, value)| {
+            Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value)))
+        })
         .collect()
 }
 
@@ -223,9 +225,15 @@ pub fn counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
         let id = row_key.get(1..).and_then(|id| id.try_into().ok()).map(u64::from_be_bytes);
         let bucket = BucketId(id.unwrap_or_default());
         let heads = scan(reader, &key::of_bucket(Prefix::Head, bucket)).count();
-        let held = (u64::try_from(heads).unwrap_or(u64::MAX), sizes.get(&bucket).copied().unwrap_or_default());
+        let held = (
+            u64::try_from(heads).unwrap_or(u64::MAX),
+            sizes.get(&bucket).copied().unwrap_or_default(),
+        );
         if (row.objects, row.size_bytes) != held {
-            return Err(format!("bucket {bucket}: counted {:?}, holds {held:?}", (row.objects, row.size_bytes)));
+            return Err(format!(
+                "bucket {bucket}: counted {:?}, holds {held:?}",
+                (row.objects, row.size_bytes)
+            ));
         }
     }
     Ok(())

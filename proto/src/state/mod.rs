@@ -121,8 +121,12 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Response {
 
 fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Response {
     match operation {
-        Operation::CreateBucket { name, owner, region } => bucket::create(context, name, *owner, region),
-        Operation::SetVersioning { bucket, versioning } => bucket::set_versioning(context, *bucket, *versioning),
+        Operation::CreateBucket { name, owner, region } => {
+            bucket::create(context, name, *owner, region)
+        }
+        Operation::SetVersioning { bucket, versioning } => {
+            bucket::set_versioning(context, *bucket, *versioning)
+        }
         Operation::DeleteBucket { bucket } => bucket::delete(context, *bucket),
         Operation::SettleBucket { bucket, generation, empty } => {
             bucket::settle(context, *bucket, *generation, *empty)
@@ -133,7 +137,9 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         }
         Operation::DeleteAccessKey { access_key } => user::delete_access_key(context, access_key),
         Operation::PutBackend { name, kind, state } => backend::put(context, name, kind, *state),
-        Operation::SettleBackend { backend, generation } => backend::settle(context, *backend, *generation),
+        Operation::SettleBackend { backend, generation } => {
+            backend::settle(context, *backend, *generation)
+        }
         Operation::RegisterNode { node, incarnation, name } => {
             backend::register_node(context, *node, *incarnation, name)
         }
@@ -168,11 +174,15 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
         Operation::EpochSwept { node, epoch, backend, last } => {
             epoch::swept(context, *node, *epoch, *backend, *last)
         }
-        Operation::PruneEpoch { node, epoch, limit } => epoch::prune(context, *node, *epoch, *limit),
+        Operation::PruneEpoch { node, epoch, limit } => {
+            epoch::prune(context, *node, *epoch, *limit)
+        }
         Operation::Collected { blobs } => blob::collected(context, blobs),
         Operation::PutVersion(put) => object::put(context, put),
         Operation::DeleteVersion(delete) => object::delete(context, delete),
-        Operation::SetTags { target, version, tags } => object::set_tags(context, target, *version, tags),
+        Operation::SetTags { target, version, tags } => {
+            object::set_tags(context, target, *version, tags)
+        }
         Operation::CreateUpload(create) => upload::create(context, create),
         Operation::PutPart(part) => upload::put_part(context, part),
         Operation::CompleteUpload(complete) => upload::complete(context, complete),

@@ -22,7 +22,8 @@ pub(crate) fn put(context: &mut Context<'_>, put: &PutVersion) -> Response {
         return Response::Rejected(rejection);
     }
     let id = context.minted();
-    let owner = BlobOwner::Version { bucket: put.target.bucket, key: put.target.key.clone(), version: id };
+    let owner =
+        BlobOwner::Version { bucket: put.target.bucket, key: put.target.key.clone(), version: id };
     blob::make_live(context, &put.blob, &owner);
     let new = Version {
         id,
@@ -40,7 +41,12 @@ pub(crate) fn put(context: &mut Context<'_>, put: &PutVersion) -> Response {
 }
 
 /// Makes `new` the current version, as the bucket's versioning says; its blobs are live already.
-pub(crate) fn install(context: &mut Context<'_>, target: &Target, versioning: Versioning, new: &Version) -> Response {
+pub(crate) fn install(
+    context: &mut Context<'_>,
+    target: &Target,
+    versioning: Versioning,
+    new: &Version,
+) -> Response {
     let Target { bucket, key, .. } = target;
     match versioning {
         Versioning::Off => {
@@ -57,7 +63,9 @@ pub(crate) fn install(context: &mut Context<'_>, target: &Target, versioning: Ve
             replace_null(context, target, &VersionEntry::Object(new.clone()));
         }
     }
-    version::count(context, *bucket, |row| row.size_bytes = row.size_bytes.saturating_add(new.size_bytes));
+    version::count(context, *bucket, |row| {
+        row.size_bytes = row.size_bytes.saturating_add(new.size_bytes)
+    });
     version::set_head(context, *bucket, key, Some(new));
     Response::Put(Put {
         version: new.id,
@@ -116,12 +124,8 @@ pub(crate) fn delete(context: &mut Context<'_>, delete: &DeleteVersion) -> Respo
 
 fn add_marker(context: &mut Context<'_>, delete: &DeleteVersion, null: bool) -> Response {
     let Target { bucket, key, .. } = &delete.target;
-    let marker = DeleteMarker {
-        id: context.minted(),
-        null,
-        owner: delete.owner,
-        modified: context.now,
-    };
+    let marker =
+        DeleteMarker { id: context.minted(), null, owner: delete.owner, modified: context.now };
     let entry = VersionEntry::DeleteMarker(marker);
     if null {
         replace_null(context, &delete.target, &entry);
@@ -143,7 +147,8 @@ fn delete_one(context: &mut Context<'_>, target: &Target, selector: VersionSelec
         };
         return Response::Deleted(Deleted { version, null, marker: false });
     };
-    let was_head = version::head(context.tables, *bucket, key).is_some_and(|head| head.id == entry.id());
+    let was_head =
+        version::head(context.tables, *bucket, key).is_some_and(|head| head.id == entry.id());
     version::remove_entry(context, *bucket, key, &entry);
     let marker = match entry {
         VersionEntry::Object(_) => false,
@@ -177,7 +182,9 @@ pub(crate) fn set_tags(
     };
     let mut tagged = match entry {
         Some(VersionEntry::Object(version)) => version,
-        Some(VersionEntry::DeleteMarker(_)) => return Response::Rejected(Rejection::MethodNotAllowed),
+        Some(VersionEntry::DeleteMarker(_)) => {
+            return Response::Rejected(Rejection::MethodNotAllowed);
+        }
         None if selector.is_some() => return Response::Rejected(Rejection::NoSuchVersion),
         None => return Response::Rejected(Rejection::NoSuchKey),
     };

@@ -92,7 +92,11 @@ pub fn parts(reader: &dyn Reader, upload: UploadId) -> Vec<UploadPart> {
 pub(crate) fn complete(context: &mut Context<'_>, complete: &CompleteUpload) -> Response {
     let digest = digest_of(complete);
     if let Some(done) = rows::get::<Completed>(context.tables, &key::completed(complete.upload)) {
-        return if done.digest == digest { done.response } else { Response::Rejected(Rejection::NoSuchUpload) };
+        return if done.digest == digest {
+            done.response
+        } else {
+            Response::Rejected(Rejection::NoSuchUpload)
+        };
     }
     let prepared = guard::bucket(context, &complete.target, Intent::Add)
         .and_then(|bucket| prepare(context, complete).map(|version| (bucket, version)));
@@ -104,14 +108,22 @@ pub(crate) fn complete(context: &mut Context<'_>, complete: &CompleteUpload) -> 
     let expires_at = context.now.plus_ms(context.settings.dedupe_ms);
     let row_key = key::completed(complete.upload);
     context.tables.put(key::expiry(expires_at, &row_key), Vec::new());
-    rows::put(context.tables, row_key, &Completed { digest, response: response.clone(), expires_at });
+    rows::put(
+        context.tables,
+        row_key,
+        &Completed { digest, response: response.clone(), expires_at },
+    );
     response
 }
 
 /// Every check of a complete; nothing is changed.
-fn prepare(context: &Context<'_>, complete: &CompleteUpload) -> Result<(Upload, Vec<Part>), Rejection> {
+fn prepare(
+    context: &Context<'_>,
+    complete: &CompleteUpload,
+) -> Result<(Upload, Vec<Part>), Rejection> {
     let Target { bucket, key, .. } = &complete.target;
-    let upload = find(context.tables, &complete.target, complete.upload).ok_or(Rejection::NoSuchUpload)?;
+    let upload =
+        find(context.tables, &complete.target, complete.upload).ok_or(Rejection::NoSuchUpload)?;
     let listed = listed_parts(context.tables, complete.upload, &complete.parts)?;
     let mut size_bytes: u64 = 0;
     for part in &listed {
@@ -129,7 +141,11 @@ fn prepare(context: &Context<'_>, complete: &CompleteUpload) -> Result<(Upload, 
 }
 
 /// The stored parts that a complete lists, if they are what it says, in order and large enough.
-fn listed_parts(reader: &dyn Reader, upload: UploadId, listed: &[ListedPart]) -> Result<Vec<Part>, Rejection> {
+fn listed_parts(
+    reader: &dyn Reader,
+    upload: UploadId,
+    listed: &[ListedPart],
+) -> Result<Vec<Part>, Rejection> {
     if listed.is_empty() {
         return Err(Rejection::InvalidPart);
     }
@@ -185,10 +201,7 @@ fn etag_of(parts: &[Part]) -> ETag {
     for part in parts {
         hasher.update(part.md5);
     }
-    ETag {
-        md5: hasher.finalize().into(),
-        parts: u16::try_from(parts.len()).unwrap_or(u16::MAX),
-    }
+    ETag { md5: hasher.finalize().into(), parts: u16::try_from(parts.len()).unwrap_or(u16::MAX) }
 }
 
 /// Ends an upload: its row and part rows go; parts not in `kept` (sorted) become garbage.

@@ -21,11 +21,8 @@ pub(crate) fn create(context: &mut Context<'_>, name: &str) -> Response {
     if by_name(context.tables, name).is_some() {
         return Response::Rejected(Rejection::AlreadyExists);
     }
-    let row = User {
-        id: UserId(context.minted_number()),
-        name: name.to_owned(),
-        created: context.now,
-    };
+    let row =
+        User { id: UserId(context.minted_number()), name: name.to_owned(), created: context.now };
     context.tables.put(key::user_by_name(name), row.id.0.to_be_bytes().to_vec());
     rows::put(context.tables, key::user(row.id), &row);
     Response::User(row)

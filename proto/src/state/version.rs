@@ -62,9 +62,8 @@ pub fn parts(reader: &(impl Reader + ?Sized), version: &Version) -> Vec<Part> {
     match &version.body {
         Body::Whole(_) => Vec::new(),
         Body::Parts(parts) => parts.clone(),
-        Body::Manifest { .. } => {
-            rows::get::<Manifest>(reader, &key::manifest(version.id)).map_or_else(Vec::new, |manifest| manifest.0)
-        }
+        Body::Manifest { .. } => rows::get::<Manifest>(reader, &key::manifest(version.id))
+            .map_or_else(Vec::new, |manifest| manifest.0),
     }
 }
 
@@ -93,7 +92,12 @@ pub(crate) fn adopt_null_head(context: &mut Context<'_>, bucket: BucketId, key: 
 }
 
 /// Removes a version's row of `v`, and lets go of its bytes. The head is the caller's business.
-pub(crate) fn remove_entry(context: &mut Context<'_>, bucket: BucketId, key: &ObjectKey, entry: &VersionEntry) {
+pub(crate) fn remove_entry(
+    context: &mut Context<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    entry: &VersionEntry,
+) {
     let row_key = if entry.null() {
         key::null_version(bucket, key)
     } else {
@@ -115,11 +119,18 @@ pub(crate) fn release(context: &mut Context<'_>, bucket: BucketId, version: &Ver
         Body::Manifest { .. } => context.tables.delete(&key::manifest(version.id)),
         Body::Whole(_) | Body::Parts(_) => {}
     }
-    count(context, bucket, |row| row.size_bytes = row.size_bytes.saturating_sub(version.size_bytes));
+    count(context, bucket, |row| {
+        row.size_bytes = row.size_bytes.saturating_sub(version.size_bytes)
+    });
 }
 
 /// Makes a version the live head, or leaves the key without one.
-pub(crate) fn set_head(context: &mut Context<'_>, bucket: BucketId, key: &ObjectKey, version: Option<&Version>) {
+pub(crate) fn set_head(
+    context: &mut Context<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    version: Option<&Version>,
+) {
     let row_key = key::head(bucket, key.as_str());
     let had = context.tables.get(&row_key).is_some();
     match version {
@@ -139,7 +150,11 @@ pub(crate) fn set_head(context: &mut Context<'_>, bucket: BucketId, key: &Object
 }
 
 /// Changes what the shard counts of a bucket.
-pub(crate) fn count(context: &mut Context<'_>, bucket: BucketId, change: impl FnOnce(&mut ShardBucket)) {
+pub(crate) fn count(
+    context: &mut Context<'_>,
+    bucket: BucketId,
+    change: impl FnOnce(&mut ShardBucket),
+) {
     let row_key = key::shard_bucket(bucket);
     if let Some(mut row) = rows::get::<ShardBucket>(context.tables, &row_key) {
         change(&mut row);

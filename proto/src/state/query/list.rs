@@ -18,8 +18,10 @@ pub fn list(shards: &[&dyn Reader], list: &List) -> Page<ListedObject> {
         return page;
     }
     let start = start_of(&list.prefix, &list.delimiter, &list.after);
-    let mut cursors: Vec<Cursor<'_>> =
-        shards.iter().map(|reader| Cursor::new(*reader, list.bucket, &list.prefix, &start)).collect();
+    let mut cursors: Vec<Cursor<'_>> = shards
+        .iter()
+        .map(|reader| Cursor::new(*reader, list.bucket, &list.prefix, &start))
+        .collect();
     while let Some(first) = first_of(&mut cursors) {
         if page.items.len() >= list.limit {
             page.truncated = true;
@@ -101,7 +103,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn past<'a>(reader: &'a dyn Reader, bucket: BucketId, common: &str, end: &[u8]) -> Box<dyn Iterator<Item = Pair> + 'a> {
+fn past<'a>(
+    reader: &'a dyn Reader,
+    bucket: BucketId,
+    common: &str,
+    end: &[u8],
+) -> Box<dyn Iterator<Item = Pair> + 'a> {
     match prefix_end(&key::head(bucket, common)) {
         Some(next) => reader.range(Bound::Included(&next), Bound::Excluded(end)),
         None => Box::new(std::iter::empty()),

@@ -44,10 +44,14 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
         Query::Parts { bucket, key, upload, after, limit } => {
             Answer::Parts(parts(reader, *bucket, key, *upload, *after, *limit))
         }
-        Query::List(_) | Query::ListVersions(_) | Query::ListUploads(_) => answer_merged(&[reader], query),
+        Query::List(_) | Query::ListVersions(_) | Query::ListUploads(_) => {
+            answer_merged(&[reader], query)
+        }
         Query::Epochs { .. } => Answer::Epochs(all(reader, Prefix::Epoch)),
         Query::Epoch { node, epoch, .. } => Answer::Epoch(scans::epoch_row(reader, *node, *epoch)),
-        Query::Garbage { until, limit, .. } => Answer::Garbage(scans::garbage(reader, *until, *limit)),
+        Query::Garbage { until, limit, .. } => {
+            Answer::Garbage(scans::garbage(reader, *until, *limit))
+        }
         Query::Blobs { after, limit, .. } => Answer::Blobs(scans::blobs(reader, *after, *limit)),
         Query::SweepView { shard, backend, node, epoch, blobs } => {
             scans::sweep_view(reader, *shard, *backend, (*node, *epoch), blobs)
@@ -55,7 +59,9 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
         Query::Versions { after, limit, .. } => {
             Answer::Versions(scans::versions(reader, after.as_ref(), *limit))
         }
-        Query::ShardBucket { bucket, .. } => Answer::ShardBucket(rows::get(reader, &key::shard_bucket(*bucket))),
+        Query::ShardBucket { bucket, .. } => {
+            Answer::ShardBucket(rows::get(reader, &key::shard_bucket(*bucket)))
+        }
         Query::ShardBackends { .. } => Answer::ShardBackends(scans::shard_backends(reader)),
     }
 }
@@ -129,7 +135,9 @@ fn buckets(
     let first = row_key(prefix);
     let end = prefix_end(&first).unwrap_or_default();
     let after = after.map(|name| row_key(name.as_str())).filter(|after| *after >= first);
-    let from = after.as_ref().map_or(Bound::Included(first.as_slice()), |after| Bound::Excluded(after.as_slice()));
+    let from = after
+        .as_ref()
+        .map_or(Bound::Included(first.as_slice()), |after| Bound::Excluded(after.as_slice()));
     reader
         .range(from, Bound::Excluded(&end))
         .filter_map(|(_, id)| {
@@ -150,10 +158,19 @@ fn unsettled(reader: &dyn Reader, limit: usize) -> Vec<Bucket> {
         .collect()
 }
 
-fn access_keys(reader: &dyn Reader, user: Option<UserId>, after: Option<&str>, limit: usize) -> Vec<AccessKey> {
+fn access_keys(
+    reader: &dyn Reader,
+    user: Option<UserId>,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<AccessKey> {
     let first = key::access_key(after.unwrap_or_default());
     let end = prefix_end(&key::all(Prefix::AccessKey)).unwrap_or_default();
-    let from = if after.is_some() { Bound::Excluded(first.as_slice()) } else { Bound::Included(first.as_slice()) };
+    let from = if after.is_some() {
+        Bound::Excluded(first.as_slice())
+    } else {
+        Bound::Included(first.as_slice())
+    };
     reader
         .range(from, Bound::Excluded(&end))
         .map(|(row_key, value)| rows::decode::<AccessKey>(&row_key, &value))
@@ -165,7 +182,11 @@ fn access_keys(reader: &dyn Reader, user: Option<UserId>, after: Option<&str>, l
 fn users(reader: &dyn Reader, after: Option<UserId>, limit: usize) -> Vec<User> {
     let first = key::user(after.unwrap_or_default());
     let end = prefix_end(&key::all(Prefix::User)).unwrap_or_default();
-    let from = if after.is_some() { Bound::Excluded(first.as_slice()) } else { Bound::Included(first.as_slice()) };
+    let from = if after.is_some() {
+        Bound::Excluded(first.as_slice())
+    } else {
+        Bound::Included(first.as_slice())
+    };
     reader
         .range(from, Bound::Excluded(&end))
         .map(|(row_key, value)| rows::decode(&row_key, &value))

@@ -32,10 +32,16 @@ pub fn garbage(reader: &dyn Reader, until: TimeMs, limit: usize) -> Vec<Garbage>
 }
 
 /// Blob rows in key order.
-pub fn blobs(reader: &dyn Reader, after: Option<Location>, limit: usize) -> Vec<(Location, BlobRow)> {
+pub fn blobs(
+    reader: &dyn Reader,
+    after: Option<Location>,
+    limit: usize,
+) -> Vec<(Location, BlobRow)> {
     let prefix = key::all(Prefix::Blob);
     after_row(reader, &prefix, after.map(key::blob))
-        .filter_map(|(row_key, value)| Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value))))
+        .filter_map(|(row_key, value)| {
+            Some((key::split_blob(&row_key)?, rows::decode(&row_key, &value)))
+        })
         .take(limit)
         .collect()
 }
@@ -63,7 +69,8 @@ pub fn sweep_view(
         .iter()
         .filter(|blob| {
             let foreign = blob.shard != shard || blob.node != node || blob.epoch != epoch;
-            let row: Option<BlobRow> = rows::get(reader, &key::blob(Location { backend, key: **blob }));
+            let row: Option<BlobRow> =
+                rows::get(reader, &key::blob(Location { backend, key: **blob }));
             // A key of another epoch is not this sweep's to judge: unknown means keep.
             foreign
                 || row.is_some_and(|row| match row.state {
@@ -113,7 +120,10 @@ fn head_of(reader: &dyn Reader, (row_key, value): &Pair) -> Option<(ScanPosition
     Some((position, VersionEntry::Object(with_parts(reader, version))))
 }
 
-fn version_of(reader: &dyn Reader, (row_key, value): &Pair) -> Option<(ScanPosition, VersionEntry)> {
+fn version_of(
+    reader: &dyn Reader,
+    (row_key, value): &Pair,
+) -> Option<(ScanPosition, VersionEntry)> {
     let (bucket, key, _): (BucketId, _, _) = key::split_version(row_key)?;
     let entry = match rows::decode::<VersionEntry>(row_key, value) {
         VersionEntry::Object(version) => VersionEntry::Object(with_parts(reader, version)),

@@ -23,7 +23,8 @@ pub fn list(shards: &[&dyn Reader], list: &ListUploads) -> Page<ListedUpload> {
             page.truncated = true;
             break;
         }
-        let common = rolled_up(found.key.as_str(), &list.prefix, &list.delimiter).map(str::to_owned);
+        let common =
+            rolled_up(found.key.as_str(), &list.prefix, &list.delimiter).map(str::to_owned);
         match common {
             Some(common) => {
                 let past = prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &common));
@@ -55,12 +56,18 @@ fn first_row(list: &ListUploads) -> Option<Bound<Vec<u8>>> {
             let key = ObjectKey::parse(&text).ok()?;
             prefix_end(&key::of_key(Prefix::Upload, list.bucket, &key))?
         }
-        Start::PastPrefix(text) => prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &text))?,
+        Start::PastPrefix(text) => {
+            prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &text))?
+        }
     };
     Some(Bound::Included(row))
 }
 
-fn next(shards: &[&dyn Reader], list: &ListUploads, from: &Bound<Vec<u8>>) -> Option<(Vec<u8>, ListedUpload)> {
+fn next(
+    shards: &[&dyn Reader],
+    list: &ListUploads,
+    from: &Bound<Vec<u8>>,
+) -> Option<(Vec<u8>, ListedUpload)> {
     let end = prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &list.prefix))?;
     let from = from.as_ref().map(Vec::as_slice);
     let rows = shards.iter().filter_map(|reader| reader.range(from, Bound::Excluded(&end)).next());

@@ -57,7 +57,8 @@ fn rest_of_marked_key(
         let older_than = match marker {
             VersionSelector::Id(id) => Some(id),
             VersionSelector::Null => {
-                version::find(*reader, list.bucket, &key, VersionSelector::Null).map(|entry| entry.id())
+                version::find(*reader, list.bucket, &key, VersionSelector::Null)
+                    .map(|entry| entry.id())
             }
         };
         if let Some(older_than) = older_than
@@ -70,7 +71,11 @@ fn rest_of_marked_key(
 }
 
 /// The smallest key from `start` on that has a version, and the shard that holds it.
-fn next_key<'a>(shards: &[&'a dyn Reader], list: &ListVersions, start: &Start) -> Option<(&'a dyn Reader, String)> {
+fn next_key<'a>(
+    shards: &[&'a dyn Reader],
+    list: &ListVersions,
+    start: &Start,
+) -> Option<(&'a dyn Reader, String)> {
     let mut smallest: Option<(&'a dyn Reader, String)> = None;
     for reader in shards {
         for found in [next_head(*reader, list, start), next_versioned(*reader, list, start)] {
@@ -92,7 +97,8 @@ fn next_head(reader: &dyn Reader, list: &ListVersions, start: &Start) -> Option<
         Start::After(text) => Bound::Excluded(key::head(list.bucket, text)),
         Start::PastPrefix(text) => Bound::Included(prefix_end(&key::head(list.bucket, text))?),
     };
-    let (row_key, _) = reader.range(from.as_ref().map(Vec::as_slice), Bound::Excluded(&end)).next()?;
+    let (row_key, _) =
+        reader.range(from.as_ref().map(Vec::as_slice), Bound::Excluded(&end)).next()?;
     key::split_head(&row_key).map(|(_, text)| text.to_owned())
 }
 
@@ -105,7 +111,9 @@ fn next_versioned(reader: &dyn Reader, list: &ListVersions, start: &Start) -> Op
             let key = ObjectKey::parse(text).ok()?;
             prefix_end(&key::of_key(Prefix::Version, list.bucket, &key))?
         }
-        Start::PastPrefix(text) => prefix_end(&key::of_keys_from(Prefix::Version, list.bucket, text))?,
+        Start::PastPrefix(text) => {
+            prefix_end(&key::of_keys_from(Prefix::Version, list.bucket, text))?
+        }
     };
     let (row_key, _) = reader.range(Bound::Included(&from), Bound::Excluded(&end)).next()?;
     key::split_version(&row_key).map(|(_, key, _)| key.as_str().to_owned())

@@ -1,0 +1,315 @@
+//! Random commands, and what is compared after each.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Answer, Query};
+use crate::command::{Command, ConfigureBucket, Entry, InitCluster, Operation, Target};
+use crate::id::{
+    BackendId, BlobKey, BucketId, ClusterId, EpochId, GroupId, NodeId, RequestId, UploadId,
+};
+use crate::object::{Blob, Location};
+use crate::response::Response;
+use crate::row::{BackendState, BlobState, BucketPhase, Settings, Versioning};
+use crate::state::tests::Random;
+use crate::state::tests::model::{Life, Model};
+use crate::state::{apply_entry, invariants, query, snapshot};
+use crate::tables::{MemTables, Reader, Tables};
+use crate::time::TimeMs;
+
+pub const SHARD: GroupId = GroupId(1);
+pub const NODE: NodeId = NodeId(1);
+pub const BACKEND: BackendId = BackendId(1);
+const DEADLINE_MS: u64 = 600_000;
+const SETTINGS: Settings = Settings { drain_ms: 1_000, dedupe_ms: 3_600_000 };
+/// Every n-th sequence checks the invariants after each step, the others at the end.
+const THOROUGH_ONE_IN: u64 = 8;
+/// In the others the whole state is compared after every n-th step; responses always are.
+const COMPARED_ONE_IN: u64 = 5;
+
+pub struct Script {
+    pub random: Random,
+    one: MemTables,
+    two: MemTables,
+    pub model: Model,
+    index: u64,
+    clock: TimeMs,
+    pub seq: u64,
+    requests: u64,
+    pub epochs: Vec<EpochId>,
+    pub uploads: Vec<(Target, UploadId)>,
+    history: Vec<Command>,
+    thorough: bool,
+}
+
+impl Script {
+    pub fn new(seed: u64) -> Self {
+        let mut script = Self {
+            random: Random::new(seed),
+            one: MemTables::default(),
+            two: MemTables::default(),
+            model: Model { dedupe_ms: SETTINGS.dedupe_ms, ..Model::default() },
+            index: 0,
+            clock: TimeMs(1_000_000),
+            seq: 0,
+            requests: 0,
+            epochs: Vec::new(),
+            uploads: Vec::new(),
+            history: Vec::new(),
+            thorough: seed.is_multiple_of(THOROUGH_ONE_IN),
+        };
+        script.found();
+        script
+    }
+
+    fn found(&mut self) {
+        let init = InitCluster {
+            cluster: ClusterId([1; 16]),
+            generation: 1,
+            shards: 1,
+            region: "r".into(),
+            token_key: Vec::new(),
+        };
+        let backend = Operation::ConfigureBackend {
+            backend: BACKEND,
+            generation: 1,
+            state: BackendState::Active,
+        };
+        for operation in [Operation::InitCluster(init), Operation::PutSettings(SETTINGS), backend] {
+            self.internal(operation);
+        }
+        self.open_epoch();
+        for bucket in 1..=2 {
+            self.configure(BucketId(bucket), BucketPhase::Open, Versioning::Off);
+        }
+    }
+
+    /// A command that only workers send; the model learns of its effect directly.
+    fn internal(&mut self, operation: Operation) -> Response {
+        self.requests += 1;
+        let mut request = [0xee; 16];
+        request[..8].copy_from_slice(&self.requests.to_be_bytes());
+        let command = Command {
+            group: SHARD,
+            request: RequestId(request),
+            not_after: TimeMs(u64::MAX),
+            operation,
+        };
+        let response = self.replicas(&command);
+        self.model.now = self.model.now.max(self.clock);
+        if matches!(command.operation, Operation::OpenEpoch { .. } | Operation::EpochSwept { .. }) {
+            self.model.remember_worker(command.request);
+        }
+        self.model.forget();
+        response
+    }
+
+    fn replicas(&mut self, command: &Command) -> Response {
+        self.index += 1;
+        let entry = Entry { stamped_at: self.clock, commands: vec![command.clone()] };
+        let mut one = apply_entry(&mut self.one, self.index, &entry);
+        let two = apply_entry(&mut self.two, self.index, &entry);
+        assert_eq!(one, two, "replicas answer differently to {command:?}");
+        one.pop().unwrap()
+    }
+
+    fn submit(&mut self, command: Command) -> Response {
+        let response = self.replicas(&command);
+        let expected = self.model.apply(self.index, self.clock, &command);
+        assert_eq!(response, expected, "step {} {command:?}", self.index);
+        self.history.push(command);
+        response
+    }
+
+    pub fn client(&mut self, operation: Operation) -> Response {
+        self.requests += 1;
+        let mut request = [0; 16];
+        request[..8].copy_from_slice(&self.requests.to_be_bytes());
+        self.submit(Command {
+            group: SHARD,
+            request: RequestId(request),
+            not_after: self.clock.plus_ms(DEADLINE_MS),
+            operation,
+        })
+    }
+
+    pub fn step(&mut self, number: u64) {
+        self.clock = self.clock.plus_ms(self.random.below(50));
+        match self.random.below(100) {
+            0..=29 => self.put(),
+            30..=44 => self.delete(),
+            45..=49 => self.create_upload(),
+            50..=61 => self.put_part(),
+            62..=69 => self.complete(),
+            70..=71 => self.abort(),
+            72..=76 => self.repeat_proposal(),
+            77..=81 => self.client_retry(),
+            82..=85 => self.reconfigure(),
+            86..=88 => self.rotate_epochs(),
+            89..=91 => self.collect(),
+            92..=93 => self.sweep(),
+            94..=95 => self.clock = self.clock.plus_ms(self.random.below(5_000_000)),
+            _ => self.snapshot(),
+        }
+        if self.thorough {
+            self.check_invariants();
+        }
+        if self.thorough || number.is_multiple_of(COMPARED_ONE_IN) {
+            self.compare();
+        }
+    }
+
+    /// A proposer that never heard the outcome proposes the very same command again.
+    fn repeat_proposal(&mut self) {
+        if let Some(command) = self.random.pick(&self.history).cloned() {
+            self.submit(command);
+        }
+    }
+
+    /// A client repeats a request: the same id and inputs, other bytes at a new key, a new deadline.
+    fn client_retry(&mut self) {
+        let Some(mut command) = self.random.pick(&self.history).cloned() else {
+            return;
+        };
+        let blob = self.blob();
+        match &mut command.operation {
+            Operation::PutVersion(put) => {
+                put.blob = Blob { size_bytes: put.blob.size_bytes, ..blob }
+            }
+            Operation::PutPart(part) => {
+                part.blob = Blob { size_bytes: part.blob.size_bytes, ..blob }
+            }
+            _ => {}
+        }
+        command.not_after = self.clock.plus_ms(DEADLINE_MS);
+        self.submit(command);
+    }
+
+    fn configure(&mut self, bucket: BucketId, phase: BucketPhase, versioning: Versioning) {
+        let generation = self.model.buckets.get(&bucket).map_or(1, |bucket| bucket.generation + 1);
+        let late = generation > 2 && self.random.one_in(10);
+        let generation = if late { generation - 2 } else { generation };
+        let configure = ConfigureBucket { bucket, generation, phase, versioning };
+        self.client(Operation::ConfigureBucket(configure));
+    }
+
+    fn reconfigure(&mut self) {
+        let bucket = BucketId(1 + self.random.below(2));
+        let now = self.model.buckets[&bucket].versioning;
+        let versioning = match (now, self.random.below(3)) {
+            (_, 0) => Versioning::Enabled,
+            (Versioning::Off, 1) => Versioning::Off,
+            (_, _) => Versioning::Suspended,
+        };
+        let phase = if self.random.one_in(6) { BucketPhase::Deleting } else { BucketPhase::Open };
+        self.configure(bucket, phase, versioning);
+    }
+
+    fn open_epoch(&mut self) {
+        let opened = self.internal(Operation::OpenEpoch { node: NODE, incarnation: 1 });
+        let Response::EpochOpened { epoch, .. } = opened else { panic!("{opened:?}") };
+        self.model.open_epochs.insert(epoch);
+        self.epochs.push(epoch);
+    }
+
+    fn rotate_epochs(&mut self) {
+        if self.random.one_in(2) {
+            return self.open_epoch();
+        }
+        let open: Vec<EpochId> = self.model.open_epochs.iter().copied().collect();
+        if open.len() < 2 {
+            return;
+        }
+        let epoch = *self.random.pick(&open).unwrap();
+        assert_eq!(self.internal(Operation::CloseEpoch { node: NODE, epoch }), Response::Done);
+        self.model.open_epochs.remove(&epoch);
+    }
+
+    fn collect(&mut self) {
+        let query = Query::Garbage { shard: SHARD, until: self.clock, limit: 5 };
+        let Answer::Garbage(garbage) = query::answer(&self.one, &query) else { panic!() };
+        let blobs: Vec<Location> = garbage.iter().map(|row| row.location).collect();
+        for location in &blobs {
+            let life = self.model.blobs.get(&location.key).copied();
+            assert_eq!(life, Some(Life::Garbage), "{location:?} would be deleted");
+            if self.model.swept_epochs.contains(&location.key.epoch) {
+                self.model.blobs.remove(&location.key);
+            } else {
+                self.model.blobs.insert(location.key, Life::Spent);
+            }
+        }
+        self.internal(Operation::Collected { blobs });
+    }
+
+    fn sweep(&mut self) {
+        let query = Query::Epochs { shard: SHARD };
+        let Answer::Epochs(epochs) = query::answer(&self.one, &query) else { panic!() };
+        for epoch in epochs {
+            if self.model.open_epochs.contains(&epoch.id) {
+                continue;
+            }
+            let last = self.random.one_in(2);
+            self.internal(Operation::EpochSwept {
+                node: NODE,
+                epoch: epoch.id,
+                backend: BACKEND,
+                last,
+            });
+            if last {
+                self.model.swept_epochs.insert(epoch.id);
+                while self.internal(Operation::PruneEpoch { node: NODE, epoch: epoch.id, limit: 2 })
+                    == (Response::Pruned { more: true })
+                {}
+                self.model.blobs.retain(|key, life| key.epoch != epoch.id || *life != Life::Spent);
+            }
+        }
+    }
+
+    /// The second replica is replaced by what a snapshot of the first makes of an empty one.
+    fn snapshot(&mut self) {
+        let mut fresh = MemTables::default();
+        for row in snapshot::rows(&self.one) {
+            snapshot::install(&mut fresh, &row);
+        }
+        self.two = fresh;
+    }
+
+    /// Damages the second replica, to see that the comparison notices.
+    pub fn lose_a_row(&mut self) {
+        let row = snapshot::rows(&self.two).last().unwrap();
+        self.two.delete(&row.0);
+    }
+
+    fn compare(&mut self) {
+        let Answer::Blobs(rows) = query::answer(
+            &self.one,
+            &Query::Blobs { shard: SHARD, after: None, limit: usize::MAX },
+        ) else {
+            panic!()
+        };
+        let found: BTreeMap<BlobKey, Life> = rows
+            .into_iter()
+            .map(|(location, row)| {
+                let life = match row.state {
+                    BlobState::Live(_) => Life::Live,
+                    BlobState::Garbage { .. } => Life::Garbage,
+                    BlobState::Spent => Life::Spent,
+                };
+                (location.key, life)
+            })
+            .collect();
+        assert_eq!(found, self.model.blobs, "blobs at index {}", self.index);
+        super::lists::compare_versions(&[&self.one as &dyn Reader], &self.model);
+    }
+
+    fn check_invariants(&self) {
+        let violations = invariants::check(&self.one);
+        assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    pub fn finish(&mut self) {
+        self.compare();
+        self.check_invariants();
+        assert_eq!(snapshot::state_hash(&self.one), snapshot::state_hash(&self.two));
+        assert_eq!(self.one, self.two, "replicas differ");
+    }
+}
