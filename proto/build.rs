@@ -33,10 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Reflection without the comments of the source is half as useful as it could be.
     compiler.include_source_info(true).include_imports(true);
     compiler.open_files(FILES.map(|file| root.join(file)))?;
-    std::fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    std::fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     // Without `grpc` there is no tonic to call, hence nothing to generate for services.
     let services = cfg!(feature = "grpc");
