@@ -10,75 +10,72 @@ use crate::convert::Stored;
 use crate::etag::ETag;
 use crate::id::{BucketId, UserId, VersionId};
 use crate::name::ObjectKey;
-use crate::object::{Attributes, Blob, Body, Version};
+use crate::object::{Attributes, Blob, Body, Version, VersionEntry};
 use crate::state::tests::model::Model;
 use crate::state::{key, query};
 use crate::tables::{MemTables, Reader, Tables};
 use crate::time::TimeMs;
 
-/// Every version of every bucket, as the model has it.
+/// Every version and every head of every bucket, as the model has them.
 pub fn compare_versions(shards: &[&dyn Reader], model: &Model) {
     for (bucket, expected) in &model.buckets {
         let mut wanted = Vec::new();
         for (key, entries) in &expected.keys {
             for (place, entry) in entries.iter().enumerate() {
-                wanted.push((
-                    key.clone(),
-                    entry.id,
-                    entry.null,
-                    entry.object.is_some(),
-                    place == 0,
-                ));
+                let object = entry.object.is_some();
+                wanted.push((key.clone(), entry.id, entry.null, object, place == 0));
             }
         }
-        let mut found = Vec::new();
-        let (mut key_marker, mut version_marker) = (String::new(), None);
-        loop {
-            let list = ListVersions {
-                bucket: *bucket,
-                prefix: String::new(),
-                delimiter: String::new(),
-                key_marker,
-                version_marker,
-                limit: 3,
-            };
-            let Answer::ListVersions(page) =
-                query::answer_merged(shards, &Query::ListVersions(list))
-            else {
-                panic!()
-            };
-            let Some(Item::Entry(last)) = page.items.last() else {
-                break;
-            };
-            key_marker = last.key.as_str().to_owned();
-            version_marker = Some(match last.entry.null() {
-                true => VersionSelector::Null,
-                false => VersionSelector::Id(last.entry.id()),
-            });
-            let more = page.truncated;
-            for item in page.items {
-                let Item::Entry(row) = item else { panic!() };
-                let object = matches!(row.entry, crate::object::VersionEntry::Object(_));
-                found.push((row.key, row.entry.id(), row.entry.null(), object, row.latest));
-            }
-            if !more {
-                break;
-            }
-        }
-        assert_eq!(found, wanted, "versions of bucket {bucket}");
-        let heads: Vec<&ObjectKey> =
-            wanted.iter().filter(|row| row.3 && row.4).map(|row| &row.0).collect();
-        let list = List {
-            bucket: *bucket,
-            prefix: String::new(),
-            delimiter: String::new(),
-            after: String::new(),
-            limit: 1000,
-        };
-        let Answer::List(page) = query::answer_merged(shards, &Query::List(list)) else { panic!() };
-        let listed: Vec<ObjectKey> = page.items.into_iter().map(entry_key).collect();
+        assert_eq!(all_versions(shards, *bucket), wanted, "versions of bucket {bucket}");
+        let heads = wanted.iter().filter(|row| row.3 && row.4).map(|row| &row.0);
+        let listed = all_heads(shards, *bucket);
         assert!(listed.iter().eq(heads), "heads of bucket {bucket}: {listed:?}");
     }
+}
+
+/// Key, version id, whether it is null, whether it is an object, whether it is the latest.
+type VersionLine = (ObjectKey, VersionId, bool, bool, bool);
+
+/// The whole list of versions, in small pages.
+fn all_versions(shards: &[&dyn Reader], bucket: BucketId) -> Vec<VersionLine> {
+    let mut found = Vec::new();
+    let mut list = ListVersions {
+        bucket,
+        prefix: String::new(),
+        delimiter: String::new(),
+        key_marker: String::new(),
+        version_marker: None,
+        limit: 3,
+    };
+    loop {
+        let query = Query::ListVersions(list.clone());
+        let Answer::ListVersions(page) = query::answer_merged(shards, &query) else { panic!() };
+        for item in page.items {
+            let Item::Entry(row) = item else { panic!() };
+            let object = matches!(row.entry, VersionEntry::Object(_));
+            list.key_marker = row.key.as_str().to_owned();
+            list.version_marker = Some(match row.entry.null() {
+                true => VersionSelector::Null,
+                false => VersionSelector::Id(row.entry.id()),
+            });
+            found.push((row.key, row.entry.id(), row.entry.null(), object, row.latest));
+        }
+        if !page.truncated {
+            return found;
+        }
+    }
+}
+
+fn all_heads(shards: &[&dyn Reader], bucket: BucketId) -> Vec<ObjectKey> {
+    let list = List {
+        bucket,
+        prefix: String::new(),
+        delimiter: String::new(),
+        after: String::new(),
+        limit: 1000,
+    };
+    let Answer::List(page) = query::answer_merged(shards, &Query::List(list)) else { panic!() };
+    page.items.into_iter().map(entry_key).collect()
 }
 
 fn entry_key(item: Item<crate::catalog::ListedObject>) -> ObjectKey {

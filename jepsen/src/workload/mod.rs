@@ -1,0 +1,4 @@
+//! What the clients do, each load in a file of its own.
+
+pub mod body;
+pub mod puts;

@@ -1,0 +1,148 @@
+//! The catalog seam over Raft groups: a barrier and a view for a query, the proposer for a command.
+//! It knows nothing of what rows mean (proto's `state`) nor of openraft (`raft`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use vaultaire_proto::catalog::Scope;
+use vaultaire_proto::row::ClusterRow;
+use vaultaire_proto::state::query::{answer, answer_merged};
+use vaultaire_proto::tables::Reader;
+use vaultaire_proto::{
+    Answer, Catalog, CatalogError, Command, Consistency, GroupId, Query, Response,
+};
+
+use crate::raft::replica::Replica;
+use crate::tables::view::View;
+
+/// How long a command whose outcome is not definite is repeated under its request id.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Between two attempts.
+const REPEAT_AFTER: Duration = Duration::from_millis(100);
+
+/// The replicated state, by way of this node's groups.
+#[derive(Debug)]
+pub struct RaftCatalog {
+    cluster: ClusterRow,
+    /// By group id: the control group, then the shards.
+    groups: Vec<Arc<Replica>>,
+}
+
+impl RaftCatalog {
+    pub fn new(cluster: ClusterRow, groups: Vec<Arc<Replica>>) -> Self {
+        Self { cluster, groups }
+    }
+
+    /// This node's replicas, the control group's first.
+    pub fn replicas(&self) -> &[Arc<Replica>] {
+        &self.groups
+    }
+
+    fn group(&self, group: GroupId) -> Result<&Arc<Replica>, CatalogError> {
+        self.groups.get(usize::from(group.0)).ok_or(CatalogError::NoLeader { group })
+    }
+
+    /// A view no older than `consistency` allows.
+    async fn view(&self, group: &Replica, consistency: Consistency) -> Result<View, CatalogError> {
+        match consistency {
+            Consistency::Linearizable => group.barrier.pass().await?,
+            Consistency::Stale => {}
+        }
+        Ok(group.table.view())
+    }
+}
+
+#[async_trait]
+impl Catalog for RaftCatalog {
+    fn cluster(&self) -> &ClusterRow {
+        &self.cluster
+    }
+
+    async fn query(&self, query: Query, consistency: Consistency) -> Result<Answer, CatalogError> {
+        match query.scope(self.cluster.shards) {
+            Scope::Group(group) => {
+                let view = self.view(self.group(group)?, consistency).await?;
+                match reach(&query) {
+                    Reach::Point => Ok(answer(&view, &query)),
+                    Reach::Range => blocking(move || answer(&view, &query)).await,
+                }
+            }
+            Scope::AllShards => {
+                let shards = self.groups.iter().filter(|group| group.id.is_shard());
+                let views = try_join_all(shards.map(|group| self.view(group, consistency))).await?;
+                blocking(move || {
+                    let readers: Vec<&dyn Reader> =
+                        views.iter().map(|view| view as &dyn Reader).collect();
+                    answer_merged(&readers, &query)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Repeats what is not definite: `apply` answers a repeated request id as it did the first time.
+    async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
+        let group = self.group(command.group)?;
+        let deadline = Instant::now() + COMMIT_DEADLINE;
+        let mut unknown = None;
+        loop {
+            match group.proposer.propose(command.clone()).await {
+                Ok(response) => return Ok(response),
+                Err(error @ CatalogError::OutcomeUnknown { .. }) => unknown = Some(error),
+                Err(CatalogError::NoLeader { .. }) if Instant::now() < deadline => {}
+                // Of an attempt whose outcome is unknown, no later failure says that nothing was changed.
+                Err(error) => return Err(unknown.unwrap_or(error)),
+            }
+            if Instant::now() >= deadline {
+                return Err(unknown.unwrap_or(CatalogError::NoLeader { group: command.group }));
+            }
+            tokio::time::sleep(REPEAT_AFTER).await;
+        }
+    }
+}
+
+/// How much of a table a query may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// A few rows: cheaper than a change of thread.
+    Point,
+    /// As many as its limit says, perhaps from a cold disk: not on a thread that serves others.
+    Range,
+}
+
+fn reach(query: &Query) -> Reach {
+    match query {
+        Query::Bucket(_)
+        | Query::BucketById(_)
+        | Query::AccessKey(_)
+        | Query::User(_)
+        | Query::Version { .. }
+        | Query::Upload { .. }
+        | Query::Epoch { .. }
+        | Query::ShardBucket { .. } => Reach::Point,
+        Query::Buckets { .. }
+        | Query::UnsettledBuckets { .. }
+        | Query::AccessKeys { .. }
+        | Query::Users { .. }
+        | Query::Backends
+        | Query::Nodes
+        | Query::Parts { .. }
+        | Query::List(_)
+        | Query::ListVersions(_)
+        | Query::ListUploads(_)
+        | Query::Epochs { .. }
+        | Query::Garbage { .. }
+        | Query::Blobs { .. }
+        | Query::SweepView { .. }
+        | Query::Versions { .. }
+        | Query::ShardBackends { .. } => Reach::Range,
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Result<Answer, CatalogError> {
+    // The runtime is being dropped, or the answer panicked, which is a bug that the log shows.
+    tokio::task::spawn_blocking(work).await.map_err(|_| CatalogError::Stopped)
+}

@@ -1,0 +1,132 @@
+//! `vaultaire backend`: what the backends hold, and what they can really do.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use vaultaire_proto::wire::admin;
+
+use crate::cli::client::{Client, Target, refused};
+use crate::cli::output::{Output, bare, bytes, table};
+use crate::error::Error;
+use crate::grpc::names::BACKENDS;
+
+/// List backends and check what they can do.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List backends with what they hold.
+    List,
+    /// Try every operation on a backend with real bytes, and remove them.
+    Check { name: String },
+}
+
+pub async fn run(args: Args, output: Output) -> Result<(), Error> {
+    let client = args.target.connect().await?;
+    match args.command {
+        Command::List => list(client, output).await,
+        Command::Check { name } => check(client, output, &name).await,
+    }
+}
+
+async fn list(mut client: Client, output: Output) -> Result<(), Error> {
+    let request = admin::ListBackendsRequest::default();
+    let backends = client.list_backends(request).await.map_err(refused)?.into_inner().backends;
+    let value = json!({ "backends": backends.iter().map(shown).collect::<Vec<_>>() });
+    output.print(&value, || rows(&backends))
+}
+
+/// Backends as a table.
+pub fn rows(backends: &[admin::Backend]) -> String {
+    let rows = backends.iter().map(|backend| {
+        vec![
+            bare(&backend.name).to_owned(),
+            backend.kind.clone(),
+            state(backend).to_owned(),
+            backend.live_blobs.to_string(),
+            bytes(backend.live_bytes),
+            match backend.configured {
+                true => "yes".to_owned(),
+                false => "no".to_owned(),
+            },
+        ]
+    });
+    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "CONFIGURED HERE"], rows)
+}
+
+async fn check(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
+    let request = admin::CheckBackendRequest { name: format!("{BACKENDS}{name}") };
+    let probes = client.check_backend(request).await.map_err(refused)?.into_inner().probes;
+    let broken =
+        probes.iter().filter(|probe| probe.outcome() == admin::ProbeOutcome::Failed).count();
+    let value = json!({
+        "backend": name,
+        "ok": broken == 0,
+        "probes": probes.iter().map(probe_shown).collect::<Vec<_>>(),
+    });
+    output.print(&value, || {
+        let rows = probes.iter().map(|probe| {
+            vec![
+                probe.operation.clone(),
+                outcome(probe).to_owned(),
+                format!(
+                    "{:.2} ms",
+                    f64::from(u32::try_from(probe.duration_us).unwrap_or(u32::MAX)) / 1000.0
+                ),
+                probe.detail.clone(),
+            ]
+        });
+        table(&["OPERATION", "OUTCOME", "TOOK", "DETAIL"], rows)
+    })?;
+    match broken {
+        0 => Ok(()),
+        broken => Err(Error::Found(format!(
+            "backend {name} failed {broken} of {} operations",
+            probes.len()
+        ))),
+    }
+}
+
+/// A backend for programs.
+pub fn shown(backend: &admin::Backend) -> Value {
+    json!({
+        "name": bare(&backend.name),
+        "backend_id": backend.backend_id,
+        "kind": backend.kind,
+        "state": state(backend),
+        "live_blobs": backend.live_blobs,
+        "live_bytes": backend.live_bytes,
+        "configured": backend.configured,
+    })
+}
+
+fn state(backend: &admin::Backend) -> &'static str {
+    match backend.state() {
+        admin::BackendState::Active => "active",
+        admin::BackendState::Draining => "draining",
+        admin::BackendState::Unspecified => "unknown",
+    }
+}
+
+fn probe_shown(probe: &admin::Probe) -> Value {
+    json!({
+        "operation": probe.operation,
+        "outcome": outcome(probe),
+        "duration_us": probe.duration_us,
+        "detail": probe.detail,
+    })
+}
+
+fn outcome(probe: &admin::Probe) -> &'static str {
+    match probe.outcome() {
+        admin::ProbeOutcome::Ok => "ok",
+        admin::ProbeOutcome::Failed => "failed",
+        admin::ProbeOutcome::Unsupported => "unsupported",
+        admin::ProbeOutcome::Unspecified => "unknown",
+    }
+}

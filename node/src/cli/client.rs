@@ -1,0 +1,143 @@
+//! How a command reaches a node: by the data directory it runs on, or by address and token file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use vaultaire_proto::wire::admin::admin_service_client::AdminServiceClient;
+
+use crate::cli::dev;
+use crate::discovery;
+use crate::error::Error;
+use crate::secrets::Secret;
+
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// The largest answer: a page of findings or buckets.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Which node.
+#[derive(Clone, Debug, Args)]
+pub struct Target {
+    /// The data directory of a node on this machine [default: that of `vaultaire dev`].
+    #[arg(long, env = "VAULTAIRE_DATA_DIR", conflicts_with = "admin")]
+    data_dir: Option<PathBuf>,
+    /// The address of a node's admin port, such as http://127.0.0.1:9001.
+    #[arg(long, env = "VAULTAIRE_ADMIN", requires = "token_file")]
+    admin: Option<String>,
+    /// A file with the node's bearer token: a copy of its admin.token.
+    #[arg(long, env = "VAULTAIRE_TOKEN_FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
+}
+
+/// A client that carries the token.
+pub type Client = AdminServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Adds the token to every call.
+#[derive(Clone, Debug)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+impl Target {
+    /// Connects, or says how to start a node.
+    pub async fn connect(&self) -> Result<Client, Error> {
+        match (&self.admin, &self.token_file) {
+            (Some(url), Some(token_file)) => {
+                let token = discovery::read_token(token_file)?.ok_or_else(|| {
+                    Error::Usage(format!("{} holds no token", token_file.display()))
+                })?;
+                let start = "vaultaire server --config FILE".to_owned();
+                let none = Error::NoNode { place: url.clone(), start };
+                connect(url, &token, none).await
+            }
+            _ => self.connect_local().await,
+        }
+    }
+
+    async fn connect_local(&self) -> Result<Client, Error> {
+        let data_dir = match &self.data_dir {
+            Some(path) => path.clone(),
+            None => dev::default_data_dir()?,
+        };
+        let found = discovery::find(&data_dir)?;
+        let none = no_node(&data_dir, self.data_dir.is_some());
+        match found {
+            Some(found) => connect(&found.announcement.admin_url, &found.token, none).await,
+            None => Err(none),
+        }
+    }
+}
+
+fn no_node(data_dir: &Path, named: bool) -> Error {
+    let start = match named {
+        true => format!("vaultaire dev --data-dir {}", data_dir.display()),
+        false => "vaultaire dev".to_owned(),
+    };
+    Error::NoNode { place: data_dir.display().to_string(), start }
+}
+
+async fn connect(url: &str, token: &Secret, none: Error) -> Result<Client, Error> {
+    let bearer = format!("Bearer {}", token.expose());
+    let bearer = bearer
+        .parse()
+        .map_err(|_| Error::Usage("the token file holds something that is no token".to_owned()))?;
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|error| Error::Usage(format!("{url} is not an address: {error}")))?
+        .connect_timeout(CONNECT_MAX);
+    match endpoint.connect().await {
+        Ok(channel) => Ok(AdminServiceClient::with_interceptor(channel, Bearer(bearer))
+            .max_decoding_message_size(ANSWER_BYTES_MAX)),
+        Err(_) => Err(none),
+    }
+}
+
+/// What a node refused, in its own words.
+pub fn refused(status: Status) -> Error {
+    match status.code() {
+        Code::Unavailable => {
+            Error::Admin(format!("the node cannot answer now: {}", status.message()))
+        }
+        _ => Error::Admin(status.message().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::error::Exit;
+
+    #[tokio::test]
+    async fn where_no_node_runs_the_way_to_start_one_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = Some(folder.path().to_owned());
+        let target = Target { data_dir, admin: None, token_file: None };
+        let error = target.connect().await.unwrap_err();
+        assert_eq!(error.exit(), Exit::NoNode);
+        assert!(error.to_string().contains("vaultaire dev --data-dir"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_listens_is_no_node() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let folder = tempfile::tempdir().unwrap();
+        let token_file = folder.path().join("token");
+        std::fs::write(&token_file, "abc\n").unwrap();
+        let target = Target { data_dir: None, admin: Some(url), token_file: Some(token_file) };
+        assert_eq!(target.connect().await.unwrap_err().exit(), Exit::NoNode);
+    }
+}

@@ -1,0 +1,142 @@
+//! The command line: what can be typed, and the exit codes. One subcommand per file; what a node does is
+//! not told here.
+
+pub mod backend;
+pub mod bucket;
+pub mod check;
+pub mod client;
+pub mod completions;
+pub mod dev;
+pub mod key;
+pub mod output;
+pub mod run;
+pub mod server;
+pub mod status;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::output::Output;
+use crate::error::{Error, Exit};
+use crate::telemetry::{self, Style};
+use crate::tls;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, or found something wrong
+  2  the command line makes no sense
+  3  no node is running there";
+
+/// A storage router: one S3 endpoint in front of many backends.
+#[derive(Debug, Parser)]
+#[command(name = "vaultaire", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node for development: everything embedded, credentials made once.
+    Dev(dev::Args),
+    /// Run a node as its configuration file says.
+    Server(server::Args),
+    /// Show how the node and its groups are doing.
+    Status(status::Args),
+    /// Create, list and delete buckets.
+    Bucket(bucket::Args),
+    /// Create, list and delete access keys.
+    Key(key::Args),
+    /// List backends and check what they can do.
+    Backend(backend::Args),
+    /// Compare the catalog with the bytes on every backend.
+    Verify(verify::Args),
+    /// Check a configuration file.
+    Config(check::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}
+
+/// The whole process.
+pub fn main() -> ExitCode {
+    tls::install_provider();
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let outcome = match cli.command {
+        Command::Dev(args) => long_lived(|| dev::run(args, output)),
+        Command::Server(args) => long_lived(|| server::run(args, output)),
+        Command::Status(args) => brief(status::run(args, output)),
+        Command::Bucket(args) => brief(bucket::run(args, output)),
+        Command::Key(args) => brief(key::run(args, output)),
+        Command::Backend(args) => brief(backend::run(args, output)),
+        Command::Verify(args) => brief(verify::run(args, output)),
+        Command::Config(args) => check::run(args, output),
+        Command::Completions(args) => completions::run(&args),
+    };
+    let exit = match outcome {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            output::complain(&error);
+            error.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// A node: logs, and every core of the machine.
+fn long_lived<F: Future<Output = Result<(), Error>>>(
+    task: impl FnOnce() -> F,
+) -> Result<(), Error> {
+    telemetry::start(Style::for_stderr());
+    block_on(tokio::runtime::Builder::new_multi_thread(), task())
+}
+
+/// A command that asks a node and ends.
+fn brief(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    block_on(tokio::runtime::Builder::new_current_thread(), task)
+}
+
+fn block_on(
+    mut builder: tokio::runtime::Builder,
+    task: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Engine { what: "the async runtime", why: error.to_string() })?;
+    runtime.block_on(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_well_formed_and_takes_json() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for line in [
+            "vaultaire dev --json --s3-addr 127.0.0.1:0 --tls",
+            "vaultaire server --config f.toml",
+            "vaultaire status --json",
+            "vaultaire bucket create photos --owner alice --json",
+            "vaultaire key create --name alice --json --data-dir d",
+            "vaultaire key delete VTA --admin http://127.0.0.1:9001 --token-file t",
+            "vaultaire backend check hot",
+            "vaultaire verify --json --no-checksums",
+            "vaultaire config check f.toml",
+            "vaultaire completions bash",
+        ] {
+            let parsed = command.clone().try_get_matches_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+        }
+    }
+}

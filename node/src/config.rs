@@ -1,0 +1,376 @@
+//! Config: what the TOML file may say. Every key is optional and unknown ones are errors with a
+//! suggestion. What runs, with defaults filled in, is `settings.rs`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use vaultaire_storage::config::{BackendConfig, SecretSource};
+
+use crate::error::Error;
+use crate::secrets::{Credentials, Secret};
+use crate::settings::{
+    ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings,
+    Takes, Tls,
+};
+
+/// The most a configuration file may hold.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How far a misspelt key may be from the one meant, from 0 (nothing in common) to 1 (equal).
+const SIMILARITY_MIN: f64 = 0.6;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data_dir: Option<PathBuf>,
+    pub node_name: Option<String>,
+    pub region: Option<String>,
+    #[serde(default)]
+    pub s3: S3,
+    #[serde(default)]
+    pub admin: Surface,
+    #[serde(default)]
+    pub http: Surface,
+    #[serde(default)]
+    pub gc: Gc,
+    #[serde(default)]
+    pub first: FirstSection,
+    /// Where new objects go: the first of these that takes writes.
+    #[serde(default)]
+    pub write_to: Vec<String>,
+    /// `[backends.<name>]`.
+    #[serde(default)]
+    pub backends: BTreeMap<String, BackendConfig>,
+}
+
+/// `[s3]`: the port that clients use.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    pub addr: Option<SocketAddr>,
+    /// Buckets as `bucket.<base domain>`, besides paths.
+    pub base_domain: Option<String>,
+    pub tls: Option<TlsSection>,
+}
+
+/// `[s3.tls]`: PEM files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+/// `[admin]` and `[http]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Surface {
+    pub addr: Option<SocketAddr>,
+}
+
+/// `[gc]`: how long bytes outlive their use.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gc {
+    #[serde(default, deserialize_with = "duration")]
+    pub upload_grace: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    pub drain: Option<Duration>,
+    #[serde(default, deserialize_with = "durations")]
+    pub resweep: Option<Vec<Duration>>,
+    pub deletes_per_second: Option<u32>,
+}
+
+/// `[first]`: what a first start makes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstSection {
+    pub user: Option<String>,
+    pub access_key: Option<String>,
+    /// A file, so that no secret stands in the configuration.
+    pub secret_key_file: Option<PathBuf>,
+    pub bucket: Option<String>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn durations<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Duration>>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let parsed: Result<Vec<Duration>, String> =
+        texts.iter().map(|text| parse_duration(text)).collect();
+    parsed.map(Some).map_err(serde::de::Error::custom)
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| {
+        format!("`{text}` is not a time such as \"15m\", \"24h\" or \"7d\": {error}")
+    })
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fail = |message: String| Error::Config { path: path.to_owned(), message };
+        let size = std::fs::metadata(path).map_err(|source| Error::file("read", path, source))?;
+        if size.len() > FILE_BYTES_MAX {
+            return Err(fail("larger than 1 MiB: this is no configuration file".to_owned()));
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::file("read", path, source))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text).map(|config| config.relative_to(folder)).map_err(fail)
+    }
+
+    /// Reads the text of a file; the error is one that a person can act on.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| explain(text, &error))
+    }
+
+    /// Paths in a file are relative to the file, wherever the command was typed.
+    fn relative_to(mut self, folder: &Path) -> Self {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        self.data_dir.as_mut().map(resolve);
+        self.first.secret_key_file.as_mut().map(resolve);
+        if let Some(tls) = &mut self.s3.tls {
+            resolve(&mut tls.cert_file);
+            resolve(&mut tls.key_file);
+        }
+        for backend in self.backends.values_mut() {
+            match backend {
+                BackendConfig::Disk(disk) => resolve(&mut disk.path),
+                BackendConfig::S3(s3) => {
+                    if let SecretSource::File(path) = &mut s3.secret_key {
+                        resolve(path);
+                    }
+                }
+                BackendConfig::Memory(_) => {}
+            }
+        }
+        self
+    }
+
+    /// What runs: the file with every default filled in.
+    pub fn settle(self) -> Result<Settings, Error> {
+        let Some(data_dir) = self.data_dir else {
+            return Err(Error::Setting {
+                key: "data_dir".to_owned(),
+                why: "is missing: say where the node keeps its journal and tables".to_owned(),
+            });
+        };
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let settings = Settings {
+            data_dir,
+            node_name: self.node_name.unwrap_or_else(|| "node-1".to_owned()),
+            region: self.region.unwrap_or_else(|| REGION.to_owned()),
+            s3_addr: self.s3.addr.unwrap_or_else(|| local(S3_PORT)),
+            admin_addr: self.admin.addr.unwrap_or_else(|| local(ADMIN_PORT)),
+            http_addr: self.http.addr.unwrap_or_else(|| local(HTTP_PORT)),
+            base_domain: self.s3.base_domain,
+            tls: match self.s3.tls {
+                Some(TlsSection { cert_file, key_file }) => Tls::Files { cert_file, key_file },
+                None => Tls::Off,
+            },
+            garbage: self.gc.settle()?,
+            backends: in_order(self.write_to, self.backends)?,
+            first: self.first.settle()?,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+/// The backends that take new objects first, in the order given; then the others by name.
+fn in_order(
+    write_to: Vec<String>,
+    mut backends: BTreeMap<String, BackendConfig>,
+) -> Result<Vec<NamedBackend>, Error> {
+    let fail = |why: String| Err(Error::Setting { key: "write_to".to_owned(), why });
+    if write_to.is_empty() && backends.len() > 1 {
+        let names: Vec<&str> = backends.keys().map(String::as_str).collect();
+        return fail(format!(
+            "is missing: say which of {} takes new objects, the preferred one first",
+            names.join(", ")
+        ));
+    }
+    let mut ordered = Vec::new();
+    for name in write_to {
+        let Some(config) = backends.remove(&name) else {
+            return fail(format!("names `{name}`, and there is no section [backends.{name}]"));
+        };
+        ordered.push(NamedBackend { name, config, takes: Takes::NewObjects });
+    }
+    let takes = match ordered.is_empty() {
+        true => Takes::NewObjects,
+        false => Takes::Nothing,
+    };
+    ordered.extend(backends.into_iter().map(|(name, config)| NamedBackend { name, config, takes }));
+    Ok(ordered)
+}
+
+impl Gc {
+    fn settle(self) -> Result<Garbage, Error> {
+        let defaults = Garbage::default();
+        let resweep_ms = match self.resweep {
+            Some(times) => times.into_iter().map(millis).collect(),
+            None => defaults.resweep_ms,
+        };
+        if !resweep_ms.is_sorted() {
+            return Err(Error::Setting {
+                key: "gc.resweep".to_owned(),
+                why: "must ascend: each time counts from the close of the epoch".to_owned(),
+            });
+        }
+        let garbage = Garbage {
+            upload_grace_ms: self.upload_grace.map_or(defaults.upload_grace_ms, millis),
+            drain_ms: self.drain.map_or(defaults.drain_ms, millis),
+            resweep_ms,
+            deletes_per_second: self.deletes_per_second.unwrap_or(defaults.deletes_per_second),
+        };
+        if garbage.deletes_per_second == 0 {
+            return Err(Error::Setting {
+                key: "gc.deletes_per_second".to_owned(),
+                why: "must be more than zero".to_owned(),
+            });
+        }
+        Ok(garbage)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl FirstSection {
+    fn settle(self) -> Result<First, Error> {
+        let user = match (self.access_key, self.secret_key_file) {
+            (None, None) => None,
+            (Some(access_key), Some(path)) => {
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| Error::file("read", &path, source))?;
+                let secret_key = Secret::new(text.trim());
+                Some(FirstUser {
+                    name: self.user.unwrap_or_else(|| "admin".to_owned()),
+                    credentials: Credentials { access_key, secret_key },
+                })
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(Error::Setting {
+                    key: "first.access_key, first.secret_key_file".to_owned(),
+                    why: "give both, or none and run `vaultaire key create`".to_owned(),
+                });
+            }
+        };
+        if self.bucket.is_some() && user.is_none() {
+            return Err(Error::Setting {
+                key: "first.bucket".to_owned(),
+                why: "needs an owner: give first.access_key and first.secret_key_file too"
+                    .to_owned(),
+            });
+        }
+        Ok(First { user, bucket: self.bucket })
+    }
+}
+
+/// Line, what is wrong, and for a misspelt key the one that was probably meant.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let place = match error.span() {
+        Some(span) => {
+            let before = text.get(..span.start).unwrap_or_default();
+            format!("line {}: ", before.matches('\n').count() + 1)
+        }
+        None => String::new(),
+    };
+    format!("{place}{message}{}", suggestion(message).unwrap_or_default())
+}
+
+/// serde names the unknown key first and then all it knows, each between backticks.
+fn suggestion(message: &str) -> Option<String> {
+    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
+        return None;
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    let scored = quoted.map(|known| (strsim::jaro_winkler(unknown, known), known));
+    let (score, best) = scored.max_by(|one, two| one.0.total_cmp(&two.0))?;
+    (score >= SIMILARITY_MIN).then(|| format!("; did you mean `{best}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_one_meant() {
+        for (text, line, meant) in [
+            ("data_dri = \"x\"", "line 1", "did you mean `data_dir`?"),
+            ("[gc]\nupload_grase = \"1s\"", "line 2", "did you mean `upload_grace`?"),
+            ("\n[s3]\nadress = \"x\"", "line 3", "did you mean `addr`?"),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains(line) && error.contains(meant), "{error}");
+        }
+        let error = Config::parse("zzz = 1").unwrap_err();
+        assert!(
+            error.contains("unknown field `zzz`") && !error.contains("did you mean"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn times_are_written_as_people_write_them() {
+        let config =
+            Config::parse("[gc]\nupload_grace = \"90s\"\nresweep = [\"1h\", \"7d\"]").unwrap();
+        let garbage = config.gc.settle().unwrap();
+        assert_eq!(garbage.upload_grace_ms, 90_000);
+        assert_eq!(garbage.resweep_ms, [3_600_000, 7 * 24 * 3_600_000]);
+        assert_eq!(garbage.drain_ms, Garbage::default().drain_ms);
+        let error = Config::parse("[gc]\ndrain = \"soon\"").unwrap_err();
+        assert!(error.contains("such as \"15m\""), "{error}");
+        let empty = Config::parse("[gc]\nresweep = []").unwrap();
+        assert!(empty.gc.settle().unwrap().resweep_ms.is_empty());
+        let falling = Config::parse("[gc]\nresweep = [\"2h\", \"1h\"]").unwrap();
+        assert!(falling.gc.settle().is_err());
+    }
+
+    #[test]
+    fn backends_are_sections_and_the_order_of_writes_is_said() {
+        let text =
+            "[backends.cold]\nkind = \"memory\"\n[backends.hot]\nkind = \"disk\"\npath = \"hot\"";
+        let error = Config::parse(text).unwrap();
+        let error = in_order(Vec::new(), error.backends).unwrap_err().to_string();
+        assert!(error.contains("cold, hot"), "{error}");
+        let config = Config::parse(&format!("write_to = [\"hot\"]\n{text}")).unwrap();
+        let config = config.relative_to(Path::new("/etc/vaultaire"));
+        let ordered = in_order(config.write_to, config.backends).unwrap();
+        let named: Vec<_> = ordered.iter().map(|one| (one.name.as_str(), one.takes)).collect();
+        assert_eq!(named, [("hot", Takes::NewObjects), ("cold", Takes::Nothing)]);
+        let BackendConfig::Disk(disk) = &ordered[0].config else { panic!("not a disk") };
+        assert_eq!(disk.path, Path::new("/etc/vaultaire/hot"));
+        let absent = Config::parse(&format!("write_to = [\"warm\"]\n{text}")).unwrap();
+        let error = in_order(absent.write_to, absent.backends).unwrap_err().to_string();
+        assert!(error.contains("[backends.warm]"), "{error}");
+        let error = Config::parse("[backends.a]\nkind = \"disk\"\npaht = \"x\"").unwrap_err();
+        assert!(error.contains("did you mean `path`?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let error = Config::parse("").unwrap().settle().unwrap_err().to_string();
+        assert!(error.contains("data_dir"), "{error}");
+        let error = Config::parse("data_dir = \"x\"").unwrap().settle().unwrap_err().to_string();
+        assert!(error.contains("[backends.hot]"), "{error}");
+        let half = "data_dir = \"x\"\n[first]\naccess_key = \"VTA\"";
+        let error = Config::parse(half).unwrap().settle().unwrap_err().to_string();
+        assert!(error.contains("secret_key_file"), "{error}");
+    }
+}

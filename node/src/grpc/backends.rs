@@ -1,0 +1,84 @@
+//! Backends over the admin API: what they hold, and what they can really do.
+
+use std::collections::BTreeMap;
+
+use ulid::Ulid;
+use vaultaire_proto::row::{BackendRow, BackendState, ShardBackend};
+use vaultaire_proto::wire::admin;
+use vaultaire_proto::{BackendId, Consistency};
+use vaultaire_storage::probe::{Row, Verdict, probe};
+
+use crate::ask;
+use crate::error::Error;
+use crate::grpc::{Parts, names};
+
+/// There are few: one page holds them all.
+pub async fn list(parts: &Parts) -> Result<admin::ListBackendsResponse, Error> {
+    let backends = all(parts, Consistency::Linearizable).await?;
+    Ok(admin::ListBackendsResponse { backends, next_page_token: String::new() })
+}
+
+/// Every backend that is not removed, with what all shards hold of it.
+pub async fn all(parts: &Parts, consistency: Consistency) -> Result<Vec<admin::Backend>, Error> {
+    let catalog = parts.proposer.catalog();
+    let mut held: BTreeMap<BackendId, (u64, u64)> = BTreeMap::new();
+    for shard in parts.proposer.shards() {
+        for (id, row) in ask::shard_backends(catalog, consistency, shard).await? {
+            let ShardBackend { live_blobs, live_bytes, .. } = row;
+            let sum = held.entry(id).or_default();
+            *sum = (sum.0.saturating_add(live_blobs), sum.1.saturating_add(live_bytes));
+        }
+    }
+    let rows = ask::backends(catalog, consistency).await?;
+    let shown = rows.into_iter().filter(|row| row.state != BackendState::Removed).map(|row| {
+        let sum = held.get(&row.id).copied().unwrap_or_default();
+        let configured = parts.registry.get(row.id).is_ok();
+        shown(row, sum, configured)
+    });
+    Ok(shown.collect())
+}
+
+fn shown(
+    row: BackendRow,
+    (live_blobs, live_bytes): (u64, u64),
+    configured: bool,
+) -> admin::Backend {
+    let state = match row.state {
+        BackendState::Active => admin::BackendState::Active,
+        BackendState::Draining => admin::BackendState::Draining,
+        BackendState::Removed => admin::BackendState::Unspecified,
+    };
+    admin::Backend {
+        name: format!("{}{}", names::BACKENDS, row.name),
+        backend_id: row.id.0,
+        kind: row.kind,
+        state: state.into(),
+        live_blobs,
+        live_bytes,
+        configured,
+    }
+}
+
+pub async fn check(
+    parts: &Parts,
+    request: admin::CheckBackendRequest,
+) -> Result<admin::CheckBackendResponse, Error> {
+    let name = names::within(names::BACKENDS, &request.name)?;
+    let backend = parts.registry.by_name(name)?;
+    let nonce = Ulid::new().to_string().to_ascii_lowercase();
+    let rows = probe(backend.as_ref(), &nonce).await?;
+    Ok(admin::CheckBackendResponse { probes: rows.into_iter().map(probe_shown).collect() })
+}
+
+fn probe_shown(row: Row) -> admin::Probe {
+    let (outcome, detail) = match row.verdict {
+        Verdict::Works => (admin::ProbeOutcome::Ok, String::new()),
+        Verdict::Wrong(how) | Verdict::Fails(how) => (admin::ProbeOutcome::Failed, how),
+    };
+    admin::Probe {
+        operation: row.operation.to_owned(),
+        outcome: outcome.into(),
+        duration_us: u64::try_from(row.took.as_micros()).unwrap_or(u64::MAX),
+        detail,
+    }
+}

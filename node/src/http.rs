@@ -1,0 +1,117 @@
+//! The HTTP port for people and machines that watch: metrics and health. S3 has its own port, and so has
+//! administration; nothing here changes anything.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use parking_lot::RwLock;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use vaultaire_router::service::Readiness;
+
+use crate::metrics::{self, Metrics};
+use crate::raft::group::Groups;
+
+/// What Prometheus expects to be told of the format.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const INDEX: &str = include_str!("http/index.html");
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub registry: Arc<RwLock<Registry>>,
+    pub metrics: Arc<Metrics>,
+    pub groups: Arc<Groups>,
+    pub ready: Arc<Ready>,
+}
+
+/// Whether the node takes requests, and if not why.
+#[derive(Debug)]
+pub struct Ready(RwLock<Result<(), String>>);
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self(RwLock::new(Err("starting".to_owned())))
+    }
+}
+
+impl Ready {
+    /// From now on the node serves.
+    pub fn serve(&self) {
+        *self.0.write() = Ok(());
+    }
+
+    /// From now on load balancers should look elsewhere.
+    pub fn refuse(&self, why: &str) {
+        *self.0.write() = Err(why.to_owned());
+    }
+}
+
+impl Readiness for Ready {
+    fn ready(&self) -> Result<(), String> {
+        self.0.read().clone()
+    }
+}
+
+/// Serves until `stop`.
+pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken) {
+    let routes = Router::new()
+        .route("/", get(|| async { Html(INDEX) }))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/readyz/write", get(readyz_write))
+        .route("/metrics", get(metrics_text))
+        .with_state(parts);
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the HTTP port stopped");
+    }
+}
+
+async fn readyz(State(parts): State<Parts>) -> Response {
+    verdict(parts.ready.ready())
+}
+
+/// Whether writes can be committed: every group has a leader.
+async fn readyz_write(State(parts): State<Parts>) -> Response {
+    let without = parts.groups.metrics().into_iter().find(|group| group.leader.is_none());
+    let quorum = match without {
+        Some(group) => Err(format!("group {} has no leader", group.group)),
+        None => Ok(()),
+    };
+    verdict(parts.ready.ready().and(quorum))
+}
+
+fn verdict(ready: Result<(), String>) -> Response {
+    match ready {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics_text(State(parts): State<Parts>) -> Response {
+    parts.metrics.observe(&parts.groups.metrics(), parts.ready.ready().is_ok());
+    let text = metrics::text(&parts.registry);
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_not_ready_before_and_after_it_serves() {
+        let ready = Ready::default();
+        assert_eq!(ready.ready(), Err("starting".to_owned()));
+        ready.serve();
+        assert_eq!(ready.ready(), Ok(()));
+        ready.refuse("draining");
+        assert_eq!(verdict(ready.ready()).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

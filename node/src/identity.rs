@@ -1,0 +1,198 @@
+//! Whose data directory this is: one process at a time (a lock), one cluster for ever (an identity file).
+//! It creates and checks the directory; what the other files in it mean is told by their modules.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use vaultaire_proto::{ClusterId, NodeId};
+
+use crate::error::Error;
+use crate::files::{self, Readers};
+
+/// The format of the data directory as a whole. Journal and tables carry versions of their own.
+pub const FORMAT: u32 = 1;
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity.json";
+
+/// What a first start may have left behind before its identity was written.
+const OURS: [&str; 14] = [
+    LOCK,
+    "identity.new",
+    "secrets.key",
+    "secrets.new",
+    "admin.token",
+    "admin.new",
+    "credentials.json",
+    "credentials.new",
+    "tls",
+    "backends",
+    "journal",
+    "tables",
+    "snapshots",
+    "lost+found",
+];
+
+/// What the identity file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub format: u32,
+    cluster: String,
+    node: u64,
+}
+
+impl Identity {
+    /// The cluster this directory belongs to.
+    pub fn cluster(&self, data_dir: &Path) -> Result<ClusterId, Error> {
+        ClusterId::parse(&self.cluster).map_err(|invalid| Error::Damaged {
+            path: data_dir.join(IDENTITY),
+            problem: invalid.to_string(),
+            advice: "restore it from a backup of the data directory",
+        })
+    }
+
+    /// The node whose directory it is.
+    pub fn node(&self) -> NodeId {
+        NodeId(self.node)
+    }
+
+    fn of(cluster: ClusterId) -> Self {
+        Self { format: FORMAT, cluster: cluster.to_string(), node: 1 }
+    }
+}
+
+/// A data directory that this process holds. Dropping it lets another process in.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Creates the directory where it is missing, and locks it.
+    pub fn lock(path: &Path) -> Result<Self, Error> {
+        let unwritable = |source| Error::DataDirUnwritable { path: path.to_owned(), source };
+        files::create_private_dir(path).map_err(unwritable)?;
+        refuse_foreign(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut lock = options.open(path.join(LOCK)).map_err(unwritable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder_of(&mut lock);
+                return Err(Error::DataDirInUse { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        lock.set_len(0).map_err(unwritable)?;
+        writeln!(lock, "{}", std::process::id()).map_err(unwritable)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The identity, if a node has ever started here.
+    pub fn identity(&self) -> Result<Option<Identity>, Error> {
+        let path = self.path.join(IDENTITY);
+        let identity: Option<Identity> = files::read_json(&path)?;
+        match identity {
+            Some(Identity { format, .. }) if format > FORMAT => Err(Error::DataDirNewer {
+                path: self.path.clone(),
+                found: format,
+                supported: FORMAT,
+            }),
+            Some(identity) => Ok(Some(identity)),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the directory a cluster's for ever. What an identity promises (journal, tables, the key of
+    /// secrets) must be there already.
+    pub fn found(&self, cluster: ClusterId) -> Result<(), Error> {
+        files::write_json(&self.path.join(IDENTITY), &Identity::of(cluster), Readers::Everyone)
+    }
+}
+
+/// Whether some process holds the directory.
+pub fn is_held(path: &Path) -> bool {
+    let Ok(lock) = File::open(path.join(LOCK)) else {
+        return false;
+    };
+    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+fn holder_of(lock: &mut File) -> String {
+    let mut text = String::new();
+    match lock.take(32).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
+        Ok(_) | Err(_) => "another process".to_owned(),
+    }
+}
+
+/// Files of somebody else are left alone: a mistyped path must not be filled with ours.
+fn refuse_foreign(path: &Path) -> Result<(), Error> {
+    if path.join(IDENTITY).exists() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).map_err(|source| Error::file("read", path, source))?;
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::file("read", path, source))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !OURS.contains(&name.as_str()) {
+            return Err(Error::DataDirForeign { path: path.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_and_the_same_cluster_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        assert!(!is_held(&path));
+        let held = DataDir::lock(&path).unwrap();
+        assert!(is_held(&path));
+        assert!(held.identity().unwrap().is_none());
+        let cluster = ClusterId([7; 16]);
+        held.found(cluster).unwrap();
+        let error = DataDir::lock(&path).unwrap_err().to_string();
+        let me = format!("process {}", std::process::id());
+        assert!(error.contains(&me) && error.contains("--data-dir"), "{error}");
+        drop(held);
+        assert!(!is_held(&path));
+        let again = DataDir::lock(&path).unwrap();
+        let identity = again.identity().unwrap().unwrap();
+        assert_eq!(identity.cluster(&path).unwrap(), cluster);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataDir::lock(folder.path()).unwrap();
+        let newer = Identity { format: FORMAT + 1, ..Identity::of(ClusterId([7; 16])) };
+        files::write_json(&folder.path().join(IDENTITY), &newer, Readers::Everyone).unwrap();
+        let error = held.identity().unwrap_err();
+        assert!(matches!(error, Error::DataDirNewer { found, .. } if found == FORMAT + 1));
+    }
+
+    #[test]
+    fn a_folder_with_other_files_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.tex"), b"mine").unwrap();
+        let error = DataDir::lock(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("thesis.tex"), "{error}");
+        assert!(!folder.path().join(LOCK).exists());
+    }
+}

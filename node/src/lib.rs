@@ -1,0 +1,32 @@
+//! One node as a library: the binary and the tests run the same. A map; nothing is defined here.
+//!
+//! `cli` is what can be typed and `node` puts everything together; `config` is what a file may say and `settings`
+//! what runs. Below them `raft`, `tables` and `catalog` keep the replicated state, `grpc`, `http` and the router
+//! serve it, and `workers` make the world agree with it. `verify` tells whether it does.
+
+pub mod ask;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod discovery;
+pub mod error;
+pub mod files;
+pub mod founding;
+pub mod grpc;
+pub mod http;
+pub mod identity;
+pub mod listen;
+pub mod metrics;
+pub mod node;
+pub mod notify;
+pub mod opener;
+pub mod propose;
+pub mod raft;
+pub mod secrets;
+pub mod settings;
+pub mod tables;
+pub mod telemetry;
+pub mod tls;
+pub mod verify;
+pub mod workers;

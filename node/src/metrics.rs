@@ -1,0 +1,110 @@
+//! The node's own metrics. Those of requests are the router's; both end in one registry, which `http.rs`
+//! writes out. Keys and users are never labels.
+
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::RwLock;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::raft::group::{GroupMetrics, Role};
+
+/// Before every name.
+const PREFIX: &str = "vaultaire";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupLabel {
+    group: u16,
+}
+
+type Gauges = Family<GroupLabel, Gauge<u64, AtomicU64>>;
+
+/// What the node counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    garbage: Counter,
+    orphans: Counter,
+    ready: Gauge<u64, AtomicU64>,
+    leader: Gauges,
+    term: Gauges,
+    committed: Gauges,
+    applied: Gauges,
+    queued: Gauges,
+}
+
+impl Metrics {
+    /// A registry with the prefix of all our names.
+    pub fn registry() -> Registry {
+        Registry::with_prefix(PREFIX)
+    }
+
+    /// Adds the node's metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        registry.register("build", "The release that runs", Info::new(vec![version]));
+        registry.register(
+            "garbage_collected_blobs",
+            "Blobs deleted because nothing refers to them any more",
+            metrics.garbage.clone(),
+        );
+        registry.register(
+            "swept_orphans",
+            "Blobs deleted by sweeps: written, and never referenced",
+            metrics.orphans.clone(),
+        );
+        registry.register("ready", "1 when the node has caught up", metrics.ready.clone());
+        for (name, help, gauges) in [
+            ("raft_leader", "1 where this node leads the group", &metrics.leader),
+            ("raft_term", "Current term", &metrics.term),
+            ("raft_committed_index", "Last committed log index", &metrics.committed),
+            ("raft_applied_index", "Last applied log index", &metrics.applied),
+            ("raft_queued_commands", "Commands that wait to be proposed", &metrics.queued),
+        ] {
+            registry.register(name, help, gauges.clone());
+        }
+        metrics
+    }
+
+    /// Garbage was deleted and committed as collected.
+    pub fn garbage_collected(&self, blobs: usize) {
+        self.garbage.inc_by(u64::try_from(blobs).unwrap_or(u64::MAX));
+    }
+
+    /// A sweep deleted blobs that nothing had ever referenced.
+    pub fn orphans_swept(&self, blobs: usize) {
+        self.orphans.inc_by(u64::try_from(blobs).unwrap_or(u64::MAX));
+    }
+
+    /// Takes over what the groups say of themselves; called when somebody looks.
+    pub fn observe(&self, groups: &[GroupMetrics], ready: bool) {
+        self.ready.set(u64::from(ready));
+        for group in groups {
+            let label = GroupLabel { group: group.group.0 };
+            let leads = matches!(group.role, Role::Leader);
+            self.leader.get_or_create(&label).set(u64::from(leads));
+            self.term.get_or_create(&label).set(group.term);
+            self.committed.get_or_create(&label).set(group.committed);
+            self.applied.get_or_create(&label).set(group.applied);
+            let queued = u64::try_from(group.queued).unwrap_or(u64::MAX);
+            self.queued.get_or_create(&label).set(queued);
+        }
+    }
+}
+
+/// The registry as text, in the format that Prometheus reads.
+pub fn text(registry: &RwLock<Registry>) -> String {
+    let mut text = String::new();
+    match encode(&mut text, &registry.read()) {
+        Ok(()) => text,
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be written");
+            String::new()
+        }
+    }
+}

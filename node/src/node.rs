@@ -1,0 +1,335 @@
+//! One node: everything put together, started in order and stopped in the reverse order. The parts are told
+//! in their own modules; nothing is decided here but the order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use rand::RngExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vaultaire_proto::command::InitCluster;
+use vaultaire_proto::{Catalog, Clock, ClusterId, NodeId};
+use vaultaire_router::epochs::Epochs;
+use vaultaire_router::server::Server;
+use vaultaire_router::service::{Parts as RouterParts, S3Service};
+
+use crate::clock::SystemClock;
+use crate::discovery::{self, Announcement};
+use crate::error::Error;
+use crate::founding::{self, Opened};
+use crate::grpc;
+use crate::http::{self, Ready};
+use crate::identity::{DataDir, Identity};
+use crate::listen::{self, Listeners, address, url};
+use crate::metrics::Metrics;
+use crate::opener::Opener;
+use crate::propose::Proposer;
+use crate::raft::group::{Groups, GroupsConfig, Role, Started};
+use crate::raft::log::Cut;
+use crate::secrets::{Sealer, Secret};
+use crate::settings::{SHARDS, Settings};
+use crate::tls::{self, Served};
+use crate::workers::garbage::Collector;
+use crate::workers::sweep::Sweeper;
+use crate::workers::{self, Context, Workers, epochs, settle};
+
+/// How long a stop waits for the servers once they are told.
+const SERVERS_STOP_MAX: Duration = Duration::from_secs(35);
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    announcement: Announcement,
+    timings: Vec<Timing>,
+    data_dir: DataDir,
+    groups: Arc<Groups>,
+    epochs: Arc<Epochs>,
+    ready: Arc<Ready>,
+    workers: Workers,
+    /// The S3 port stops first, so that load balancers and operators can watch it drain.
+    stop_s3: CancellationToken,
+    stop_rest: CancellationToken,
+    servers: TaskTracker,
+}
+
+/// How long one step of the start took.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub step: &'static str,
+    pub took: Duration,
+}
+
+/// Measures the steps of a start.
+struct Watch {
+    last: Instant,
+    timings: Vec<Timing>,
+}
+
+impl Watch {
+    fn lap(&mut self, step: &'static str) {
+        let now = Instant::now();
+        self.timings.push(Timing { step, took: now.duration_since(self.last) });
+        self.last = now;
+    }
+}
+
+/// What the first half of a start leaves for the second.
+struct Engine {
+    groups: Arc<Groups>,
+    proposer: Proposer,
+    clock: Arc<dyn Clock>,
+    node: NodeId,
+    sealer: Arc<Sealer>,
+    opened: Opened,
+    epochs: Arc<Epochs>,
+    cut: Option<Cut>,
+}
+
+impl Node {
+    /// Starts a node on a directory that this process holds. When it returns, the node serves.
+    pub async fn start(data_dir: DataDir, settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let mut watch = Watch { last: Instant::now(), timings: Vec::new() };
+        let identity = data_dir.identity()?;
+        let served = tls::serve(&settings)?;
+        let token = discovery::token(data_dir.path())?;
+        let listeners = listen::bind(&settings).await?;
+        watch.lap("files and sockets");
+        let engine = start_engine(&data_dir, identity.as_ref(), &settings, &mut watch).await?;
+        let announcement = announce(&listeners, served.as_ref())?;
+        let mut node = Self {
+            announcement,
+            timings: Vec::new(),
+            data_dir,
+            groups: Arc::clone(&engine.groups),
+            epochs: Arc::clone(&engine.epochs),
+            ready: Arc::new(Ready::default()),
+            workers: Workers::default(),
+            stop_s3: CancellationToken::new(),
+            stop_rest: CancellationToken::new(),
+            servers: TaskTracker::new(),
+        };
+        node.serve(engine, &settings, listeners, served, token);
+        node.announcement.write(node.data_dir.path())?;
+        node.ready.serve();
+        watch.lap("servers");
+        node.timings = watch.timings;
+        Ok(node)
+    }
+
+    /// Where the node can be reached.
+    pub fn announcement(&self) -> &Announcement {
+        &self.announcement
+    }
+
+    /// The directory it runs on.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// How long each step of the start took.
+    pub fn timings(&self) -> &[Timing] {
+        &self.timings
+    }
+
+    /// Starts every server and worker.
+    fn serve(
+        &self,
+        engine: Engine,
+        settings: &Settings,
+        listeners: Listeners,
+        served: Option<Served>,
+        token: Secret,
+    ) {
+        let mut registry = Metrics::registry();
+        let metrics = Arc::new(Metrics::register(&mut registry));
+        let service = S3Service::new(RouterParts {
+            catalog: engine.proposer.shared_catalog(),
+            registry: Arc::clone(&engine.opened.registry),
+            clock: Arc::clone(&engine.clock),
+            secrets: Arc::new(Opener::new(Arc::clone(&engine.sealer))),
+            epochs: Arc::clone(&engine.epochs),
+            readiness: Arc::clone(&self.ready) as _,
+            metrics: vaultaire_router::metrics::Metrics::register(&mut registry),
+            settings: vaultaire_router::config::Settings {
+                base_domain: settings.base_domain.clone(),
+                ..vaultaire_router::config::Settings::new(engine.opened.write.clone())
+            },
+        });
+        let tls = served.map(|served| served.server);
+        let server = Server::new(listeners.s3, service, tls);
+        self.servers.spawn(server.run(self.stop_s3.clone()));
+        let pages = http::Parts {
+            registry: Arc::new(RwLock::new(registry)),
+            metrics: Arc::clone(&metrics),
+            groups: Arc::clone(&engine.groups),
+            ready: Arc::clone(&self.ready),
+        };
+        self.servers.spawn(http::serve(listeners.http, pages, self.stop_rest.clone()));
+        let admin = grpc::Parts {
+            proposer: engine.proposer.clone(),
+            registry: Arc::clone(&engine.opened.registry),
+            sealer: Arc::clone(&engine.sealer),
+            groups: Arc::clone(&engine.groups),
+            node: engine.node,
+            node_name: settings.node_name.clone(),
+            data_dir: self.data_dir.path().to_owned(),
+            cut: engine.cut,
+            started: Instant::now(),
+            stop: self.stop_rest.clone(),
+        };
+        self.servers.spawn(async move {
+            if let Err(error) = grpc::serve(listeners.admin, admin, token).await {
+                tracing::error!(%error, "the admin port stopped");
+            }
+        });
+        self.start_workers(&engine, settings, metrics);
+    }
+
+    fn start_workers(&self, engine: &Engine, settings: &Settings, metrics: Arc<Metrics>) {
+        let groups = Arc::clone(&engine.groups);
+        let context = Arc::new(Context {
+            proposer: engine.proposer.clone(),
+            registry: Arc::clone(&engine.opened.registry),
+            leads: Arc::new(move |group| {
+                let metrics = groups.metrics();
+                let found = metrics.iter().find(|metrics| metrics.group == group);
+                found.is_some_and(|metrics| matches!(metrics.role, Role::Leader))
+            }),
+            garbage: settings.garbage.clone(),
+            metrics,
+        });
+        let (epochs, clock) = (Arc::clone(&engine.epochs), Arc::clone(&engine.clock));
+        self.workers
+            .every(epochs::PAUSE, move || epochs::step(Arc::clone(&epochs), Arc::clone(&clock)));
+        let proposer = engine.proposer.clone();
+        self.workers.every(settle::PAUSE, move || {
+            let proposer = proposer.clone();
+            async move { settle::step(&proposer).await }
+        });
+        let rate = settings.garbage.deletes_per_second;
+        let collector = Arc::new(tokio::sync::Mutex::new(Collector::new(rate)));
+        let shared = Arc::clone(&context);
+        self.workers.every(workers::garbage::PAUSE, move || {
+            let (collector, context) = (Arc::clone(&collector), Arc::clone(&shared));
+            async move { collector.lock().await.step(&context).await }
+        });
+        let sweeper = Arc::new(tokio::sync::Mutex::new(Sweeper::new(rate)));
+        self.workers.every(workers::sweep::pause(&settings.garbage), move || {
+            let (sweeper, context) = (Arc::clone(&sweeper), Arc::clone(&context));
+            async move { sweeper.lock().await.step(&context).await }
+        });
+    }
+
+    /// Drains and stops: requests under way are answered, then everything below them ends.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.ready.refuse("draining: the node is being stopped");
+        Announcement::remove(self.data_dir.path());
+        self.stop_s3.cancel();
+        self.workers.stop().await;
+        self.stop_rest.cancel();
+        self.servers.close();
+        if tokio::time::timeout(SERVERS_STOP_MAX, self.servers.wait()).await.is_err() {
+            tracing::warn!(left = self.servers.len(), "servers did not stop in time");
+        }
+        self.epochs.close_all().await;
+        self.groups.persist().await?;
+        self.groups.shutdown().await
+    }
+}
+
+/// Journal, groups, rows and backends: everything but servers and workers.
+async fn start_engine(
+    data_dir: &DataDir,
+    identity: Option<&Identity>,
+    settings: &Settings,
+    watch: &mut Watch,
+) -> Result<Engine, Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let sealer = match identity {
+        Some(_) => Sealer::open(data_dir.path())?,
+        None => Sealer::open_or_create(data_dir.path())?,
+    };
+    let node = identity.map_or(NodeId(1), Identity::node);
+    let config = GroupsConfig {
+        data_dir: data_dir.path().to_owned(),
+        node,
+        clock: Arc::clone(&clock),
+        // Only a directory without identity may become a new cluster: with one, an empty journal is
+        // a lost journal.
+        foundation: identity.is_none().then(|| foundation(settings)),
+    };
+    let Started { groups, catalog, report } = Groups::start(config).await?;
+    if let Some(cut) = &report.journal.cut {
+        tracing::warn!(
+            segment = cut.segment,
+            offset = cut.offset,
+            bytes = cut.bytes,
+            "a torn tail of the journal, never acknowledged, was cut off"
+        );
+    }
+    same_cluster(data_dir, identity, catalog.cluster().cluster)?;
+    watch.lap("journal, tables and groups");
+    let proposer = Proposer::new(catalog, Arc::clone(&clock));
+    let incarnation = founding::register(&proposer, node, &settings.node_name).await?;
+    let (opened, (), (), ()) = tokio::try_join!(
+        founding::open_backends(&proposer, settings),
+        founding::share_settings(&proposer, &settings.garbage),
+        founding::close_former_epochs(&proposer, node, incarnation),
+        founding::make_first(&proposer, &sealer, &settings.first),
+    )?;
+    watch.lap("backends and first rows");
+    let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
+    let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
+    let cut = report.journal.cut;
+    Ok(Engine { groups, proposer, clock, node, sealer, opened, epochs, cut })
+}
+
+fn foundation(settings: &Settings) -> InitCluster {
+    let token_key: [u8; 32] = rand::rng().random();
+    InitCluster {
+        cluster: ClusterId(rand::rng().random()),
+        generation: 1,
+        shards: SHARDS,
+        region: settings.region.clone(),
+        token_key: token_key.to_vec(),
+    }
+}
+
+/// The journal says which cluster it is of; the identity file must say the same, and is written from it.
+fn same_cluster(
+    data_dir: &DataDir,
+    identity: Option<&Identity>,
+    cluster: ClusterId,
+) -> Result<(), Error> {
+    let Some(identity) = identity else {
+        return data_dir.found(cluster);
+    };
+    let expected = identity.cluster(data_dir.path())?;
+    if expected == cluster {
+        return Ok(());
+    }
+    Err(Error::OtherCluster {
+        path: data_dir.path().to_owned(),
+        found: cluster.to_string(),
+        expected: expected.to_string(),
+        expected_by: "its identity.json",
+    })
+}
+
+fn announce(listeners: &Listeners, served: Option<&Served>) -> Result<Announcement, Error> {
+    let scheme = match served {
+        Some(_) => "https",
+        None => "http",
+    };
+    Ok(Announcement {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        s3_url: url(scheme, address(&listeners.s3)?),
+        admin_url: url("http", address(&listeners.admin)?),
+        http_url: url("http", address(&listeners.http)?),
+        ca_file: served.and_then(|served| served.ca_file.clone()),
+    })
+}

@@ -1,0 +1,205 @@
+//! All Raft groups of a node: started, watched, and stopped in order. What one group is made of is `replica`; how a new node
+//! becomes a cluster of one is `opening`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use vaultaire_proto::command::InitCluster;
+use vaultaire_proto::{Clock, GroupId, NodeId};
+
+use super::log::journal::Journal;
+use super::log::{Report, Stats};
+use super::opening::{Opening, blocking};
+use super::purge;
+use super::replica::Replica;
+use crate::catalog::RaftCatalog;
+use crate::error::Error;
+use crate::tables::Store;
+
+/// How long a stop waits for openraft's tasks to let go of the journal.
+const RELEASE_WAIT: Duration = Duration::from_secs(5);
+const RELEASE_POLL: Duration = Duration::from_millis(5);
+
+/// What the groups of a node are started with.
+#[derive(Debug)]
+pub struct GroupsConfig {
+    /// `journal` and `tables` are made in it.
+    pub data_dir: PathBuf,
+    /// The node whose directory it is: the same at every start.
+    pub node: NodeId,
+    pub clock: Arc<dyn Clock>,
+    /// Founds a cluster of one where there is none yet. Where a founding was cut short it goes on, under the cluster id it
+    /// began with; where there is a cluster this is not looked at.
+    pub foundation: Option<InitCluster>,
+}
+
+/// Running groups, and what the start found.
+#[derive(Debug)]
+pub struct Started {
+    pub groups: Groups,
+    pub catalog: Arc<RaftCatalog>,
+    pub report: StartReport,
+}
+
+/// What a start found and did.
+#[derive(Clone, Debug)]
+pub struct StartReport {
+    /// This start made the cluster.
+    pub founded: bool,
+    pub took_ms: u64,
+    pub journal: Report,
+}
+
+/// A group's state as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMetrics {
+    pub group: GroupId,
+    pub role: Role,
+    pub term: u64,
+    pub leader: Option<NodeId>,
+    /// Log indexes; zero where there is none yet.
+    pub last_log: u64,
+    pub committed: u64,
+    pub applied: u64,
+    pub snapshot: u64,
+    pub purged: u64,
+    /// Since the process started.
+    pub commands_total: u64,
+    pub entries_total: u64,
+    /// Commands that wait for a place in an entry.
+    pub queued: usize,
+}
+
+/// What this node is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Follower,
+    Candidate,
+    Learner,
+    /// Shut down, or failed: the log says why.
+    Stopped,
+}
+
+impl Role {
+    /// The word for it in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Learner => "learner",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The groups of this node. Whoever holds this stops them.
+pub struct Groups {
+    groups: Vec<Arc<Replica>>,
+    store: Arc<Store>,
+    journal: Mutex<Option<Arc<Journal>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: CancellationToken,
+    /// Tasks end also where nobody calls `shutdown`.
+    _guard: DropGuard,
+}
+
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Groups").field("groups", &self.groups.len()).finish_non_exhaustive()
+    }
+}
+
+impl Groups {
+    /// Opens journal and tables, starts every group, founds the cluster if there is none, and returns when all groups
+    /// have a leader and have applied whatever may have been acknowledged before.
+    pub async fn start(config: GroupsConfig) -> Result<Started, Error> {
+        let began = Instant::now();
+        let (mut opening, journal_report) = Opening::open(config).await?;
+        let control = opening.control().await?;
+        let cluster = opening.cluster(&control)?;
+        let mut groups = vec![control];
+        groups.extend(opening.shards(&cluster).await?);
+        opening.keep(purge::run(groups.clone(), opening.stop.clone()));
+        let catalog = Arc::new(RaftCatalog::new(cluster, groups.clone()));
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let report = StartReport { founded: opening.founded, took_ms, journal: journal_report };
+        tracing::info!(
+            groups = groups.len(),
+            founded = report.founded,
+            took_ms,
+            "consensus is ready"
+        );
+        let Opening { journal, store, stop, tasks, guard, .. } = opening;
+        let (journal, tasks) = (Mutex::new(Some(journal)), Mutex::new(tasks));
+        Ok(Started {
+            groups: Self { groups, store, journal, tasks, stop, _guard: guard },
+            catalog,
+            report,
+        })
+    }
+
+    /// One line per group, the control group first.
+    pub fn metrics(&self) -> Vec<GroupMetrics> {
+        self.groups.iter().map(|group| group.metrics()).collect()
+    }
+
+    /// The journal's counters; zero once it is closed.
+    pub fn journal(&self) -> Stats {
+        self.journal.lock().as_ref().map(|journal| journal.stats()).unwrap_or_default()
+    }
+
+    /// Makes the tables durable. Not needed for durability, which the log gives; it shortens the start after a power cut.
+    pub async fn persist(&self) -> Result<(), Error> {
+        let store = Arc::clone(&self.store);
+        blocking(move || store.persist()).await
+    }
+
+    /// Refuses new commands, finishes those that wait, and stops Raft, tables and journal, in this order. Idempotent.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        let Some(journal) = self.journal.lock().take() else {
+            return Ok(());
+        };
+        self.stop.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of consensus failed before it was stopped");
+            }
+        }
+        for group in &self.groups {
+            group.shutdown().await?;
+        }
+        let store = Arc::clone(&self.store);
+        blocking(move || store.close()).await?;
+        release(journal).await
+    }
+}
+
+/// Closes the journal once openraft's last task has dropped it.
+async fn release(journal: Arc<Journal>) -> Result<(), Error> {
+    let mut journal = journal;
+    let deadline = Instant::now() + RELEASE_WAIT;
+    loop {
+        journal = match Arc::try_unwrap(journal) {
+            Ok(journal) => {
+                return blocking(move || {
+                    journal.close();
+                    Ok(())
+                })
+                .await;
+            }
+            Err(shared) => shared,
+        };
+        if Instant::now() >= deadline {
+            tracing::warn!("the journal is still in use; it is closed when its last user goes");
+            return Ok(());
+        }
+        tokio::time::sleep(RELEASE_POLL).await;
+    }
+}

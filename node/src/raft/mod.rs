@@ -1,0 +1,24 @@
+//! Consensus: control group and index shards as Raft groups over one journal. openraft is known here
+//! and nowhere else in the workspace.
+//!
+//! How it reads: `log` (the journal), `types` and `codec` (openraft's types as ours, and their bytes), `log_store`,
+//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in), `barrier` (reads in), `replica` (one
+//! group running), `purge` (what the log forgets), `opening` (a directory's start), and `group` (all of them).
+
+pub mod barrier;
+pub mod codec;
+pub mod group;
+pub mod log;
+pub mod log_store;
+pub mod network;
+pub mod opening;
+pub mod proposer;
+pub mod purge;
+pub mod replica;
+pub mod snapshot;
+pub mod state_machine;
+pub mod types;
+
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! From a data directory to running groups: what is there is opened and recovered, and where there is nothing yet a cluster of
+//! one is founded. Every step can be repeated, so a founding that was cut short is finished by the next start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use vaultaire_proto::command::InitCluster;
+use vaultaire_proto::row::ClusterRow;
+use vaultaire_proto::{
+    ClusterId, Command, GroupId, Operation, Rejection, RequestId, Response, state,
+};
+
+use super::group::GroupsConfig;
+use super::log::disk::Real;
+use super::log::journal::Journal;
+use super::log::{Identity, Options, Report};
+use super::replica::{Parts, Replica};
+use crate::error::Error;
+use crate::files::{self, Readers};
+use crate::tables::Store;
+
+/// Payloads of fresh entries kept for followers and for applying.
+const JOURNAL_CACHE_BYTES: u64 = 16 << 20;
+
+/// How long the first command of a group may be on its way.
+const FOUNDING_NOT_AFTER_MS: u64 = 10 * 60 * 1000;
+
+/// More shards than this were never founded.
+const SHARDS_MAX: u16 = 64;
+
+/// Beside the tables: which cluster journal and tables are of. Written before either is.
+const CLUSTER_FILE: &str = "cluster";
+
+/// What is open before any group runs.
+pub struct Opening {
+    pub journal: Arc<Journal>,
+    pub store: Arc<Store>,
+    pub stop: CancellationToken,
+    pub tasks: Vec<JoinHandle<()>>,
+    pub founded: bool,
+    /// Ends the tasks where the start fails, and when the groups are dropped without having been stopped.
+    pub guard: DropGuard,
+    config: GroupsConfig,
+    cluster: ClusterId,
+}
+
+impl Opening {
+    /// Opens journal and tables.
+    pub async fn open(config: GroupsConfig) -> Result<(Self, Report), Error> {
+        let (directory, node) = (config.data_dir.clone(), config.node.0);
+        let foundation = config.foundation.clone();
+        let opened = blocking(move || {
+            let cluster = cluster_id(&directory, foundation.as_ref())?;
+            let identity = Identity { cluster: cluster.0, node };
+            Ok((cluster, open(&directory, identity)?))
+        });
+        let (cluster, (journal, report, store)) = opened.await?;
+        let stop = CancellationToken::new();
+        let opening = Self {
+            journal: Arc::new(journal),
+            store: Arc::new(store),
+            guard: stop.clone().drop_guard(),
+            stop,
+            tasks: Vec::new(),
+            founded: false,
+            config,
+            cluster,
+        };
+        Ok((opening, report))
+    }
+
+    /// Starts the control group, and founds it if it has never been.
+    pub async fn control(&mut self) -> Result<Arc<Replica>, Error> {
+        let control = self.group(GroupId::CONTROL).await?;
+        if !control.has_members().await? {
+            self.foundation()?;
+            control.found().await?;
+        }
+        control.recover().await?;
+        if state::cluster(&control.table.view()).is_none() {
+            let foundation = self.foundation()?;
+            self.init(&control, foundation).await?;
+            self.founded = true;
+        }
+        Ok(control)
+    }
+
+    /// What the control group says it was founded with.
+    pub fn cluster(&self, control: &Replica) -> Result<ClusterRow, Error> {
+        let Some(cluster) = state::cluster(&control.table.view()) else {
+            return Err(Error::Engine {
+                what: "the control group",
+                why: "it was founded, yet says nothing of its cluster; this is a bug, please report it".to_owned(),
+            });
+        };
+        if cluster.cluster == self.cluster {
+            return Ok(cluster);
+        }
+        Err(Error::OtherCluster {
+            path: self.config.data_dir.join("tables"),
+            found: cluster.cluster.to_string(),
+            expected: self.cluster.to_string(),
+            expected_by: "the file beside them",
+        })
+    }
+
+    /// Starts every shard; one whose founding was cut short is founded now.
+    pub async fn shards(&mut self, cluster: &ClusterRow) -> Result<Vec<Arc<Replica>>, Error> {
+        let mut shards = Vec::new();
+        for shard in 1..=cluster.shards {
+            shards.push(self.group(GroupId(shard)).await?);
+        }
+        let opening = &*self;
+        let recovered = shards.iter().map(|shard| opening.recover_shard(shard, cluster));
+        try_join_all(recovered).await?;
+        Ok(shards)
+    }
+
+    async fn recover_shard(&self, shard: &Replica, cluster: &ClusterRow) -> Result<(), Error> {
+        if !shard.has_members().await? {
+            shard.found().await?;
+        }
+        shard.recover().await?;
+        if state::cluster(&shard.table.view()).is_some() {
+            return Ok(());
+        }
+        let ClusterRow { cluster, generation, shards, region, token_key } = cluster.clone();
+        self.init(shard, InitCluster { cluster, generation, shards, region, token_key }).await
+    }
+
+    async fn group(&mut self, group: GroupId) -> Result<Arc<Replica>, Error> {
+        let store = Arc::clone(&self.store);
+        let table = blocking(move || store.table(group)).await?;
+        let parts = Parts {
+            group,
+            node: self.config.node,
+            journal: Arc::clone(&self.journal),
+            table,
+            clock: Arc::clone(&self.config.clock),
+            stop: self.stop.clone(),
+        };
+        let (group, tasks) = Replica::start(parts).await?;
+        tasks.into_iter().for_each(|task| self.keep(task));
+        Ok(Arc::new(group))
+    }
+
+    /// Runs a task until the groups are stopped.
+    pub fn keep(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(task));
+    }
+
+    fn foundation(&self) -> Result<InitCluster, Error> {
+        let Some(foundation) = self.config.foundation.clone() else {
+            return Err(not_founded(&self.config.data_dir.join("journal")));
+        };
+        if foundation.shards == 0 || foundation.shards > SHARDS_MAX {
+            return Err(Error::Setting {
+                key: "shards".to_owned(),
+                why: format!("{} is not a number from 1 to {SHARDS_MAX}", foundation.shards),
+            });
+        }
+        Ok(InitCluster { cluster: self.cluster, ..foundation })
+    }
+
+    /// The first command of a group's life.
+    async fn init(&self, group: &Replica, init: InitCluster) -> Result<(), Error> {
+        let command = Command {
+            group: group.id,
+            request: RequestId(ulid::Ulid::new().to_bytes()),
+            not_after: self.config.clock.now().plus_ms(FOUNDING_NOT_AFTER_MS),
+            operation: Operation::InitCluster(init),
+        };
+        match group.proposer.propose(command).await? {
+            Response::Rejected(Rejection::AlreadyInitialised) => Ok(()),
+            Response::Rejected(rejection) => {
+                Err(Error::Rejected { subject: format!("founding group {}", group.id), rejection })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn open(directory: &Path, identity: Identity) -> Result<(Journal, Report, Store), Error> {
+    let options = Options { cache_bytes: JOURNAL_CACHE_BYTES, ..Options::new(identity) };
+    let (journal, report) = Journal::open(Arc::new(Real), &directory.join("journal"), options)
+        .map_err(|error| Error::Engine { what: "the journal", why: error.to_string() })?;
+    let store = Store::open(&directory.join("tables"))?;
+    Ok((journal, report, store))
+}
+
+/// The cluster that journal and tables are of. A new one is noted before anything is written for it, so that a founding that
+/// was cut short goes on under the same id.
+fn cluster_id(data_dir: &Path, foundation: Option<&InitCluster>) -> Result<ClusterId, Error> {
+    let directory = data_dir.join("tables");
+    let path = directory.join(CLUSTER_FILE);
+    if let Some(bytes) = files::read(&path)? {
+        let text = String::from_utf8_lossy(&bytes);
+        return ClusterId::parse(text.trim_end()).map_err(|invalid| Error::Damaged {
+            path,
+            problem: invalid.to_string(),
+            advice: "write the id that the identity file of this data directory has into it",
+        });
+    }
+    let Some(foundation) = foundation else {
+        return Err(not_founded(&path));
+    };
+    files::create_private_dir(&directory)
+        .map_err(|source| Error::file("create", &directory, source))?;
+    files::write(&path, format!("{}\n", foundation.cluster).as_bytes(), Readers::Owner)?;
+    Ok(foundation.cluster)
+}
+
+fn not_founded(path: &Path) -> Error {
+    Error::Engine {
+        what: "no cluster has been founded in this data directory",
+        why: format!(
+            "{} is missing; if a node ran here before, its files were lost: restore them; else start it with `vaultaire dev` once",
+            path.display()
+        ),
+    }
+}
+
+/// Runs what blocks on the disk where it holds up nobody.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            Err(Error::Engine { what: "consensus", why: format!("a task failed: {error}") })
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One Raft group, running: its tables, its way in (proposer) and its way out (barrier).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{InitializeError, RaftError};
+use openraft::{Config, EmptyNode, ServerState, SnapshotPolicy};
+use tokio_util::sync::CancellationToken;
+use vaultaire_proto::{Clock, GroupId, NodeId};
+
+use super::barrier::Barrier;
+use super::group::{GroupMetrics, Role};
+use super::log::journal::Journal;
+use super::log_store::LogStore;
+use super::network::NoPeers;
+use super::proposer::Proposer;
+use super::state_machine::StateMachine;
+use super::types::{LogId, Raft};
+use crate::error::Error;
+use crate::tables::table::Table;
+
+const HEARTBEAT: Duration = Duration::from_millis(250);
+
+/// Far above what a busy disk delays: a leader that is only slow must not be deposed.
+const ELECTION_MIN: Duration = Duration::from_millis(1500);
+const ELECTION_MAX: Duration = Duration::from_millis(3000);
+
+/// Per chunk of a snapshot.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A group that needs longer to lead or to apply what it has is reported instead of waited for.
+const RECOVERY_WAIT: Duration = Duration::from_secs(120);
+
+/// What a group is made of.
+pub struct Parts {
+    pub group: GroupId,
+    pub node: NodeId,
+    pub journal: Arc<Journal>,
+    pub table: Arc<Table>,
+    pub clock: Arc<dyn Clock>,
+    pub stop: CancellationToken,
+}
+
+/// A running group.
+#[derive(Debug)]
+pub struct Replica {
+    pub id: GroupId,
+    pub table: Arc<Table>,
+    pub proposer: Proposer,
+    pub barrier: Barrier,
+    raft: Raft,
+    node: NodeId,
+    appended_bytes: Arc<AtomicU64>,
+}
+
+/// What has to run for a group; its owner waits for it when the group is stopped.
+pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Replica {
+    /// Starts Raft on what journal and tables hold.
+    pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
+        let Parts { group, node, journal, table, clock, stop } = parts;
+        agree(group, &journal, &table)?;
+        let log = LogStore::new(journal, group);
+        let appended_bytes = log.appended_bytes();
+        let machine = StateMachine::new(Arc::clone(&table))?;
+        let config = Arc::new(config(group)?);
+        let raft = Raft::new(node.0, config, NoPeers, log, machine)
+            .await
+            .map_err(|error| engine(group, &error))?;
+        let (proposer, propose) = Proposer::new(group, raft.clone(), clock, stop.clone());
+        let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), stop);
+        let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm)];
+        Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))
+    }
+
+    /// Whether the group has ever had members.
+    pub async fn has_members(&self) -> Result<bool, Error> {
+        self.raft.is_initialized().await.map_err(|error| engine(self.id, &error))
+    }
+
+    /// Makes this node the group's one member.
+    pub async fn found(&self) -> Result<(), Error> {
+        let members = BTreeMap::from([(self.node.0, EmptyNode::default())]);
+        match self.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(engine(self.id, &error)),
+        }
+    }
+
+    /// Waits until the group leads or follows, and has applied everything that may have been acknowledged before the start.
+    pub async fn recover(&self) -> Result<(), Error> {
+        if self.is_sole_voter() && !self.raft.is_leader() {
+            // Nobody else can answer, so there is nothing to wait for.
+            self.raft.trigger().elect(false).await.map_err(|error| engine(self.id, &error))?;
+        }
+        let wait = self.raft.wait(Some(RECOVERY_WAIT));
+        let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader").await;
+        led.map_err(|error| engine(self.id, &error))?;
+        let recovered = self.raft.wait_for_recovery(Some(RECOVERY_WAIT)).await;
+        recovered.map_err(|error| engine(self.id, &error))?;
+        Ok(())
+    }
+
+    fn is_sole_voter(&self) -> bool {
+        let server = self.raft.server_metrics();
+        let voters: Vec<u64> = server.borrow_watched().membership_config.voter_ids().collect();
+        voters == [self.node.0]
+    }
+
+    pub fn metrics(&self) -> GroupMetrics {
+        // Copied at once: openraft cannot publish while its metrics are borrowed.
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let index = |id: &Option<LogId>| id.as_ref().map_or(0, LogId::index);
+        let counters = self.proposer.counters();
+        GroupMetrics {
+            group: self.id,
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            },
+            term: metrics.current_term,
+            leader: metrics.current_leader.map(NodeId),
+            last_log: metrics.last_log_index.unwrap_or(0),
+            committed: index(&metrics.local_committed),
+            applied: self.table.applied().map_or(0, |applied| applied.index),
+            snapshot: index(&metrics.snapshot),
+            purged: index(&metrics.purged),
+            commands_total: counters.commands.load(Ordering::Relaxed),
+            entries_total: counters.entries.load(Ordering::Relaxed),
+            queued: self.proposer.queued(),
+        }
+    }
+
+    /// Payload bytes appended to this group's log since the process started.
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Makes the tables durable and returns the index up to which they are.
+    pub async fn snapshot(&self) -> Result<u64, Error> {
+        let Some(applied) = self.table.applied() else {
+            return Ok(0);
+        };
+        self.raft.trigger().snapshot().await.map_err(|error| engine(self.id, &error))?;
+        let reached = move |metrics: &openraft::RaftMetrics<super::types::TypeConfig>| {
+            metrics.snapshot.as_ref().is_some_and(|id| id.index() >= applied.index)
+        };
+        let metrics = self.raft.wait(Some(SNAPSHOT_TIMEOUT)).metrics(reached, "a snapshot").await;
+        let metrics = metrics.map_err(|error| engine(self.id, &error))?;
+        Ok(metrics.snapshot.as_ref().map_or(0, LogId::index))
+    }
+
+    /// Forgets the log up to `index`. openraft goes no further than its last snapshot.
+    pub async fn purge(&self, index: u64) -> Result<(), Error> {
+        self.raft.trigger().purge_log(index).await.map_err(|error| engine(self.id, &error))
+    }
+
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.raft.shutdown().await.map_err(|error| engine(self.id, &error))
+    }
+}
+
+/// Log and tables must be of one life. What the log has forgotten must be in the tables, else entries are missing that nobody can
+/// apply any more; and tables that applied something came from a log, in which at least a vote was kept.
+fn agree(group: GroupId, journal: &Journal, table: &Table) -> Result<(), Error> {
+    let log = journal.state(group.0);
+    let applied = table.applied().map(|applied| applied.index);
+    if let (None, Some(applied)) = (&log.vote, applied) {
+        return Err(Error::Engine {
+            what: "this node's log is gone",
+            why: format!(
+                "group {group} has applied entries up to {applied} and its log is empty; restore the journal, or remove this node's \
+                 data directory and rejoin it under a new id"
+            ),
+        });
+    }
+    let Some(purged) = log.purged else {
+        return Ok(());
+    };
+    if applied.is_some_and(|applied| applied >= purged.index) {
+        return Ok(());
+    }
+    Err(Error::Engine {
+        what: "this node's tables are older than its log",
+        why: format!(
+            "group {group} has applied {} and its log begins after {}; remove this node's data directory and rejoin it under a new id",
+            applied.map_or_else(|| "nothing".to_owned(), |index| format!("entries up to {index}")),
+            purged.index,
+        ),
+    })
+}
+
+fn config(group: GroupId) -> Result<Config, Error> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: format!("group-{group}"),
+        heartbeat_interval: ms(HEARTBEAT),
+        election_timeout_min: ms(ELECTION_MIN),
+        election_timeout_max: ms(ELECTION_MAX),
+        install_snapshot_timeout: ms(SNAPSHOT_TIMEOUT),
+        // `purge` decides when the tables are made durable and what the log may forget then.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| engine(group, &error))
+}
+
+fn engine(group: GroupId, error: &dyn std::fmt::Display) -> Error {
+    Error::Engine { what: "consensus", why: format!("group {group}: {error}") }
+}

@@ -1,0 +1,145 @@
+//! A snapshot as openraft hands it around: a lazy handle on a view of the tables where it is made, a checked file where it
+//! arrives. Nothing is copied until chunks are asked for, and nobody holds more than one chunk in memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use openraft::RaftSnapshotBuilder;
+
+use super::codec;
+use super::types::{Snapshot, SnapshotMeta, TypeConfig};
+use crate::error::Error;
+use crate::tables::meta::Meta;
+use crate::tables::stream::{self, Chunks, FRAME_BYTES};
+use crate::tables::table::Table;
+use crate::tables::view::View;
+
+/// The rows of a snapshot, wherever they are.
+#[derive(Debug)]
+pub enum SnapshotData {
+    /// On this node: they stay as they are for as long as this is held.
+    View { view: View, meta: Meta },
+    /// From another node.
+    Received(Received),
+}
+
+/// Checked chunk by chunk as they are taken.
+pub type ChunkResults = Box<dyn Iterator<Item = Result<Bytes, Error>> + Send>;
+
+impl SnapshotData {
+    /// The chunks to send or to install.
+    pub fn chunks(&self) -> Result<ChunkResults, Error> {
+        match self {
+            Self::View { view, meta } => Ok(Box::new(Chunks::new(view, meta).map(Ok))),
+            Self::Received(received) => Ok(Box::new(received.chunks()?)),
+        }
+    }
+}
+
+/// A file of chunks that came from another node. It goes when this is dropped: a snapshot that was
+/// not installed is fetched again.
+#[derive(Debug)]
+pub struct Received {
+    path: PathBuf,
+}
+
+impl Received {
+    /// Takes over chunks in the order in which they were made.
+    pub fn create(path: &Path) -> Result<Receiver, Error> {
+        let file = File::create(path).map_err(|source| Error::file("create", path, source))?;
+        Ok(Receiver { file, received: Self { path: path.to_owned() } })
+    }
+
+    fn chunks(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let path = self.path.clone();
+        let file = File::open(&path).map_err(|source| Error::file("open", &path, source))?;
+        let mut file = BufReader::new(file);
+        Ok(std::iter::from_fn(move || read_chunk(&mut file, &path).transpose()))
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a received snapshot stays behind; remove the file by hand");
+        }
+    }
+}
+
+/// A snapshot that is still arriving.
+#[derive(Debug)]
+pub struct Receiver {
+    file: File,
+    received: Received,
+}
+
+impl Receiver {
+    /// Keeps a chunk. It is checked when it is installed.
+    pub fn write(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        let path = &self.received.path;
+        self.file.write_all(chunk).map_err(|source| Error::file("write", path, source))
+    }
+
+    /// No sync: rows are synced where they are installed, and after a crash a snapshot is fetched again.
+    pub fn finish(self) -> Received {
+        self.received
+    }
+}
+
+fn read_chunk(file: &mut impl Read, path: &Path) -> Result<Option<Bytes>, Error> {
+    let fail = |source| Error::file("read", path, source);
+    let mut frame = [0; FRAME_BYTES];
+    match file.read_exact(&mut frame) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    }
+    let payload_bytes = stream::payload_bytes(&frame)?;
+    let mut chunk = BytesMut::zeroed(FRAME_BYTES + payload_bytes);
+    let (head, payload) = chunk.split_at_mut(FRAME_BYTES);
+    head.copy_from_slice(&frame);
+    file.read_exact(payload).map_err(fail)?;
+    Ok(Some(chunk.freeze()))
+}
+
+/// Raft's description of what a view holds.
+pub fn describe(meta: &Meta) -> io::Result<SnapshotMeta> {
+    Ok(SnapshotMeta {
+        last_log_id: meta.applied.map(codec::log_id),
+        last_membership: codec::decode_stored(&meta.membership).map_err(io::Error::other)?,
+    })
+}
+
+/// A snapshot of everything `view` holds.
+pub fn of(view: View, meta: Meta) -> io::Result<Snapshot> {
+    Ok(Snapshot { meta: describe(&meta)?, snapshot: SnapshotData::View { view, meta } })
+}
+
+/// Makes what has been applied durable: only then may the log before it be purged.
+#[derive(Debug)]
+pub struct Builder {
+    table: Arc<Table>,
+    view: View,
+}
+
+impl Builder {
+    /// The snapshot will be of this moment.
+    pub fn new(table: &Arc<Table>) -> Self {
+        Self { table: Arc::clone(table), view: table.view() }
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let table = Arc::clone(&self.table);
+        let synced = tokio::task::spawn_blocking(move || table.persist()).await;
+        synced.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        let meta = self.table.meta_of(&self.view).map_err(io::Error::other)?;
+        of(self.view.clone(), meta)
+    }
+}

@@ -1,0 +1,160 @@
+//! One group's state machine as openraft wants it: entries are decoded here, applied on the tables' thread by proto's `apply`,
+//! and answered once their rows are written.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use vaultaire_proto::convert::Stored;
+use vaultaire_proto::state;
+
+use super::codec;
+use super::snapshot::{self, Builder, SnapshotData};
+use super::types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::tables::meta::Meta;
+use crate::tables::stream::Rows;
+use crate::tables::table::Table;
+use crate::tables::writer::{Outcome, Work};
+
+/// Entries that one batch of rows may carry: at a restart there may be millions to apply.
+const ENTRIES_PER_BATCH_MAX: usize = 256;
+
+/// A group's tables behind openraft's trait.
+#[derive(Debug)]
+pub struct StateMachine {
+    table: Arc<Table>,
+    /// What the tables' reserved row says; only this changes it.
+    meta: Meta,
+}
+
+/// An entry ready to be applied.
+enum Step {
+    Commands(vaultaire_proto::Entry),
+    Nothing,
+}
+
+struct Ready {
+    index: u64,
+    step: Step,
+    responder: Option<ApplyResponder<TypeConfig>>,
+}
+
+impl StateMachine {
+    pub fn new(table: Arc<Table>) -> Result<Self, crate::error::Error> {
+        let meta = table.meta_of(&table.view())?;
+        Ok(Self { table, meta })
+    }
+
+    /// Decodes an entry and notes what it says of the log itself.
+    fn prepare(
+        &mut self,
+        entry: Entry,
+        responder: Option<ApplyResponder<TypeConfig>>,
+    ) -> io::Result<Ready> {
+        let step = match entry.payload {
+            EntryPayload::Blank => Step::Nothing,
+            EntryPayload::Normal(proposal) => {
+                let commands = vaultaire_proto::Entry::decode(codec::entry_of(&proposal));
+                Step::Commands(commands.map_err(|error| unreadable(&entry.log_id, &error))?)
+            }
+            EntryPayload::Membership(membership) => {
+                let stored = StoredMembership::new(Some(entry.log_id), membership);
+                self.meta.membership = codec::encode_stored(&stored);
+                Step::Nothing
+            }
+        };
+        self.meta.applied = Some(codec::applied(&entry.log_id));
+        Ok(Ready { index: entry.log_id.index(), step, responder })
+    }
+
+    async fn apply_batch(&mut self, batch: Vec<Ready>) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let meta = self.meta.clone();
+        let work: Work = Box::new(move |tables| {
+            let mut answers = Vec::with_capacity(batch.len());
+            for Ready { index, step, responder } in batch {
+                let replies = match step {
+                    Step::Commands(entry) => Replies(state::apply_entry(tables, index, &entry)),
+                    Step::Nothing => Replies::default(),
+                };
+                answers.extend(responder.map(|responder| (responder, replies)));
+            }
+            let then = Box::new(move || {
+                for (responder, replies) in answers {
+                    responder.send(replies);
+                }
+            });
+            Outcome { meta, then }
+        });
+        self.table.apply(work).await.map_err(io::Error::other)
+    }
+}
+
+fn unreadable(id: &LogId, error: &vaultaire_proto::convert::DecodeError) -> io::Error {
+    io::Error::other(format!("log entry {} cannot be applied: {error}", id.index()))
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let described = snapshot::describe(&self.meta)?;
+        Ok((described.last_log_id, described.last_membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut batch = Vec::new();
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            batch.push(self.prepare(entry, responder)?);
+            if batch.len() >= ENTRIES_PER_BATCH_MAX {
+                self.apply_batch(std::mem::take(&mut batch)).await?;
+            }
+        }
+        self.apply_batch(batch).await
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder::new(&self.table)
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        described: &SnapshotMeta,
+        data: SnapshotData,
+    ) -> io::Result<()> {
+        let table = Arc::clone(&self.table);
+        let described = described.clone();
+        let install = move || {
+            let (meta, rows) =
+                Rows::open(data.chunks().map_err(io::Error::other)?).map_err(io::Error::other)?;
+            if snapshot::describe(&meta)? != described {
+                return Err(io::Error::other(
+                    "a snapshot holds another state than its leader announced; it will be sent again",
+                ));
+            }
+            table.install(&meta, rows).map_err(io::Error::other)?;
+            Ok(meta)
+        };
+        self.meta = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        Ok(())
+    }
+
+    /// The tables are a snapshot at any time, so none is kept: one that nobody reads would only hold back the compaction.
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        if self.meta.applied.is_none() {
+            return Ok(None);
+        }
+        let view = self.table.view();
+        let meta = self.table.meta_of(&view).map_err(io::Error::other)?;
+        snapshot::of(view, meta).map(Some)
+    }
+}

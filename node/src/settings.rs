@@ -1,0 +1,162 @@
+//! Settings: what runs, with every default filled in and every value checked. What a file may say is
+//! `config.rs`; both `dev` and `server` end here, so they are the same node.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use vaultaire_storage::backend::Kind;
+use vaultaire_storage::config::BackendConfig;
+
+use crate::error::Error;
+use crate::secrets::Credentials;
+
+/// How many index shards a new cluster gets. Fixed for its life.
+pub const SHARDS: u16 = 4;
+
+pub const REGION: &str = "us-east-1";
+pub const S3_PORT: u16 = 9000;
+pub const ADMIN_PORT: u16 = 9001;
+pub const HTTP_PORT: u16 = 9002;
+
+const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+/// Everything a node needs to know before it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    /// The node's name, for people.
+    pub node_name: String,
+    pub region: String,
+    pub s3_addr: SocketAddr,
+    pub admin_addr: SocketAddr,
+    pub http_addr: SocketAddr,
+    /// Buckets as host names below this, besides paths.
+    pub base_domain: Option<String>,
+    pub tls: Tls,
+    pub garbage: Garbage,
+    /// Those that take new objects first, the preferred one before the others.
+    pub backends: Vec<NamedBackend>,
+    pub first: First,
+}
+
+/// A backend under the name that stays its own for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedBackend {
+    pub name: String,
+    pub config: BackendConfig,
+    pub takes: Takes,
+}
+
+impl NamedBackend {
+    /// The word for its family in the replicated row.
+    pub fn kind(&self) -> Kind {
+        match &self.config {
+            BackendConfig::Disk(_) => Kind::Disk,
+            BackendConfig::Memory(_) => Kind::Memory,
+            BackendConfig::S3(_) => Kind::S3,
+        }
+    }
+}
+
+/// What a backend is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    NewObjects,
+    Nothing,
+}
+
+/// How the S3 port speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    Off,
+    /// A certificate of the operator's.
+    Files {
+        cert_file: PathBuf,
+        key_file: PathBuf,
+    },
+    /// A certificate authority of the node's own, for first steps and tests.
+    Own,
+}
+
+/// How long bytes outlive their use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbage {
+    /// How long after an epoch closed its first sweep waits.
+    pub upload_grace_ms: u64,
+    /// How long replaced bytes stay readable.
+    pub drain_ms: u64,
+    /// When a swept epoch is swept again, counted from its close.
+    pub resweep_ms: Vec<u64>,
+    /// How many blobs one backend may lose in a second.
+    pub deletes_per_second: u32,
+}
+
+impl Default for Garbage {
+    fn default() -> Self {
+        Self {
+            upload_grace_ms: 15 * MINUTE_MS,
+            drain_ms: 10 * MINUTE_MS,
+            resweep_ms: vec![HOUR_MS, 24 * HOUR_MS, 7 * 24 * HOUR_MS],
+            deletes_per_second: 500,
+        }
+    }
+}
+
+/// What a first start makes before it is ready.
+#[derive(Clone, Debug, Default)]
+pub struct First {
+    /// The user that owns the credentials.
+    pub user: Option<FirstUser>,
+    pub bucket: Option<String>,
+}
+
+/// A user who can sign in from the first second on.
+#[derive(Clone, Debug)]
+pub struct FirstUser {
+    pub name: String,
+    pub credentials: Credentials,
+}
+
+/// Credentials that every scanner tries first.
+const WELL_KNOWN: [(&str, &str); 10] = [
+    ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+    ("accesskey", "secretkey"),
+    ("admin", "admin"),
+    ("admin", "password"),
+    ("minio", "minio123"),
+    ("minioadmin", "minioadmin"),
+    ("root", "root"),
+    ("rustfsadmin", "rustfsadmin"),
+    ("test", "test"),
+    ("vaultaire", "vaultaire"),
+];
+
+impl Settings {
+    /// Refuses what would start and then hurt.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_first_user()?;
+        if self.backends.is_empty() {
+            return Err(Error::Setting {
+                key: "backends".to_owned(),
+                why: "at least one is needed: add a section such as [backends.hot] with kind = \"disk\" and a path"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn check_first_user(&self) -> Result<(), Error> {
+        let Some(FirstUser { credentials, .. }) = &self.first.user else {
+            return Ok(());
+        };
+        let given = (credentials.access_key.as_str(), credentials.secret_key.expose());
+        if WELL_KNOWN.contains(&given) && !self.s3_addr.ip().is_loopback() {
+            return Err(Error::DefaultCredentials {
+                access_key: credentials.access_key.clone(),
+                addr: self.s3_addr,
+            });
+        }
+        Ok(())
+    }
+}

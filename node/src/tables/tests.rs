@@ -1,0 +1,265 @@
+//! The store on a real disk: what is applied is there after a reopen, and half-made installs are not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use vaultaire_proto::GroupId;
+use vaultaire_proto::tables::{Pair, Reader, Tables};
+
+use super::meta::{Applied, Meta};
+use super::stream::{Chunks, Rows};
+use super::table::Table;
+use super::view::View;
+use super::writer::{Outcome, Work};
+use super::*;
+
+const GROUP: GroupId = GroupId(2);
+
+fn meta(index: u64) -> Meta {
+    Meta { applied: Some(Applied { term: 1, index }), membership: vec![7; 3] }
+}
+
+fn put(index: u64, key: &str, value: &str) -> Work {
+    let (key, value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+    Box::new(move |tables| {
+        tables.put(key, value);
+        Outcome { meta: meta(index), then: Box::new(|| {}) }
+    })
+}
+
+fn rows(table: &Table) -> Vec<(String, String)> {
+    let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    table.view().rows().map(|(key, value)| (text(key), text(value))).collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn open(folder: &Path) -> (Store, Arc<Table>) {
+    let store = Store::open(folder).unwrap();
+    let table = store.table(GROUP).unwrap();
+    (store, table)
+}
+
+fn close(store: Store, table: Arc<Table>) {
+    drop(table);
+    tokio::task::block_in_place(|| store.close().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_and_how_far_they_are_survive_a_reopen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    assert_eq!(table.applied(), None);
+    let before = table.view();
+    table.apply(put(0, "a", "1")).await.unwrap();
+    table.apply(put(1, "b", "2")).await.unwrap();
+    assert_eq!(table.applied(), Some(Applied { term: 1, index: 1 }));
+    assert_eq!(before.rows().count(), 0, "a view does not change");
+    drop(before);
+    close(store, table);
+
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), pairs(&[("a", "1"), ("b", "2")]));
+    assert_eq!(table.meta_of(&table.view()).unwrap(), meta(1));
+    assert_eq!(table.applied(), Some(Applied { term: 1, index: 1 }));
+    close(store, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_go_out_after_readers_can_see_the_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let reader = Arc::clone(&table);
+    let work: Work = Box::new(move |tables| {
+        tables.put(b"k".to_vec(), b"v".to_vec());
+        let then = Box::new(move || {
+            let seen = (reader.view().get(b"k").is_some(), reader.applied());
+            let _ = tell.send(seen);
+        });
+        Outcome { meta: meta(9), then }
+    });
+    table.apply(work).await.unwrap();
+    assert_eq!(told.await.unwrap(), (true, Some(Applied { term: 1, index: 9 })));
+    table.wait_applied(9).await.unwrap();
+    close(store, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_store_takes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    tokio::task::block_in_place(|| store.close().unwrap());
+    assert!(table.apply(put(0, "a", "1")).await.is_err());
+    drop((store, table));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_replaces_everything_and_is_used_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    table.apply(put(0, "a", "old")).await.unwrap();
+    table.apply(put(1, "z", "old")).await.unwrap();
+    let old = table.view();
+    let pair =
+        |key: &'static str| -> Result<Pair, Error> { Ok((Bytes::from(key), Bytes::from("new"))) };
+    table.install(&meta(50), [pair("a"), pair("b")].into_iter()).unwrap();
+    assert_eq!(rows(&table), pairs(&[("a", "new"), ("b", "new")]));
+    assert_eq!(old.get(b"z").unwrap(), Bytes::from("old"), "readers of the old rows keep them");
+    assert_eq!(table.applied(), Some(Applied { term: 1, index: 50 }));
+    drop(old);
+    table.apply(put(51, "c", "newer")).await.unwrap();
+    close(store, table);
+
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), pairs(&[("a", "new"), ("b", "new"), ("c", "newer")]));
+    assert_eq!(table.meta_of(&table.view()).unwrap(), meta(51));
+    let names = store.database.list_keyspace_names().len();
+    assert_eq!(names, 1, "the old keyspace is gone");
+    close(store, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_that_fails_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    table.apply(put(3, "a", "old")).await.unwrap();
+    let row =
+        |key: &'static str| -> Result<Pair, Error> { Ok((Bytes::from(key), Bytes::from("new"))) };
+    let error = table.install(&meta(9), [row("b"), row("a")].into_iter()).unwrap_err();
+    assert!(error.to_string().contains("not in order"), "{error}");
+    assert_eq!(rows(&table), pairs(&[("a", "old")]));
+    table.install(&meta(9), [row("c")].into_iter()).unwrap();
+    assert_eq!(rows(&table), pairs(&[("c", "new")]));
+    close(store, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_made_install_is_ignored_and_a_lost_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    table.apply(put(0, "a", "1")).await.unwrap();
+    let half = store.database.keyspace("group-2-2", Default::default).unwrap();
+    half.insert("a", "half").unwrap();
+    drop(half);
+    close(store, table);
+
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), pairs(&[("a", "1")]));
+    assert_eq!(store.database.list_keyspace_names().len(), 1);
+    close(store, table);
+
+    pointer::write(folder.path(), GROUP, 7).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let error = store.table(GROUP).unwrap_err().to_string();
+    assert!(error.contains("install 7") && error.contains("rejoin"), "{error}");
+    drop(store);
+}
+
+fn stream(view: &View, meta: &Meta) -> Vec<Bytes> {
+    Chunks::new(view, meta).collect()
+}
+
+fn read(chunks: Vec<Bytes>) -> Result<(Meta, Vec<Pair>), Error> {
+    let (meta, rows) = Rows::open(chunks.into_iter().map(Ok))?;
+    Ok((meta, rows.collect::<Result<Vec<_>, _>>()?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_arrives_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    let large = "x".repeat(stream::CHUNK_BYTES / 3);
+    for index in 0..10_u64 {
+        table.apply(put(index, &format!("key-{index}"), &large)).await.unwrap();
+    }
+    let view = table.view();
+    let chunks = stream(&view, &meta(9));
+    assert!(chunks.len() > 4, "several chunks are needed to cut between them");
+    let (found, pairs) = read(chunks.clone()).unwrap();
+    assert_eq!(found, meta(9));
+    assert!(pairs.into_iter().eq(view.rows()));
+    for cut in 0..chunks.len() {
+        assert!(read(chunks[..cut].to_vec()).is_err(), "cut before chunk {cut}");
+        let mut without = chunks.clone();
+        without.remove(cut);
+        assert!(read(without).is_err(), "without chunk {cut}");
+        let mut flipped = chunks.clone();
+        let mut bytes = flipped[cut].to_vec();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 0x40;
+        flipped[cut] = Bytes::from(bytes);
+        assert!(read(flipped).is_err(), "bit flipped in chunk {cut}");
+    }
+    let mut swapped = chunks.clone();
+    swapped.swap(1, 2);
+    assert!(read(swapped).is_err());
+    drop(view);
+    close(store, table);
+}
+
+fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
+    let key = || prop::collection::vec(0_u8..4, 1..3);
+    prop_oneof![
+        key().prop_map(Bound::Included),
+        key().prop_map(Bound::Excluded),
+        Just(Bound::Unbounded)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Views on disk agree with an ordered map, whatever the bounds, and never show the reserved row.
+    #[test]
+    fn a_view_is_a_table(
+        rows in prop::collection::btree_map(prop::collection::vec(1_u8..4, 1..3), any::<Vec<u8>>(), 0..20),
+        ranges in prop::collection::vec((bound(), bound()), 40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let model: BTreeMap<Vec<u8>, Vec<u8>> = rows.clone();
+        runtime.block_on(async {
+            let (store, table) = open(folder.path());
+            let work: Work = Box::new(move |tables| {
+                for (key, value) in rows {
+                    tables.put(key, value);
+                }
+                Outcome { meta: meta(0), then: Box::new(|| {}) }
+            });
+            table.apply(work).await.unwrap();
+            let view = table.view();
+            for (from, to) in ranges {
+                let inside = |key: &Vec<u8>| {
+                    (match &from {
+                        Bound::Included(from) => key >= from,
+                        Bound::Excluded(from) => key > from,
+                        Bound::Unbounded => true,
+                    }) && (match &to {
+                        Bound::Included(to) => key <= to,
+                        Bound::Excluded(to) => key < to,
+                        Bound::Unbounded => true,
+                    })
+                };
+                let expected: Vec<Vec<u8>> = model.keys().filter(|key| inside(key)).cloned().collect();
+                let slices = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+                let found: Vec<Vec<u8>> = view.range(slices.0, slices.1).map(|(key, _)| key.to_vec()).collect();
+                assert_eq!(found, expected);
+                let mut found: Vec<Vec<u8>> =
+                    view.range_reverse(slices.0, slices.1).map(|(key, _)| key.to_vec()).collect();
+                found.reverse();
+                assert_eq!(found, expected);
+            }
+            drop(view);
+            close(store, table);
+        });
+    }
+}

@@ -1,0 +1,112 @@
+//! Workers: they make the world agree with the rows, each in its own file, all stopped by one owner.
+//! What is to be done is rows of the state machine; a worker that forgets everything loses nothing.
+
+pub mod epochs;
+pub mod garbage;
+pub mod pace;
+pub mod settle;
+pub mod sweep;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vaultaire_proto::GroupId;
+use vaultaire_storage::registry::Registry;
+
+use crate::metrics::Metrics;
+use crate::propose::Proposer;
+use crate::settings::Garbage;
+
+/// How long a stop waits for workers that are in the middle of a step.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// Whether this node leads a group at the moment.
+pub type Leads = Arc<dyn Fn(GroupId) -> bool + Send + Sync>;
+
+/// What every worker needs.
+#[derive(Clone)]
+pub struct Context {
+    pub proposer: Proposer,
+    pub registry: Arc<Registry>,
+    pub leads: Leads,
+    pub garbage: Garbage,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The owner of every background task of a node.
+#[derive(Debug, Default)]
+pub struct Workers {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Workers {
+    /// The token that ends every worker; for loops that must look at it themselves.
+    pub fn stopped(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs a task until it ends by itself; it is given the token and must heed it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Repeats a step with a pause in between, until the owner stops. A step that is under way is
+    /// dropped at its next await: every step can be repeated from the start.
+    pub fn every<F>(&self, pause: Duration, mut step: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let steps = async {
+                loop {
+                    step().await;
+                    tokio::time::sleep(pause).await;
+                }
+            };
+            stop.run_until_cancelled(steps).await;
+        });
+    }
+
+    /// Ends every worker and waits for it, within a bound.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_MAX, self.tasks.wait()).await.is_err() {
+            let left = self.tasks.len();
+            tracing::warn!(left, "workers did not stop in time");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_owner_stops_every_worker() {
+        let workers = Workers::default();
+        let steps = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&steps);
+        workers.every(Duration::from_millis(1), move || {
+            let counted = Arc::clone(&counted);
+            async move {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        workers.every(Duration::ZERO, std::future::pending);
+        while steps.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        workers.stop().await;
+        let after = steps.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(steps.load(Ordering::SeqCst), after);
+    }
+}

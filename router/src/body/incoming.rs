@@ -1,0 +1,141 @@
+//! The body of a request as it comes from the connection: a sender that falls silent is given up, and
+//! what all requests hold in memory together is bounded. A chunk counts until the next one is asked for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use s3s::{Body, StdError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+use tokio_util::sync::PollSemaphore;
+
+use crate::error::Error;
+use crate::error::code::Code;
+use crate::error::map::boxed;
+use crate::limits;
+
+/// Wraps the body of a request.
+pub fn guard(body: Body, budget: &Arc<Semaphore>) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    Body::http_body(Guarded {
+        inner: body,
+        budget: PollSemaphore::new(budget.clone()),
+        held: None,
+        waiting: None,
+        silence: None,
+    })
+}
+
+struct Guarded {
+    inner: Body,
+    budget: PollSemaphore,
+    held: Option<OwnedSemaphorePermit>,
+    /// A chunk that is here but not yet paid for.
+    waiting: Option<Bytes>,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let this = &mut *self;
+        this.held = None;
+        if this.waiting.is_none() {
+            match ready!(this.poll_inner(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.waiting = Some(data),
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+        let cost = permits(this.waiting.as_ref().map_or(0, Bytes::len));
+        match ready!(this.budget.poll_acquire_many(cx, cost)) {
+            Some(permit) => this.held = Some(permit),
+            // The semaphore is never closed.
+            None => return Poll::Ready(Some(Err("the body budget is closed".into()))),
+        }
+        Poll::Ready(this.waiting.take().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.waiting.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.waiting {
+            None => self.inner.size_hint(),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Guarded {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            self.silence = None;
+            return Poll::Ready(frame);
+        }
+        let silence =
+            self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_IDLE_TIMEOUT)));
+        ready!(silence.as_mut().poll(cx));
+        Poll::Ready(Some(Err(boxed(Error::new(Code::RequestTimeout)))))
+    }
+}
+
+/// One permit per byte; a single chunk never asks for more than a small budget has.
+pub fn permits(bytes: usize) -> u32 {
+    const CHUNK_MAX: usize = 1024 * 1024;
+    u32::try_from(bytes.min(CHUNK_MAX)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use futures::StreamExt;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn chunks(count: usize, bytes: usize) -> Body {
+        let frames = (0..count).map(move |_| Ok::<_, StdError>(Frame::data(Bytes::from(vec![0; bytes]))));
+        Body::http_body(StreamBody::new(futures::stream::iter(frames)))
+    }
+
+    #[tokio::test]
+    async fn bodies_share_one_budget() {
+        let budget = Arc::new(Semaphore::new(1000));
+        let mut one = guard(chunks(3, 600), &budget);
+        let mut two = guard(chunks(1, 600), &budget);
+        assert_eq!(one.next().await.unwrap().unwrap().len(), 600);
+        assert_eq!(budget.available_permits(), 400);
+        let waiting = tokio::spawn(async move { two.next().await.unwrap().unwrap().len() });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "the budget is spent");
+        // The first body's chunk is done with: its bytes go to whoever waits longest.
+        let rest = tokio::spawn(async move { one.count().await });
+        assert_eq!(waiting.await.unwrap(), 600);
+        assert_eq!(rest.await.unwrap(), 2);
+        assert_eq!(budget.available_permits(), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_body() {
+        let budget = Arc::new(Semaphore::new(1000));
+        let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, StdError>>());
+        let mut body = guard(Body::http_body(never), &budget);
+        let error = body.next().await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("RequestTimeout"), "{error}");
+    }
+}

@@ -1,0 +1,191 @@
+//! The write epochs of this node, one open per shard: every new blob takes its key from here (I2). An
+//! epoch that is full or old takes no new uploads and is closed when none of its uploads is left.
+//! What is unreferenced in a closed epoch is garbage; finding and deleting it is node's sweep.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use vaultaire_proto::{
+    BlobKey, Catalog, CatalogError, Clock, Command, EpochId, GroupId, NodeId, Operation, Rejection, Response,
+    TimeMs,
+};
+
+use crate::error::Error;
+use crate::limits;
+use crate::request_id;
+
+/// The epochs that this process writes under.
+#[derive(Debug)]
+pub struct Epochs {
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    node: NodeId,
+    incarnation: u64,
+    shards: Mutex<HashMap<GroupId, Shard>>,
+    /// One opening at a time per process: openings are rare, and two of one shard would waste an epoch.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    open: Option<Arc<Open>>,
+    retired: Vec<Arc<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    epoch: EpochId,
+    generation: u32,
+    opened: TimeMs,
+    next: AtomicU64,
+    in_flight: AtomicU64,
+}
+
+/// A key that nobody else has, and the promise that its epoch stays open while this is held.
+#[derive(Debug)]
+pub struct Lease {
+    /// The write-once key.
+    pub key: BlobKey,
+    open: Arc<Open>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.open.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Epochs {
+    /// Nothing is opened until the first write to a shard.
+    pub fn new(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>, node: NodeId, incarnation: u64) -> Arc<Self> {
+        Arc::new(Self { catalog, clock, node, incarnation, shards: Mutex::default(), opening: tokio::sync::Mutex::default() })
+    }
+
+    /// A fresh key in the shard's open epoch.
+    pub async fn allocate(&self, shard: GroupId) -> Result<Lease, Error> {
+        if let Some(lease) = self.try_allocate(shard) {
+            return Ok(lease);
+        }
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(lease) = self.try_allocate(shard) {
+            return Ok(lease);
+        }
+        let open = Arc::new(self.open(shard).await?);
+        let lease = self.lease(shard, &open);
+        let mut shards = self.shards.lock();
+        let entry = shards.entry(shard).or_default();
+        if let Some(full) = entry.open.replace(open) {
+            entry.retired.push(full);
+        }
+        Ok(lease)
+    }
+
+    /// None: no epoch is open, or it is full.
+    fn try_allocate(&self, shard: GroupId) -> Option<Lease> {
+        let shards = self.shards.lock();
+        let open = shards.get(&shard)?.open.as_ref()?;
+        if open.next.load(Ordering::Relaxed) >= limits::EPOCH_PUTS_MAX {
+            return None;
+        }
+        // Under the lock, so that an epoch is never found idle between its retirement and this count.
+        Some(self.lease(shard, open))
+    }
+
+    fn lease(&self, shard: GroupId, open: &Arc<Open>) -> Lease {
+        open.in_flight.fetch_add(1, Ordering::AcqRel);
+        let seq = open.next.fetch_add(1, Ordering::Relaxed);
+        let key = BlobKey { generation: open.generation, shard, node: self.node, epoch: open.epoch, seq };
+        Lease { key, open: open.clone() }
+    }
+
+    async fn open(&self, shard: GroupId) -> Result<Open, Error> {
+        let operation = Operation::OpenEpoch { node: self.node, incarnation: self.incarnation };
+        match self.commit(shard, operation).await? {
+            Response::EpochOpened { epoch, generation } => {
+                tracing::debug!(%shard, %epoch, "opened a write epoch");
+                Ok(Open {
+                    epoch,
+                    generation,
+                    opened: self.clock.now(),
+                    next: AtomicU64::new(0),
+                    in_flight: AtomicU64::new(0),
+                })
+            }
+            Response::Rejected(rejection) => Err(rejection.into()),
+            _ => Err(crate::error::map::unexpected("open epoch")),
+        }
+    }
+
+    async fn commit(&self, group: GroupId, operation: Operation) -> Result<Response, CatalogError> {
+        let not_after = self.clock.now().plus_ms(limits::COMMIT_NOT_AFTER.as_millis().try_into().unwrap_or(u64::MAX));
+        self.catalog.commit(Command { group, request: request_id::fresh(), not_after, operation }).await
+    }
+
+    /// The shard says that this epoch is closed: never write under it again.
+    pub fn forget(&self, key: &BlobKey) {
+        let mut shards = self.shards.lock();
+        let Some(shard) = shards.get_mut(&key.shard) else { return };
+        if shard.open.as_ref().is_some_and(|open| open.epoch == key.epoch) {
+            tracing::warn!(shard = %key.shard, epoch = %key.epoch, "the shard closed this node's epoch; opening another");
+            shard.open = None;
+        }
+        shard.retired.retain(|open| open.epoch != key.epoch);
+    }
+
+    /// Retires epochs that are old or full, and closes those that nobody writes under any more.
+    pub async fn rotate(&self, now: TimeMs) {
+        let age_max = u64::try_from(limits::EPOCH_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
+        self.retire(|open| {
+            let used = open.next.load(Ordering::Relaxed);
+            used >= limits::EPOCH_PUTS_MAX || (used > 0 && now.since_ms(open.opened) >= age_max)
+        });
+        let held_max = u64::try_from(limits::EPOCH_HELD_MAX.as_millis()).unwrap_or(u64::MAX);
+        let idle = |open: &Open| {
+            open.in_flight.load(Ordering::Acquire) == 0 || now.since_ms(open.opened) >= held_max
+        };
+        self.close(idle).await;
+    }
+
+    /// Retires and closes everything: for a node that stops. What is still in flight will be refused.
+    pub async fn close_all(&self) {
+        self.retire(|_| true);
+        self.close(|_| true).await;
+    }
+
+    fn retire(&self, due: impl Fn(&Open) -> bool) {
+        for shard in self.shards.lock().values_mut() {
+            if let Some(open) = shard.open.take_if(|open| due(open)) {
+                shard.retired.push(open);
+            }
+            if shard.retired.len() > limits::EPOCHS_RETIRED_MAX {
+                // The oldest are closed by the next incarnation's OpenEpoch at the latest.
+                shard.retired.remove(0);
+            }
+        }
+    }
+
+    async fn close(&self, ready: impl Fn(&Open) -> bool) {
+        let due: Vec<(GroupId, Arc<Open>)> = {
+            let shards = self.shards.lock();
+            let all = shards.iter().flat_map(|(shard, epochs)| epochs.retired.iter().map(|open| (*shard, open.clone())));
+            all.filter(|(_, open)| ready(open)).collect()
+        };
+        for (shard, open) in due {
+            let operation = Operation::CloseEpoch { node: self.node, epoch: open.epoch };
+            match self.commit(shard, operation).await {
+                Ok(Response::Done | Response::Rejected(Rejection::NoSuchEpoch | Rejection::EpochClosed)) => {
+                    if let Some(epochs) = self.shards.lock().get_mut(&shard) {
+                        epochs.retired.retain(|other| other.epoch != open.epoch);
+                    }
+                }
+                Ok(other) => tracing::warn!(%shard, epoch = %open.epoch, ?other, "a write epoch was not closed"),
+                Err(error) => tracing::warn!(%shard, epoch = %open.epoch, %error, "a write epoch was not closed; trying again"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

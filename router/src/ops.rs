@@ -1,0 +1,31 @@
+//! One S3 operation per file. Each begins with the right to its bucket and ends with an answer or an error;
+//! none of them knows of HTTP connections, of Raft, or of how a backend keeps bytes.
+
+pub mod abort_multipart_upload;
+pub mod absent_configuration;
+pub mod complete_multipart_upload;
+pub mod copy_object;
+pub mod create_bucket;
+pub mod create_multipart_upload;
+pub mod delete_bucket;
+pub mod delete_object;
+pub mod delete_object_tagging;
+pub mod delete_objects;
+pub mod get_acl;
+pub mod get_bucket_location;
+pub mod get_bucket_versioning;
+pub mod get_object;
+pub mod get_object_attributes;
+pub mod get_object_tagging;
+pub mod head_bucket;
+pub mod list_buckets;
+pub mod list_multipart_uploads;
+pub mod list_object_versions;
+pub mod list_objects;
+pub mod list_objects_v2;
+pub mod list_parts;
+pub mod object_lock;
+pub mod put_object;
+pub mod put_object_tagging;
+pub mod upload_part;
+pub mod upload_part_copy;

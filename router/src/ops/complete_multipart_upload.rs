@@ -1,0 +1,158 @@
+//! CompleteMultipartUpload: listed parts become the object; no byte is copied. Repeatable.
+
+use s3s::dto;
+use vaultaire_proto::command::{CompleteUpload, ListedPart};
+use vaultaire_proto::object::{Checksum, ChecksumAlgorithm, ChecksumScope};
+use vaultaire_proto::response::Put;
+use vaultaire_proto::row::{Upload, UploadPart};
+use vaultaire_proto::{ETag, Operation, Response};
+
+use crate::body::xml;
+use crate::call::{Call, Context};
+use crate::commit::{self, OnObject};
+use crate::error::Error;
+use crate::error::code::Code;
+use crate::error::map::unexpected;
+use crate::ops::put_object::describe_version;
+use crate::reply::{self, Reply};
+use crate::{access, checksum, condition, limits, lookup, request_id};
+
+/// Answers CompleteMultipartUpload.
+pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
+    let bucket = access::bucket(ctx, &mut call).await?;
+    let key = call.object_key()?.clone();
+    let id = lookup::upload_id(&call)?;
+    let condition = condition::write(&call.headers)?;
+    let size_bytes = object_size(&call)?;
+    // The checksum headers speak of the object, not of the XML.
+    let announced = announced(&mut call)?;
+    let request: dto::CompletedMultipartUpload = xml::required(ctx, &mut call).await?;
+    let listed = request.parts.filter(|parts| !parts.is_empty());
+    let listed = listed.ok_or_else(|| Error::new(Code::MalformedXML))?;
+    if listed.len() > usize::from(limits::PART_NUMBER_MAX) {
+        return Err(Error::new(Code::MalformedXML));
+    }
+    let page = (0, usize::from(limits::PART_NUMBER_MAX));
+    let stored = lookup::parts(ctx, &bucket, &key, id, page).await?;
+    let algorithm = stored.as_ref().and_then(|(upload, _)| upload.checksum).map(|(algorithm, _)| algorithm);
+    let parts = listed.iter().map(|part| listed_part(part, algorithm)).collect::<Result<Vec<_>, _>>()?;
+    // Without the upload this is a repetition, or a mistake: the shard knows which.
+    let sum = match &stored {
+        Some((upload, stored)) => join(upload, stored, &parts, announced.as_ref())?,
+        None => None,
+    };
+    let on = OnObject { bucket: &bucket, key: &key, user: call.identity.user, request: request_id::of(&call) };
+    let response = commit::on_object(ctx, on, |target| {
+        Operation::CompleteUpload(CompleteUpload {
+            target,
+            upload: id,
+            parts: parts.clone(),
+            condition: condition.clone(),
+            checksum: sum.clone(),
+            size_bytes,
+        })
+    });
+    let Response::Put(put) = response.await? else {
+        return Err(unexpected("complete upload"));
+    };
+    let mut answer = reply::xml(&describe(&call, &put)?)?;
+    describe_version(&mut answer, &put, bucket.versioning);
+    Ok(answer)
+}
+
+fn object_size(call: &Call) -> Result<Option<u64>, Error> {
+    let name = "x-amz-mp-object-size";
+    let Some(text) = call.header(name) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| Error::argument(name, "must be a number of bytes"))
+}
+
+/// Takes the object's checksum out of the headers. A composite one ends in the number of parts.
+fn announced(call: &mut Call) -> Result<Option<(ChecksumAlgorithm, Vec<u8>)>, Error> {
+    let mut found = None;
+    for algorithm in checksum::ALL {
+        let Some(value) = call.headers.remove(checksum::header(algorithm)) else { continue };
+        let text = value.to_str().unwrap_or_default();
+        let bare = text.split_once('-').map_or(text, |(bare, _)| bare);
+        found = Some((algorithm, checksum::decode(algorithm, bare)?));
+    }
+    Ok(found)
+}
+
+fn listed_part(part: &dto::CompletedPart, algorithm: Option<ChecksumAlgorithm>) -> Result<ListedPart, Error> {
+    let number = part.part_number.ok_or_else(|| Error::new(Code::MalformedXML))?;
+    let number = u16::try_from(number).ok().filter(|number| (1..=limits::PART_NUMBER_MAX).contains(number));
+    let number = number.ok_or_else(|| Error::new(Code::InvalidPart))?;
+    let etag = part.e_tag.as_ref().ok_or_else(|| Error::new(Code::MalformedXML))?;
+    let etag = ETag::parse(etag.value()).ok().filter(|etag| etag.parts == 0);
+    let etag = etag.ok_or_else(|| Error::new(Code::InvalidPart).detail("PartNumber", number.to_string()))?;
+    let text = algorithm.and_then(|algorithm| {
+        let text = match algorithm {
+            ChecksumAlgorithm::Crc32 => &part.checksum_crc32,
+            ChecksumAlgorithm::Crc32c => &part.checksum_crc32c,
+            ChecksumAlgorithm::Crc64Nvme => &part.checksum_crc64nvme,
+            ChecksumAlgorithm::Sha1 => &part.checksum_sha1,
+            ChecksumAlgorithm::Sha256 => &part.checksum_sha256,
+        };
+        text.as_deref().map(|text| checksum::decode(algorithm, text))
+    });
+    Ok(ListedPart { number, md5: etag.md5, checksum: text.transpose()? })
+}
+
+/// The object's checksum from its parts'. An upload that chose none gets the CRC-64/NVME of all bytes.
+fn join(
+    upload: &Upload,
+    stored: &[UploadPart],
+    listed: &[ListedPart],
+    announced: Option<&(ChecksumAlgorithm, Vec<u8>)>,
+) -> Result<Option<Checksum>, Error> {
+    let (algorithm, scope) = upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumScope::FullObject));
+    let mut values = Vec::with_capacity(listed.len());
+    for one in listed {
+        let found = stored.binary_search_by_key(&one.number, |stored| stored.part.number);
+        // A part that is missing or another is the shard's to refuse: it may have changed since.
+        let Some(part) = found.ok().and_then(|place| stored.get(place)).map(|stored| &stored.part) else {
+            return Ok(None);
+        };
+        let value = match upload.checksum {
+            None => Some(part.blob.crc64nvme.to_be_bytes().to_vec()),
+            Some(_) => part.checksum.clone(),
+        };
+        let Some(value) = value else { return Ok(None) };
+        values.push((value, part.blob.size_bytes));
+    }
+    let values: Vec<(&[u8], u64)> = values.iter().map(|(value, size)| (value.as_slice(), *size)).collect();
+    let joined = checksum::join(algorithm, scope, &values);
+    match (announced, &joined) {
+        (Some((announced, value)), Some(joined)) if *announced == algorithm && *value != joined.value => {
+            Err(xml::mismatch(algorithm))
+        }
+        _ => Ok(joined),
+    }
+}
+
+fn describe(call: &Call, put: &Put) -> Result<dto::CompleteMultipartUploadOutput, Error> {
+    let (bucket, key) = (call.bucket_name()?.as_str(), call.object_key()?.as_str());
+    let host = call.header("host").unwrap_or("localhost");
+    let mut output = dto::CompleteMultipartUploadOutput {
+        bucket: Some(bucket.to_owned()),
+        key: Some(key.to_owned()),
+        location: Some(format!("http://{host}/{bucket}/{}", crate::attributes::url_encode(key))),
+        e_tag: Some(dto::ETag::Strong(put.etag.to_string())),
+        ..Default::default()
+    };
+    let Some(sum) = &put.checksum else {
+        return Ok(output);
+    };
+    let text = Some(checksum::encode(sum, put.etag.parts));
+    match sum.algorithm {
+        ChecksumAlgorithm::Crc32 => output.checksum_crc32 = text,
+        ChecksumAlgorithm::Crc32c => output.checksum_crc32c = text,
+        ChecksumAlgorithm::Crc64Nvme => output.checksum_crc64nvme = text,
+        ChecksumAlgorithm::Sha1 => output.checksum_sha1 = text,
+        ChecksumAlgorithm::Sha256 => output.checksum_sha256 = text,
+    }
+    output.checksum_type = Some(dto::ChecksumType::from_static(checksum::scope_name(sum.scope)));
+    Ok(output)
+}

@@ -1,0 +1,111 @@
+//! Configuration files: what is wrong with one is said with its line, and a right one starts a node.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::console::{run, vaultaire};
+
+const READY_MAX: Duration = Duration::from_secs(30);
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory can be made")
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("a file can be written");
+}
+
+fn check(path: &Path) -> Command {
+    let mut command = vaultaire(&["config", "check"]);
+    command.arg(path);
+    command
+}
+
+const SOUND: &str = r#"
+data_dir = "data"
+region = "eu-central-1"
+[s3]
+addr = "127.0.0.1:0"
+[admin]
+addr = "127.0.0.1:0"
+[http]
+addr = "127.0.0.1:0"
+[gc]
+upload_grace = "1s"
+resweep = []
+[backends.disk]
+kind = "disk"
+path = "blobs"
+"#;
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    write(&path, &SOUND.replace("upload_grace", "upload_grase"));
+    let says = ["vaultaire.toml", "line 11", "unknown field `upload_grase`", "did you mean `upload_grace`?"];
+    run(check(&path)).refused(1, &says);
+    let mut server = vaultaire(&["server", "--config"]);
+    server.arg(&path);
+    run(server).refused(1, &says);
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_key() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    for (from, to, says) in [
+        ("data_dir = \"data\"", "", "data_dir"),
+        ("kind = \"disk\"", "kind = \"tape\"", "tape"),
+        ("upload_grace = \"1s\"", "upload_grace = \"soon\"", "soon"),
+        ("resweep = []", "resweep = [\"2h\", \"1h\"]", "gc.resweep"),
+        ("addr = \"127.0.0.1:0\"\n[gc]", "addr = \"localhost\"\n[gc]", "line"),
+        ("[gc]", "[gc", "line"),
+    ] {
+        let text = SOUND.replace(from, to);
+        assert_ne!(text, SOUND, "{from}");
+        write(&path, &text);
+        run(check(&path)).refused(1, &[says]);
+    }
+    run(check(&folder.path().join("absent.toml"))).refused(1, &["absent.toml"]);
+}
+
+#[test]
+fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    write(&path, SOUND);
+    run(check(&path)).done();
+    let manager = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+    manager.set_read_timeout(Some(READY_MAX)).expect("a timeout");
+    let mut server = vaultaire(&["server", "--config"]);
+    server.arg(&path).env("NOTIFY_SOCKET", folder.path().join("notify"));
+    let mut server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut buffer = [0; 64];
+    let told = manager.recv(&mut buffer);
+    let mut status = vaultaire(&["status", "--json", "--data-dir"]);
+    status.arg(folder.path().join("data"));
+    let status = run(status);
+    let pid = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be signalled");
+    let deadline = Instant::now() + READY_MAX;
+    let ended = loop {
+        match server.try_wait().expect("it can be waited for") {
+            Some(ended) => break ended,
+            None if Instant::now() > deadline => {
+                let _ = server.kill();
+                panic!("it did not stop");
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    let length = told.expect("READY=1 is sent");
+    assert_eq!(&buffer[..length], b"READY=1\n");
+    let status = status.done().json();
+    assert_eq!(status["region"], "eu-central-1");
+    assert_eq!(status["backends"][0]["name"], "disk");
+    assert!(folder.path().join("blobs").is_dir(), "paths are relative to the file");
+    assert!(ended.success(), "SIGTERM drains: {ended}");
+}

@@ -1,0 +1,11 @@
+//! Real processes of the `vaultaire` binary, driven as a user drives them: one module per subject.
+//! S3's surface is tested with real clients in `clients/`; here are start, commands, configuration and
+//! what is refused.
+
+mod commands;
+mod configuration;
+mod console;
+mod garbage;
+mod refusals;
+mod start;
+mod surfaces;
