@@ -11,11 +11,11 @@ use futures::stream;
 use tokio::process::Command;
 
 use crate::checker::creates::Races;
-use crate::checker::durability::Known;
 use crate::checker::{Kind, Violation};
 use crate::client::{Client, Retries};
 use crate::error::Error;
 use crate::history::{Action, Entry, Event, Line, Outcome};
+use crate::plant;
 use crate::process::{Launch, Server};
 use crate::report::Verified;
 use crate::workload::puts::{Shared, Worker};
@@ -113,8 +113,8 @@ impl Audited {
                 self.violations.push(Violation::new(Kind::Unreadable, &event.key, why.clone()));
             }
             self.violations.extend(worker.ledger.record(&event));
-            if let Known::Value(value) = worker.ledger.known(&event.key, event.start_life) {
-                expected.add(&value.etag, value.size_bytes);
+            if let Outcome::Found(seen) = &event.outcome {
+                expected.add(&seen.etag, seen.size_bytes);
             }
             shared.recorder.write(&Line::Operation(event))?;
         }
@@ -288,11 +288,11 @@ async fn ask(launch: &Launch) -> Result<serde_json::Value, Error> {
         .map_err(|error| fail(error.to_string()))?;
     let text = String::from_utf8_lossy(&ran.stdout);
     let values = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let summary = values.filter_map(|value: serde_json::Value| {
+    let mut summaries = values.filter_map(|value: serde_json::Value| {
         let summary = value.get("summary").cloned().unwrap_or(value);
         summary.get("orphans").is_some_and(serde_json::Value::is_number).then_some(summary)
     });
-    summary.last().ok_or_else(|| {
+    summaries.next_back().ok_or_else(|| {
         let said = String::from_utf8_lossy(&ran.stderr);
         fail(format!("no summary in what it printed ({text}); it said: {said}"))
     })
@@ -303,25 +303,6 @@ fn number(summary: &serde_json::Value, name: &str) -> u64 {
     summary.get(name).and_then(serde_json::Value::as_u64).unwrap_or(u64::MAX / 16)
 }
 
-/// The files that hold bytes of objects: what lies below a folder `blobs`, whoever put it there.
 fn files(data_dir: &Path) -> Result<u64, Error> {
-    let mut folders = vec![(data_dir.to_owned(), false)];
-    let mut found = 0;
-    while let Some((folder, is_blobs)) = folders.pop() {
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            // Collected together with what was in it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::file("list", &folder)(error)),
-        };
-        for entry in entries.filter_map(Result::ok) {
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_dir() {
-                folders.push((entry.path(), is_blobs || entry.file_name() == "blobs"));
-            } else if is_blobs && metadata.len() > 0 {
-                found += 1;
-            }
-        }
-    }
-    Ok(found)
+    Ok(u64::try_from(plant::blobs(data_dir)?.len()).unwrap_or(u64::MAX))
 }

@@ -18,12 +18,16 @@ use crate::client;
 use crate::error::Error;
 use crate::history::{Fault, Line, Recorder};
 use crate::nemesis::{self, Kill};
+use crate::plant;
 use crate::process::{self, Launch, Server};
 use crate::report::Report;
 use crate::workload::puts::{Life, Shared, Worker};
 
 /// How many kills between two lines of progress.
 const PROGRESS_EVERY: usize = 10;
+
+/// How long the load runs on what is damaged afterwards.
+const DAMAGE_AFTER: Duration = Duration::from_secs(2);
 
 /// Short enough that collection and sweeps, too, are interrupted.
 const GRACE_UNDER_FIRE: [(&str, &str); 3] = [
@@ -58,6 +62,20 @@ pub struct Args {
     /// Keep the server's data even if all went well.
     #[arg(long)]
     keep: bool,
+    /// Damage the data once, halfway: a harness that then finds nothing proves nothing.
+    #[arg(long)]
+    plant: Option<Plant>,
+}
+
+/// What a faulty server or disk would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Plant {
+    /// Everything is as it was one kill earlier: acknowledged writes are gone.
+    Rollback,
+    /// Files with objects' bytes are gone.
+    LostFiles,
+    /// One byte of each of some objects has changed.
+    FlippedBytes,
 }
 
 /// A run between its first start and its audit.
@@ -86,13 +104,15 @@ pub async fn run(args: Args) -> Result<Report, Error> {
         workers.spawn(Worker::new(number, run.shared.clone()).run());
     }
     let plan = nemesis::plan(&mut rng, args.kills, args.interval);
+    let halfway = plan.len().div_ceil(2);
     let began = Instant::now();
     for (done, kill) in (1..).zip(plan) {
         if began.elapsed() > args.time {
             eprintln!("stopping after {:?}", args.time);
             break;
         }
-        server = run.carry_out(server, kill).await?;
+        let plant = args.plant.filter(|_| done == halfway);
+        server = run.carry_out(server, kill, plant).await?;
         if done % PROGRESS_EVERY == 0 {
             run.progress(began);
         }
@@ -184,7 +204,15 @@ impl Run {
     }
 
     /// One kill and the start after it.
-    async fn carry_out(&mut self, server: Server, kill: Kill) -> Result<Server, Error> {
+    async fn carry_out(
+        &mut self,
+        server: Server,
+        kill: Kill,
+        plant: Option<Plant>,
+    ) -> Result<Server, Error> {
+        if let Some(plant) = plant {
+            return self.damaged(server, plant).await;
+        }
         match kill {
             Kill::UnderLoad(after) => {
                 tokio::time::sleep(after).await;
@@ -205,6 +233,27 @@ impl Run {
                 self.killed(killed)?;
             }
         }
+        self.start().await
+    }
+
+    /// A kill, damage, and the start after it.
+    async fn damaged(&mut self, server: Server, plant: Plant) -> Result<Server, Error> {
+        let saved = self.launch.data_dir.with_extension("saved");
+        let killed = server.kill().await;
+        self.killed(killed)?;
+        if plant == Plant::Rollback {
+            plant::copy(&self.launch.data_dir, &saved)?;
+        }
+        let server = self.start().await?;
+        tokio::time::sleep(DAMAGE_AFTER).await;
+        let killed = server.kill().await;
+        self.killed(killed)?;
+        match plant {
+            Plant::Rollback => plant::roll_back(&self.launch.data_dir, &saved)?,
+            Plant::LostFiles => plant::lose_files(&self.launch.data_dir)?,
+            Plant::FlippedBytes => plant::flip_bytes(&self.launch.data_dir)?,
+        }
+        eprintln!("planted {plant:?}");
         self.start().await
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod kill;
 mod nemesis;
+mod plant;
 mod process;
 mod replay;
 mod report;

@@ -1,6 +1,7 @@
 //! What a start must make true before the node serves: its own row, its backends, the settings that `apply`
 //! needs, and the first user and bucket where they are asked for. Every step can be repeated.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use vaultaire_proto::row::{BackendRow, BackendState, BucketPhase, EpochState, Settings as Shared};
@@ -9,12 +10,14 @@ use vaultaire_proto::{
     BackendId, BucketName, Consistency, GroupId, NodeId, Operation, Rejection, Response, UserId,
 };
 use vaultaire_storage::backends::disk::identity::Expect;
+use vaultaire_storage::config::BackendConfig;
 use vaultaire_storage::registry::{Opening, Registry, open};
 
 use crate::ask;
 use crate::error::Error;
 use crate::grpc::keys::{create_key, ensure_user};
 use crate::propose::Proposer;
+use crate::reserve;
 use crate::secrets::Sealer;
 use crate::settings::{First, Garbage, NamedBackend, Settings, Takes};
 
@@ -75,7 +78,7 @@ pub async fn open_backends(proposer: &Proposer, settings: &Settings) -> Result<O
     let opened = Opened { registry: Arc::new(Registry::default()), write: Vec::new() };
     let mut write = Vec::new();
     for named in &settings.backends {
-        let row = open_backend(proposer, named, &opened.registry).await?;
+        let row = open_backend(proposer, named, &settings.data_dir, &opened.registry).await?;
         if named.takes == Takes::NewObjects {
             write.push(row.id);
         }
@@ -86,6 +89,7 @@ pub async fn open_backends(proposer: &Proposer, settings: &Settings) -> Result<O
 async fn open_backend(
     proposer: &Proposer,
     named: &NamedBackend,
+    data_dir: &Path,
     registry: &Registry,
 ) -> Result<BackendRow, Error> {
     let subject = format!("backend {}", named.name);
@@ -127,7 +131,12 @@ async fn open_backend(
             false => Expect::FreshOrOurs,
         },
     };
-    registry.insert(open(&named.config, opening).await?)?;
+    let backend = open(&named.config, opening).await?;
+    registry.insert(match &named.config {
+        BackendConfig::Disk(disk) => reserve::keep(backend, &disk.path, data_dir)
+            .map_err(|source| Error::file("look at the file system of", &disk.path, source))?,
+        BackendConfig::Memory(_) | BackendConfig::S3(_) => backend,
+    })?;
     match row.settled {
         true => Ok(row),
         false => Ok(settle_backend(catalog, row).await?),

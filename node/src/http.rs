@@ -96,7 +96,8 @@ fn verdict(ready: Result<(), String>) -> Response {
 }
 
 async fn metrics_text(State(parts): State<Parts>) -> Response {
-    parts.metrics.observe(&parts.groups.metrics(), parts.ready.ready().is_ok());
+    let (groups, journal) = (parts.groups.metrics(), parts.groups.journal());
+    parts.metrics.observe(&groups, &journal, parts.ready.ready().is_ok());
     let text = metrics::text(&parts.registry);
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }

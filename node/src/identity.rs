@@ -14,26 +14,19 @@ use crate::files::{self, Readers};
 /// The format of the data directory as a whole. Journal and tables carry versions of their own.
 pub const FORMAT: u32 = 1;
 
-const LOCK: &str = "lock";
+/// Made first and never removed: where it is, the directory is ours, however far a start came.
+const LOCK: &str = "vaultaire.lock";
 const IDENTITY: &str = "identity.json";
 
-/// What a first start may have left behind before its identity was written.
-const OURS: [&str; 14] = [
-    LOCK,
-    "identity.new",
-    "secrets.key",
-    "secrets.new",
-    "admin.token",
-    "admin.new",
-    "credentials.json",
-    "credentials.new",
-    "tls",
-    "backends",
-    "journal",
-    "tables",
-    "snapshots",
-    "lost+found",
-];
+/// There while a first start has not come to its end. No client was served yet, so what lies beside it
+/// may be made anew.
+const FOUNDING: &str = "founding";
+
+/// What a founding makes.
+const FOUNDED: [&str; 3] = ["journal", "tables", "snapshots"];
+
+/// What an empty file system has.
+const EMPTY: &str = "lost+found";
 
 /// What the identity file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,10 +105,37 @@ impl DataDir {
         }
     }
 
+    /// Before the first file of a cluster is made. Where an earlier attempt was cut short, its rest goes:
+    /// half a journal or half a database may be one that nothing can open.
+    pub fn begin_founding(&self) -> Result<(), Error> {
+        let marker = self.path.join(FOUNDING);
+        let made = FOUNDED.map(|name| self.path.join(name));
+        if marker.exists() {
+            for folder in made.iter().filter(|folder| folder.exists()) {
+                tracing::info!(folder = %folder.display(), "an earlier first start was cut short: making it anew");
+                fs::remove_dir_all(folder)
+                    .map_err(|source| Error::file("remove", folder, source))?;
+            }
+            return Ok(());
+        }
+        // Without the marker it is a journal that lost its identity file: kept, never made anew.
+        match made.iter().any(|folder| folder.exists()) {
+            true => Ok(()),
+            false => files::write(&marker, b"", Readers::Everyone),
+        }
+    }
+
     /// Makes the directory a cluster's for ever. What an identity promises (journal, tables, the key of
     /// secrets) must be there already.
     pub fn found(&self, cluster: ClusterId) -> Result<(), Error> {
-        files::write_json(&self.path.join(IDENTITY), &Identity::of(cluster), Readers::Everyone)
+        files::write_json(&self.path.join(IDENTITY), &Identity::of(cluster), Readers::Everyone)?;
+        let marker = self.path.join(FOUNDING);
+        match fs::remove_file(&marker) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file("remove", &marker, source))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -137,14 +157,14 @@ fn holder_of(lock: &mut File) -> String {
 
 /// Files of somebody else are left alone: a mistyped path must not be filled with ours.
 fn refuse_foreign(path: &Path) -> Result<(), Error> {
-    if path.join(IDENTITY).exists() {
+    if path.join(LOCK).exists() {
         return Ok(());
     }
     let entries = fs::read_dir(path).map_err(|source| Error::file("read", path, source))?;
     for entry in entries {
         let entry = entry.map_err(|source| Error::file("read", path, source))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !OURS.contains(&name.as_str()) {
+        if name != EMPTY {
             return Err(Error::DataDirForeign { path: path.to_owned(), found: name });
         }
     }
@@ -175,6 +195,22 @@ mod tests {
         let again = DataDir::lock(&path).unwrap();
         let identity = again.identity().unwrap().unwrap();
         assert_eq!(identity.cluster(&path).unwrap(), cluster);
+    }
+
+    #[test]
+    fn only_a_founding_that_was_cut_short_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataDir::lock(folder.path()).unwrap();
+        let journal = folder.path().join("journal");
+        held.begin_founding().unwrap();
+        fs::create_dir(&journal).unwrap();
+        held.begin_founding().unwrap();
+        assert!(!journal.exists(), "half a founding is made anew");
+        fs::create_dir(&journal).unwrap();
+        held.found(ClusterId([7; 16])).unwrap();
+        fs::remove_file(folder.path().join(IDENTITY)).unwrap();
+        held.begin_founding().unwrap();
+        assert!(journal.exists(), "a cluster that lost its identity file is kept");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod notify;
 pub mod opener;
 pub mod propose;
 pub mod raft;
+pub mod reserve;
 pub mod secrets;
 pub mod settings;
 pub mod tables;
@@ -30,3 +31,6 @@ pub mod telemetry;
 pub mod tls;
 pub mod verify;
 pub mod workers;
+
+#[cfg(test)]
+mod world;

@@ -13,8 +13,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::raft::group::{GroupMetrics, Role};
+use crate::raft::log::Stats;
 
-/// Before every name.
+/// Before every name of ours; the router writes it out itself.
 const PREFIX: &str = "vaultaire";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,17 +36,19 @@ pub struct Metrics {
     committed: Gauges,
     applied: Gauges,
     queued: Gauges,
+    commands: Gauges,
+    entries: Gauges,
+    journal_syncs: Gauge<u64, AtomicU64>,
+    journal_records: Gauge<u64, AtomicU64>,
+    journal_bytes: Gauge<u64, AtomicU64>,
+    journal_slowest: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
-    /// A registry with the prefix of all our names.
-    pub fn registry() -> Registry {
-        Registry::with_prefix(PREFIX)
-    }
-
     /// Adds the node's metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         registry.register("build", "The release that runs", Info::new(vec![version]));
         registry.register(
@@ -65,9 +68,23 @@ impl Metrics {
             ("raft_committed_index", "Last committed log index", &metrics.committed),
             ("raft_applied_index", "Last applied log index", &metrics.applied),
             ("raft_queued_commands", "Commands that wait to be proposed", &metrics.queued),
+            ("raft_commands", "Commands proposed since the start", &metrics.commands),
+            ("raft_entries", "Log entries proposed since the start", &metrics.entries),
         ] {
             registry.register(name, help, gauges.clone());
         }
+        for (name, help, gauge) in [
+            ("journal_syncs", "Syncs of the journal since the start", &metrics.journal_syncs),
+            ("journal_records", "Records written since the start", &metrics.journal_records),
+            ("journal_live_bytes", "Bytes of the journal still needed", &metrics.journal_bytes),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register(
+            "journal_slowest_sync_seconds",
+            "The slowest sync since the start",
+            metrics.journal_slowest.clone(),
+        );
         metrics
     }
 
@@ -82,8 +99,12 @@ impl Metrics {
     }
 
     /// Takes over what the groups say of themselves; called when somebody looks.
-    pub fn observe(&self, groups: &[GroupMetrics], ready: bool) {
+    pub fn observe(&self, groups: &[GroupMetrics], journal: &Stats, ready: bool) {
         self.ready.set(u64::from(ready));
+        self.journal_syncs.set(journal.syncs);
+        self.journal_records.set(journal.records);
+        self.journal_bytes.set(journal.live_bytes);
+        self.journal_slowest.set(journal.slowest_sync.as_secs_f64());
         for group in groups {
             let label = GroupLabel { group: group.group.0 };
             let leads = matches!(group.role, Role::Leader);
@@ -93,6 +114,8 @@ impl Metrics {
             self.applied.get_or_create(&label).set(group.applied);
             let queued = u64::try_from(group.queued).unwrap_or(u64::MAX);
             self.queued.get_or_create(&label).set(queued);
+            self.commands.get_or_create(&label).set(group.commands_total);
+            self.entries.get_or_create(&label).set(group.entries_total);
         }
     }
 }

@@ -51,7 +51,8 @@ pub struct Node {
     /// The S3 port stops first, so that load balancers and operators can watch it drain.
     stop_s3: CancellationToken,
     stop_rest: CancellationToken,
-    servers: TaskTracker,
+    s3: TaskTracker,
+    rest: TaskTracker,
 }
 
 /// How long one step of the start took.
@@ -96,6 +97,7 @@ impl Node {
         let served = tls::serve(&settings)?;
         let token = discovery::token(data_dir.path())?;
         let listeners = listen::bind(&settings).await?;
+        warn_of_plain_admin(&settings);
         watch.lap("files and sockets");
         let engine = start_engine(&data_dir, identity.as_ref(), &settings, &mut watch).await?;
         let announcement = announce(&listeners, served.as_ref())?;
@@ -109,7 +111,8 @@ impl Node {
             workers: Workers::default(),
             stop_s3: CancellationToken::new(),
             stop_rest: CancellationToken::new(),
-            servers: TaskTracker::new(),
+            s3: TaskTracker::new(),
+            rest: TaskTracker::new(),
         };
         node.serve(engine, &settings, listeners, served, token);
         node.announcement.write(node.data_dir.path())?;
@@ -143,7 +146,7 @@ impl Node {
         served: Option<Served>,
         token: Secret,
     ) {
-        let mut registry = Metrics::registry();
+        let mut registry = prometheus_client::registry::Registry::default();
         let metrics = Arc::new(Metrics::register(&mut registry));
         let service = S3Service::new(RouterParts {
             catalog: engine.proposer.shared_catalog(),
@@ -160,14 +163,14 @@ impl Node {
         });
         let tls = served.map(|served| served.server);
         let server = Server::new(listeners.s3, service, tls);
-        self.servers.spawn(server.run(self.stop_s3.clone()));
+        self.s3.spawn(server.run(self.stop_s3.clone()));
         let pages = http::Parts {
             registry: Arc::new(RwLock::new(registry)),
             metrics: Arc::clone(&metrics),
             groups: Arc::clone(&engine.groups),
             ready: Arc::clone(&self.ready),
         };
-        self.servers.spawn(http::serve(listeners.http, pages, self.stop_rest.clone()));
+        self.rest.spawn(http::serve(listeners.http, pages, self.stop_rest.clone()));
         let admin = grpc::Parts {
             proposer: engine.proposer.clone(),
             registry: Arc::clone(&engine.opened.registry),
@@ -180,7 +183,7 @@ impl Node {
             started: Instant::now(),
             stop: self.stop_rest.clone(),
         };
-        self.servers.spawn(async move {
+        self.rest.spawn(async move {
             if let Err(error) = grpc::serve(listeners.admin, admin, token).await {
                 tracing::error!(%error, "the admin port stopped");
             }
@@ -226,17 +229,23 @@ impl Node {
     /// Drains and stops: requests under way are answered, then everything below them ends.
     pub async fn stop(self) -> Result<(), Error> {
         self.ready.refuse("draining: the node is being stopped");
-        Announcement::remove(self.data_dir.path());
         self.stop_s3.cancel();
+        ended("S3", &self.s3).await;
+        self.epochs.close_all().await;
         self.workers.stop().await;
         self.stop_rest.cancel();
-        self.servers.close();
-        if tokio::time::timeout(SERVERS_STOP_MAX, self.servers.wait()).await.is_err() {
-            tracing::warn!(left = self.servers.len(), "servers did not stop in time");
-        }
-        self.epochs.close_all().await;
+        ended("admin and HTTP", &self.rest).await;
+        Announcement::remove(self.data_dir.path());
         self.groups.persist().await?;
         self.groups.shutdown().await
+    }
+}
+
+/// Waits for servers that were told to stop, within a bound.
+async fn ended(surface: &str, servers: &TaskTracker) {
+    servers.close();
+    if tokio::time::timeout(SERVERS_STOP_MAX, servers.wait()).await.is_err() {
+        tracing::warn!(surface, left = servers.len(), "servers did not stop in time");
     }
 }
 
@@ -252,6 +261,9 @@ async fn start_engine(
         Some(_) => Sealer::open(data_dir.path())?,
         None => Sealer::open_or_create(data_dir.path())?,
     };
+    if identity.is_none() {
+        data_dir.begin_founding()?;
+    }
     let node = identity.map_or(NodeId(1), Identity::node);
     let config = GroupsConfig {
         data_dir: data_dir.path().to_owned(),
@@ -317,6 +329,14 @@ fn same_cluster(
         expected: expected.to_string(),
         expected_by: "its identity.json",
     })
+}
+
+/// The admin port speaks plain gRPC: its bearer token can be read on the way.
+fn warn_of_plain_admin(settings: &Settings) {
+    if !settings.admin_addr.ip().is_loopback() {
+        tracing::warn!(addr = %settings.admin_addr,
+            "the admin port can be reached from other machines and is not encrypted: keep it inside a trusted network");
+    }
 }
 
 fn announce(listeners: &Listeners, served: Option<&Served>) -> Result<Announcement, Error> {

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use vaultaire_proto::BucketName;
 use vaultaire_storage::backend::Kind;
 use vaultaire_storage::config::BackendConfig;
 
@@ -136,6 +137,12 @@ impl Settings {
     /// Refuses what would start and then hurt.
     pub fn check(&self) -> Result<(), Error> {
         self.check_first_user()?;
+        if let Some(name) = &self.first.bucket {
+            BucketName::parse(name).map_err(|invalid| Error::Setting {
+                key: format!("bucket {name}"),
+                why: invalid.to_string(),
+            })?;
+        }
         if self.backends.is_empty() {
             return Err(Error::Setting {
                 key: "backends".to_owned(),

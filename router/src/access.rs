@@ -48,7 +48,10 @@ fn allow(row: Option<Bucket>, name: &BucketName, user: UserId) -> Result<Bucket,
         BucketPhase::Open | BucketPhase::Deleting => {}
     }
     if bucket.owner != user {
-        return Err(Error::with(Code::AccessDenied, "Access Denied: the bucket belongs to another user."));
+        return Err(Error::with(
+            Code::AccessDenied,
+            "Access Denied: the bucket belongs to another user.",
+        ));
     }
     Ok(bucket)
 }
@@ -56,7 +59,10 @@ fn allow(row: Option<Bucket>, name: &BucketName, user: UserId) -> Result<Bucket,
 fn expect_owner(call: &Call, header: &str, bucket: &Bucket) -> Result<(), Error> {
     match call.headers.get(header) {
         Some(expected) if expected.as_bytes() != bucket.owner.to_string().as_bytes() => {
-            Err(Error::with(Code::AccessDenied, format!("Access Denied: {header} names another owner.")))
+            Err(Error::with(
+                Code::AccessDenied,
+                format!("Access Denied: {header} names another owner."),
+            ))
         }
         Some(_) | None => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! What a client says about an object beside its bytes: content headers, metadata, tags, class.
 
-use http::header::{self, HeaderName};
 use http::HeaderMap;
+use http::header::{self, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vaultaire_proto::object::{Attributes, ContentHeaders};
 
@@ -47,12 +47,16 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Error>
 fn content_headers(headers: &HeaderMap) -> Result<ContentHeaders, Error> {
     Ok(ContentHeaders {
         content_type: text(headers, &header::CONTENT_TYPE)?,
-        content_encoding: text(headers, &header::CONTENT_ENCODING)?.and_then(|value| without_framing(&value)),
+        content_encoding: text(headers, &header::CONTENT_ENCODING)?
+            .and_then(|value| without_framing(&value)),
         content_language: text(headers, &header::CONTENT_LANGUAGE)?,
         content_disposition: text(headers, &header::CONTENT_DISPOSITION)?,
         cache_control: text(headers, &header::CACHE_CONTROL)?,
         expires: text(headers, &header::EXPIRES)?,
-        website_redirect: text(headers, &HeaderName::from_static("x-amz-website-redirect-location"))?,
+        website_redirect: text(
+            headers,
+            &HeaderName::from_static("x-amz-website-redirect-location"),
+        )?,
     })
 }
 
@@ -63,7 +67,7 @@ fn without_framing(encoding: &str) -> Option<String> {
         .map(str::trim)
         .filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case("aws-chunked"))
         .collect();
-    (!rest.is_empty()).then(|| rest.join(","))
+    (!rest.is_empty()).then(|| rest.join(", "))
 }
 
 fn user_metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>, Error> {
@@ -72,8 +76,9 @@ fn user_metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>, Error> {
     for name in headers.keys() {
         let Some(short) = name.as_str().strip_prefix("x-amz-meta-") else { continue };
         let values = headers.get_all(name).iter().map(|value| {
-            std::str::from_utf8(value.as_bytes())
-                .map_err(|_| Error::with(Code::InvalidArgument, format!("The header {name} is not UTF-8.")))
+            std::str::from_utf8(value.as_bytes()).map_err(|_| {
+                Error::with(Code::InvalidArgument, format!("The header {name} is not UTF-8."))
+            })
         });
         let value = values.collect::<Result<Vec<_>, _>>()?.join(",");
         bytes = bytes.saturating_add(short.len()).saturating_add(value.len());
@@ -104,7 +109,8 @@ fn tagging_header(value: &str) -> Result<Vec<(String, String)>, Error> {
 /// S3's rules for tags.
 pub fn check_tags(tags: Vec<(String, String)>) -> Result<Vec<(String, String)>, Error> {
     if tags.len() > limits::TAGS_MAX {
-        return Err(Error::with(Code::InvalidTag, "Object tags cannot be greater than 10").detail("TagCount", tags.len().to_string()));
+        return Err(Error::with(Code::InvalidTag, "Object tags cannot be greater than 10")
+            .detail("TagCount", tags.len().to_string()));
     }
     for (place, (key, value)) in tags.iter().enumerate() {
         let lengths_fit = (1..=limits::TAG_KEY_CHARS_MAX).contains(&key.chars().count())
@@ -118,7 +124,8 @@ pub fn check_tags(tags: Vec<(String, String)>) -> Result<Vec<(String, String)>, 
 }
 
 /// S3 leaves these as they are where it URL-encodes keys in lists.
-const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
+const PLAIN: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
 
 /// `encoding-type=url`: every byte that XML or a client might stumble over is escaped.
 pub fn url_encode(text: &str) -> String {
@@ -158,16 +165,28 @@ mod tests {
         assert_eq!(attributes.headers.expires.as_deref(), Some("not a date at all"));
         assert!(attributes.user_metadata.contains(&("color".to_owned(), "grün".to_owned())));
         assert!(attributes.user_metadata.contains(&("list".to_owned(), "a,b".to_owned())));
-        assert_eq!(attributes.tags, [("a".to_owned(), "b".to_owned()), ("c d".to_owned(), "ü".to_owned())]);
+        assert_eq!(
+            attributes.tags,
+            [("a".to_owned(), "b".to_owned()), ("c d".to_owned(), "ü".to_owned())]
+        );
         assert_eq!(attributes.storage_class, "");
-        assert_eq!(of(&headers(&[("content-encoding", "aws-chunked")])).unwrap().headers.content_encoding, None);
+        assert_eq!(
+            of(&headers(&[("content-encoding", "aws-chunked")])).unwrap().headers.content_encoding,
+            None
+        );
     }
 
     #[test]
     fn limits_are_s3s() {
         let long = "v".repeat(limits::USER_METADATA_BYTES_MAX);
-        assert_eq!(of(&headers(&[("x-amz-meta-a", &long)])).unwrap_err().code(), "MetadataTooLarge");
-        assert_eq!(of(&headers(&[("x-amz-storage-class", "COLD")])).unwrap_err().code(), "InvalidStorageClass");
+        assert_eq!(
+            of(&headers(&[("x-amz-meta-a", &long)])).unwrap_err().code(),
+            "MetadataTooLarge"
+        );
+        assert_eq!(
+            of(&headers(&[("x-amz-storage-class", "COLD")])).unwrap_err().code(),
+            "InvalidStorageClass"
+        );
         let many = (0..11).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join("&");
         assert_eq!(of(&headers(&[("x-amz-tagging", &many)])).unwrap_err().code(), "InvalidTag");
         assert_eq!(of(&headers(&[("x-amz-tagging", "a=1&a=2")])).unwrap_err().code(), "InvalidTag");

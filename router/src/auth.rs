@@ -92,10 +92,13 @@ impl Auth {
 
     async fn look_up(&self, access_key: &str) -> Result<(AccessKey, Option<Bucket>), Error> {
         let name = FOUND.try_with(|found| found.bucket_name.clone()).unwrap_or_default();
-        let key = self.catalog.query(Query::AccessKey(access_key.to_owned()), Consistency::Linearizable);
+        let key =
+            self.catalog.query(Query::AccessKey(access_key.to_owned()), Consistency::Linearizable);
         let bucket = async {
             match name {
-                Some(name) => self.catalog.query(Query::Bucket(name), Consistency::Linearizable).await,
+                Some(name) => {
+                    self.catalog.query(Query::Bucket(name), Consistency::Linearizable).await
+                }
                 None => Ok(Answer::Bucket(None)),
             }
         };
@@ -103,7 +106,10 @@ impl Auth {
         let (Answer::AccessKey(key), Answer::Bucket(bucket)) = (key, bucket) else {
             return Err(unexpected("access key and bucket"));
         };
-        let key = key.ok_or_else(|| Error::new(crate::error::code::Code::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key))?;
+        let key = key.ok_or_else(|| {
+            Error::new(crate::error::code::Code::InvalidAccessKeyId)
+                .detail("AWSAccessKeyId", access_key)
+        })?;
         Ok((key, bucket))
     }
 
@@ -126,7 +132,10 @@ impl S3Auth for Auth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let (row, bucket) = self.look_up(access_key).await.map_err(|error| to_s3s(&error))?;
         let Some(secret) = self.secret(&row) else {
-            tracing::error!(access_key, "the secret of an access key cannot be unsealed; create a new key");
+            tracing::error!(
+                access_key,
+                "the secret of an access key cannot be unsealed; create a new key"
+            );
             return Err(S3Error::with_message(
                 S3ErrorCode::InternalError,
                 "The secret of this access key cannot be opened on this node; create a new key.",

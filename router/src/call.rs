@@ -27,6 +27,8 @@ pub struct Context {
     pub settings: Settings,
     /// Body bytes in memory, of all requests.
     pub budget: Arc<Semaphore>,
+    /// Bytes of XML bodies, which are kept whole: apart, since they wait for the budget of chunks.
+    pub xml_budget: Semaphore,
 }
 
 impl Context {
@@ -73,7 +75,9 @@ impl Call {
         match self.query.get(name) {
             None | Some("") => Ok(max),
             Some(text) => match text.parse::<u64>() {
-                Ok(count) if i32::try_from(count).is_ok() => Ok(usize::try_from(count).map_or(max, |count| count.min(max))),
+                Ok(count) if i32::try_from(count).is_ok() => {
+                    Ok(usize::try_from(count).map_or(max, |count| count.min(max)))
+                }
                 _ => Err(Error::argument(name, "must be an integer between 0 and 2147483647")
                     .detail("ArgumentValue", text)),
             },

@@ -40,7 +40,9 @@ impl Announced {
     pub fn algorithm(&self) -> Option<ChecksumAlgorithm> {
         match self {
             Self::Nothing => None,
-            Self::Value(algorithm, _) | Self::Trailer(algorithm) | Self::Wanted(algorithm) => Some(*algorithm),
+            Self::Value(algorithm, _) | Self::Trailer(algorithm) | Self::Wanted(algorithm) => {
+                Some(*algorithm)
+            }
         }
     }
 }
@@ -96,9 +98,11 @@ fn value_bytes(algorithm: ChecksumAlgorithm) -> usize {
 
 /// Reads a value as headers and XML carry it.
 pub fn decode(algorithm: ChecksumAlgorithm, text: &str) -> Result<Vec<u8>, Error> {
-    let value = BASE64.decode(text.trim()).ok().filter(|value| value.len() == value_bytes(algorithm));
+    let value =
+        BASE64.decode(text.trim()).ok().filter(|value| value.len() == value_bytes(algorithm));
     value.ok_or_else(|| {
-        Error::with(Code::InvalidRequest, format!("Value for {} header is invalid.", header(algorithm)))
+        let message = format!("Value for {} header is invalid.", header(algorithm));
+        Error::with(Code::BadDigest, message)
     })
 }
 
@@ -108,6 +112,42 @@ pub fn encode(checksum: &Checksum, parts: u16) -> String {
     match checksum.scope {
         ChecksumScope::FullObject => text,
         ChecksumScope::Composite => format!("{text}-{parts}"),
+    }
+}
+
+/// A part's checksum as S3 writes it.
+pub fn encode_part(value: &[u8]) -> String {
+    BASE64.encode(value)
+}
+
+/// A checksum spread over the fields that S3's XML has for it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub crc32: Option<String>,
+    pub crc32c: Option<String>,
+    pub crc64nvme: Option<String>,
+    pub sha1: Option<String>,
+    pub sha256: Option<String>,
+    pub scope: Option<s3s::dto::ChecksumType>,
+}
+
+impl Shown {
+    /// Of an object with so many parts, or of one part.
+    pub fn of(checksum: Option<&Checksum>, parts: u16) -> Self {
+        let mut shown = Self::default();
+        let Some(checksum) = checksum else {
+            return shown;
+        };
+        let field = match checksum.algorithm {
+            ChecksumAlgorithm::Crc32 => &mut shown.crc32,
+            ChecksumAlgorithm::Crc32c => &mut shown.crc32c,
+            ChecksumAlgorithm::Crc64Nvme => &mut shown.crc64nvme,
+            ChecksumAlgorithm::Sha1 => &mut shown.sha1,
+            ChecksumAlgorithm::Sha256 => &mut shown.sha256,
+        };
+        *field = Some(encode(checksum, parts));
+        shown.scope = Some(s3s::dto::ChecksumType::from_static(scope_name(checksum.scope)));
+        shown
     }
 }
 
@@ -141,7 +181,9 @@ pub fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
 
 /// The algorithm that the request asks for by name.
 pub fn wanted(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, Error> {
-    let value = headers.get("x-amz-sdk-checksum-algorithm").or_else(|| headers.get("x-amz-checksum-algorithm"));
+    let value = headers
+        .get("x-amz-sdk-checksum-algorithm")
+        .or_else(|| headers.get("x-amz-checksum-algorithm"));
     value.map(|value| parse_name(value.to_str().unwrap_or_default())).transpose()
 }
 
@@ -194,7 +236,11 @@ pub fn scope_allowed(algorithm: ChecksumAlgorithm, scope: ChecksumScope) -> bool
 }
 
 /// The checksum of an object from its parts' values and sizes, in order. None: a value is missing or malformed.
-pub fn join(algorithm: ChecksumAlgorithm, scope: ChecksumScope, parts: &[(&[u8], u64)]) -> Option<Checksum> {
+pub fn join(
+    algorithm: ChecksumAlgorithm,
+    scope: ChecksumScope,
+    parts: &[(&[u8], u64)],
+) -> Option<Checksum> {
     let value = match scope {
         ChecksumScope::Composite => composite(algorithm, parts)?,
         ChecksumScope::FullObject => full(algorithm, parts)?,
@@ -208,7 +254,8 @@ fn composite(algorithm: ChecksumAlgorithm, parts: &[(&[u8], u64)]) -> Option<Vec
         ChecksumAlgorithm::Sha1 => Some(sha1::Sha1::digest(&values).to_vec()),
         ChecksumAlgorithm::Sha256 => Some(sha2::Sha256::digest(&values).to_vec()),
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c | ChecksumAlgorithm::Crc64Nvme => {
-            let mut digests = vaultaire_storage::pipeline::checksum::Digests::new(algorithms(Some(algorithm)));
+            let mut digests =
+                vaultaire_storage::pipeline::checksum::Digests::new(algorithms(Some(algorithm)));
             digests.update(&values);
             value_of(algorithm, &digests.finish())
         }
@@ -219,7 +266,8 @@ fn full(algorithm: ChecksumAlgorithm, parts: &[(&[u8], u64)]) -> Option<Vec<u8>>
     let ((first, _), rest) = parts.split_first()?;
     match algorithm {
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => {
-            let combine = if algorithm == ChecksumAlgorithm::Crc32 { combine_crc32 } else { combine_crc32c };
+            let combine =
+                if algorithm == ChecksumAlgorithm::Crc32 { combine_crc32 } else { combine_crc32c };
             let mut crc = u32::from_be_bytes((*first).try_into().ok()?);
             for (value, size_bytes) in rest {
                 crc = combine(crc, u32::from_be_bytes((*value).try_into().ok()?), *size_bytes);
@@ -229,7 +277,11 @@ fn full(algorithm: ChecksumAlgorithm, parts: &[(&[u8], u64)]) -> Option<Vec<u8>>
         ChecksumAlgorithm::Crc64Nvme => {
             let mut crc = u64::from_be_bytes((*first).try_into().ok()?);
             for (value, size_bytes) in rest {
-                crc = combine_crc64nvme(crc, u64::from_be_bytes((*value).try_into().ok()?), *size_bytes);
+                crc = combine_crc64nvme(
+                    crc,
+                    u64::from_be_bytes((*value).try_into().ok()?),
+                    *size_bytes,
+                );
             }
             Some(crc.to_be_bytes().to_vec())
         }
@@ -254,9 +306,12 @@ mod tests {
 
     #[test]
     fn crcs_of_parts_join_to_the_crc_of_the_whole() {
-        for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme] {
+        for algorithm in
+            [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme]
+        {
             let (one, two) = (of(algorithm, b"hello "), of(algorithm, b"world"));
-            let joined = join(algorithm, ChecksumScope::FullObject, &[(&one, 6), (&two, 5)]).unwrap();
+            let joined =
+                join(algorithm, ChecksumScope::FullObject, &[(&one, 6), (&two, 5)]).unwrap();
             assert_eq!(joined.value, of(algorithm, b"hello world"));
         }
     }
@@ -264,7 +319,9 @@ mod tests {
     #[test]
     fn composites_are_digests_of_digests() {
         let (one, two) = (of(ChecksumAlgorithm::Sha256, b"a"), of(ChecksumAlgorithm::Sha256, b"b"));
-        let joined = join(ChecksumAlgorithm::Sha256, ChecksumScope::Composite, &[(&one, 1), (&two, 1)]).unwrap();
+        let joined =
+            join(ChecksumAlgorithm::Sha256, ChecksumScope::Composite, &[(&one, 1), (&two, 1)])
+                .unwrap();
         assert_eq!(joined.value, of(ChecksumAlgorithm::Sha256, &[one, two].concat()));
         assert!(encode(&joined, 2).ends_with("=-2"));
     }
@@ -276,8 +333,13 @@ mod tests {
         headers.insert("x-amz-trailer", HeaderValue::from_static("x-amz-checksum-crc32c"));
         assert_eq!(announced(&headers).unwrap(), Announced::Trailer(ChecksumAlgorithm::Crc32c));
         headers.insert("x-amz-checksum-crc32", HeaderValue::from_static("AAAAAA=="));
-        assert_eq!(announced(&headers).unwrap(), Announced::Value(ChecksumAlgorithm::Crc32, vec![0; 4]));
+        assert_eq!(
+            announced(&headers).unwrap(),
+            Announced::Value(ChecksumAlgorithm::Crc32, vec![0; 4])
+        );
         headers.insert("x-amz-checksum-sha1", HeaderValue::from_static("bad"));
         assert_eq!(announced(&headers).unwrap_err().code(), "InvalidRequest");
+        headers.remove("x-amz-checksum-crc32");
+        assert_eq!(announced(&headers).unwrap_err().code(), "BadDigest");
     }
 }

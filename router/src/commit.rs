@@ -48,7 +48,9 @@ pub async fn commit(
         };
         if pause.spent(patience) {
             tracing::warn!(%group, %request, %error, maybe_done, "a command was given up");
-            return Err(if maybe_done { CatalogError::OutcomeUnknown { group } } else { error }.into());
+            return Err(
+                if maybe_done { CatalogError::OutcomeUnknown { group } } else { error }.into()
+            );
         }
         pause.wait().await;
     }
@@ -91,7 +93,11 @@ pub async fn on_object(
 }
 
 /// Commits a command to the control group. Rejections become errors.
-pub async fn control(ctx: &Context, request: RequestId, operation: Operation) -> Result<Response, Error> {
+pub async fn control(
+    ctx: &Context,
+    request: RequestId,
+    operation: Operation,
+) -> Result<Response, Error> {
     match commit(ctx, GroupId::CONTROL, request, operation).await? {
         Response::Rejected(rejection) => Err(rejection.into()),
         response => Ok(response),
@@ -121,3 +127,6 @@ impl Backoff {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,13 +57,17 @@ pub fn decide(headers: &HeaderMap, names: &Names, subject: Subject) -> Outcome {
     match text(names.if_match) {
         Some(tags) if !names_tag(tags, subject.etag) => return Outcome::Failed,
         Some(_) => {}
-        None if date(names.if_unmodified_since).is_some_and(|limit| modified > limit) => return Outcome::Failed,
+        None if date(names.if_unmodified_since).is_some_and(|limit| modified > limit) => {
+            return Outcome::Failed;
+        }
         None => {}
     }
     match text(names.if_none_match) {
         Some(tags) if names_tag(tags, subject.etag) => Outcome::NotModified,
         Some(_) => Outcome::Proceed,
-        None if date(names.if_modified_since).is_some_and(|limit| modified <= limit) => Outcome::NotModified,
+        None if date(names.if_modified_since).is_some_and(|limit| modified <= limit) => {
+            Outcome::NotModified
+        }
         None => Outcome::Proceed,
     }
 }
@@ -96,13 +100,8 @@ fn names_tag(list: &str, etag: ETag) -> bool {
 
 /// The conditions of a PUT, copy, Complete or DELETE.
 pub fn write(headers: &HeaderMap) -> Result<Condition, Error> {
-    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let if_none_match = match text(header::IF_NONE_MATCH) {
-        None => None,
-        Some(text) if text.trim() == "*" => Some(Match::Any),
-        Some(_) => {
-            return Err(Error::with(Code::NotImplemented, "If-None-Match on a write takes * only."));
-        }
+    let text = |name: header::HeaderName| {
+        headers.get(name).map(|value| value.to_str().unwrap_or_default())
     };
     let size = headers.get("x-amz-if-match-size").map(|value| {
         let size = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
@@ -114,7 +113,8 @@ pub fn write(headers: &HeaderMap) -> Result<Condition, Error> {
     });
     Ok(Condition {
         if_match: text(header::IF_MATCH).map(tag),
-        if_none_match,
+        // S3 itself takes `*` only; the state machine decides any tag as RFC 9110 does.
+        if_none_match: text(header::IF_NONE_MATCH).map(tag),
         if_modified_at: modified.transpose()?,
         if_size_bytes: size.transpose()?,
     })
@@ -181,7 +181,8 @@ mod tests {
         headers.insert("if-none-match", HeaderValue::from_static("*"));
         assert_eq!(write(&headers).unwrap().if_none_match, Some(Match::Any));
         headers.insert("if-none-match", HeaderValue::from_static(TAG));
-        assert_eq!(write(&headers).unwrap_err().code(), "NotImplemented");
+        let tag = ETag::parse(TAG).unwrap();
+        assert_eq!(write(&headers).unwrap().if_none_match, Some(Match::ETag(tag)));
         headers.remove("if-none-match");
         headers.insert("if-match", HeaderValue::from_static("nonsense"));
         assert_eq!(write(&headers).unwrap().if_match, Some(Match::Never));

@@ -18,10 +18,6 @@ pub struct Settings {
 impl Settings {
     /// Path style only, default bounds.
     pub fn new(write_backends: Vec<BackendId>) -> Self {
-        Self {
-            write_backends,
-            base_domain: None,
-            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
-        }
+        Self { write_backends, base_domain: None, in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX }
     }
 }

@@ -39,7 +39,10 @@ pub struct CopySource {
 /// Reads the header: `bucket/key`, percent-encoded, with or without a leading slash, then `?versionId=`.
 pub fn parse(text: &str) -> Result<Named, Error> {
     let malformed = || {
-        Error::with(Code::InvalidArgument, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+        Error::with(
+            Code::InvalidArgument,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
     };
     let (path, version) = match text.split_once("?versionId=") {
         Some((path, version)) => (path, Some(version)),
@@ -61,8 +64,13 @@ pub fn parse(text: &str) -> Result<Named, Error> {
 /// Finds the source, with the right to read it and its conditions checked.
 pub async fn find(ctx: &Context, call: &Call, own: &Bucket) -> Result<CopySource, Error> {
     let named = parse(call.header("x-amz-copy-source").unwrap_or_default())?;
-    let bucket = if named.bucket == own.name { own.clone() } else { access::other(ctx, call, &named.bucket).await? };
-    let version = lookup::version(ctx, &bucket, &named.key, named.version, Manifest::Include).await?;
+    let bucket = if named.bucket == own.name {
+        own.clone()
+    } else {
+        access::other(ctx, call, &named.bucket).await?
+    };
+    let version =
+        lookup::version(ctx, &bucket, &named.key, named.version, Manifest::Include).await?;
     condition::check_copy_source(
         &call.headers,
         Subject { etag: version.etag, modified: version.modified },
@@ -87,11 +95,16 @@ pub fn part_range(call: &Call, size_bytes: u64) -> Result<Range<u64>, Error> {
             Some(Asked::Between(first, last)) => {
                 return Err(Error::with(
                     Code::InvalidRange,
-                    format!("Range specified is not valid for source object of size: {size_bytes} ({first}-{last})."),
+                    format!(
+                        "Range specified is not valid for source object of size: {size_bytes} ({first}-{last})."
+                    ),
                 ));
             }
             Some(Asked::From(_) | Asked::Last(_)) | None => {
-                return Err(Error::argument(name, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy"));
+                return Err(Error::argument(
+                    name,
+                    "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+                ));
             }
         },
     };
@@ -130,7 +143,11 @@ mod tests {
             ("photos//lead", "/lead", None),
         ] {
             let named = parse(text).unwrap();
-            assert_eq!((named.bucket.as_str(), named.key.as_str(), named.version), ("photos", key, version), "{text}");
+            assert_eq!(
+                (named.bucket.as_str(), named.key.as_str(), named.version),
+                ("photos", key, version),
+                "{text}"
+            );
         }
         for bad in ["", "photos", "photos/", "/photos", "photos/k?versionId=nonsense"] {
             assert_eq!(parse(bad).unwrap_err().code(), "InvalidArgument", "{bad}");

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use vaultaire_proto::{
-    BlobKey, Catalog, CatalogError, Clock, Command, EpochId, GroupId, NodeId, Operation, Rejection, Response,
-    TimeMs,
+    BlobKey, Catalog, CatalogError, Clock, Command, EpochId, GroupId, NodeId, Operation, Rejection,
+    Response, TimeMs,
 };
 
 use crate::error::Error;
@@ -59,8 +59,20 @@ impl Drop for Lease {
 
 impl Epochs {
     /// Nothing is opened until the first write to a shard.
-    pub fn new(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>, node: NodeId, incarnation: u64) -> Arc<Self> {
-        Arc::new(Self { catalog, clock, node, incarnation, shards: Mutex::default(), opening: tokio::sync::Mutex::default() })
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        node: NodeId,
+        incarnation: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            catalog,
+            clock,
+            node,
+            incarnation,
+            shards: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+        })
     }
 
     /// A fresh key in the shard's open epoch.
@@ -96,7 +108,8 @@ impl Epochs {
     fn lease(&self, shard: GroupId, open: &Arc<Open>) -> Lease {
         open.in_flight.fetch_add(1, Ordering::AcqRel);
         let seq = open.next.fetch_add(1, Ordering::Relaxed);
-        let key = BlobKey { generation: open.generation, shard, node: self.node, epoch: open.epoch, seq };
+        let key =
+            BlobKey { generation: open.generation, shard, node: self.node, epoch: open.epoch, seq };
         Lease { key, open: open.clone() }
     }
 
@@ -119,8 +132,13 @@ impl Epochs {
     }
 
     async fn commit(&self, group: GroupId, operation: Operation) -> Result<Response, CatalogError> {
-        let not_after = self.clock.now().plus_ms(limits::COMMIT_NOT_AFTER.as_millis().try_into().unwrap_or(u64::MAX));
-        self.catalog.commit(Command { group, request: request_id::fresh(), not_after, operation }).await
+        let not_after = self
+            .clock
+            .now()
+            .plus_ms(limits::COMMIT_NOT_AFTER.as_millis().try_into().unwrap_or(u64::MAX));
+        self.catalog
+            .commit(Command { group, request: request_id::fresh(), not_after, operation })
+            .await
     }
 
     /// The shard says that this epoch is closed: never write under it again.
@@ -154,6 +172,13 @@ impl Epochs {
         self.close(|_| true).await;
     }
 
+    /// How many uploads, parts and copies hold an epoch at the moment.
+    pub fn in_flight(&self) -> u64 {
+        let shards = self.shards.lock();
+        let all = shards.values().flat_map(|shard| shard.open.iter().chain(&shard.retired));
+        all.map(|open| open.in_flight.load(Ordering::Acquire)).sum()
+    }
+
     fn retire(&self, due: impl Fn(&Open) -> bool) {
         for shard in self.shards.lock().values_mut() {
             if let Some(open) = shard.open.take_if(|open| due(open)) {
@@ -169,19 +194,28 @@ impl Epochs {
     async fn close(&self, ready: impl Fn(&Open) -> bool) {
         let due: Vec<(GroupId, Arc<Open>)> = {
             let shards = self.shards.lock();
-            let all = shards.iter().flat_map(|(shard, epochs)| epochs.retired.iter().map(|open| (*shard, open.clone())));
+            let all = shards.iter().flat_map(|(shard, epochs)| {
+                epochs.retired.iter().map(|open| (*shard, open.clone()))
+            });
             all.filter(|(_, open)| ready(open)).collect()
         };
         for (shard, open) in due {
             let operation = Operation::CloseEpoch { node: self.node, epoch: open.epoch };
             match self.commit(shard, operation).await {
-                Ok(Response::Done | Response::Rejected(Rejection::NoSuchEpoch | Rejection::EpochClosed)) => {
+                Ok(
+                    Response::Done
+                    | Response::Rejected(Rejection::NoSuchEpoch | Rejection::EpochClosed),
+                ) => {
                     if let Some(epochs) = self.shards.lock().get_mut(&shard) {
                         epochs.retired.retain(|other| other.epoch != open.epoch);
                     }
                 }
-                Ok(other) => tracing::warn!(%shard, epoch = %open.epoch, ?other, "a write epoch was not closed"),
-                Err(error) => tracing::warn!(%shard, epoch = %open.epoch, %error, "a write epoch was not closed; trying again"),
+                Ok(other) => {
+                    tracing::warn!(%shard, epoch = %open.epoch, ?other, "a write epoch was not closed")
+                }
+                Err(error) => {
+                    tracing::warn!(%shard, epoch = %open.epoch, %error, "a write epoch was not closed; trying again")
+                }
             }
         }
     }

@@ -17,10 +17,13 @@ use crate::limits;
 use crate::markup::Markup;
 use crate::reply::Reply;
 
-/// An S3 error on its way to the client.
+/// An S3 error on its way to the client. Boxed: results that carry it are on every path.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct Error {
+#[error("{}: {}", .0.code, .0.message)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     code: Cow<'static, str>,
     status: StatusCode,
     message: Cow<'static, str>,
@@ -39,43 +42,43 @@ impl Error {
 
     /// With a message that fits the case.
     pub fn with(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code: Cow::Borrowed(code.name()),
-            status: code.status(),
-            message: message.into(),
+        Self::assemble(Cow::Borrowed(code.name()), code.status(), message.into())
+    }
+
+    fn assemble(code: Cow<'static, str>, status: StatusCode, message: Cow<'static, str>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            status,
+            message,
             details: Vec::new(),
             headers: HeaderMap::new(),
             closes_epoch: false,
-        }
+        }))
     }
 
     /// An error that s3s answered: its code and message, completed here.
     pub fn foreign(code: &str, status: StatusCode, message: Option<String>) -> Self {
-        match Code::named(code) {
-            Some(known) => match message {
-                Some(message) if !message.is_empty() => Self::with(known, message),
-                Some(_) | None => Self::new(known),
-            },
-            None => Self {
-                code: Cow::Owned(code.to_owned()),
-                status,
-                message: Cow::Owned(message.unwrap_or_else(|| code.to_owned())),
-                details: Vec::new(),
-                headers: HeaderMap::new(),
-            closes_epoch: false,
-            },
+        let message = message.filter(|message| !message.is_empty());
+        match (Code::named(code), message) {
+            (Some(Code::SlowDown), Some(message)) => Self::slow_down(message),
+            (Some(known), Some(message)) => Self::with(known, message),
+            (Some(known), None) => Self::new(known),
+            (None, message) => {
+                let message = message.unwrap_or_else(|| code.to_owned());
+                Self::assemble(Cow::Owned(code.to_owned()), status, Cow::Owned(message))
+            }
         }
     }
 
     /// Adds an element to the XML.
     pub fn detail(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.details.push((name, value.into()));
+        self.0.details.push((name, value.into()));
         self
     }
 
     /// Adds a header to the answer.
     pub fn header(mut self, name: &'static str, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -86,48 +89,53 @@ impl Error {
 
     /// Adds `Retry-After`.
     pub(crate) fn retry_later(mut self) -> Self {
-        self.headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        self.0.headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
         self
     }
 
     /// Says that the write epoch of the request is closed.
     pub(crate) fn epoch_closed(mut self) -> Self {
-        self.closes_epoch = true;
+        self.0.closes_epoch = true;
         self
     }
 
     /// Whether the write epoch of the request is closed.
     pub fn closes_epoch(&self) -> bool {
-        self.closes_epoch
+        self.0.closes_epoch
     }
 
     /// The S3 code.
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// Whether this is that error.
     pub fn is(&self, code: Code) -> bool {
-        self.code == code.name()
+        self.0.code == code.name()
     }
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// What the client reads.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
+    }
+
+    /// Headers that the answer carries beside the usual ones.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// The whole answer. HEAD and 304 carry no body.
     pub fn into_reply(self, method: &Method, resource: &str, request: &str, now: TimeMs) -> Reply {
-        let bare = method == Method::HEAD || self.status == StatusCode::NOT_MODIFIED;
+        let bare = method == Method::HEAD || self.0.status == StatusCode::NOT_MODIFIED;
         let body = if bare { Body::empty() } else { Body::from(self.xml(resource, request, now)) };
         let mut reply = Reply::new(body);
-        *reply.status_mut() = self.status;
-        *reply.headers_mut() = self.headers;
+        *reply.status_mut() = self.0.status;
+        *reply.headers_mut() = self.0.headers;
         if !bare {
             reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
@@ -136,13 +144,16 @@ impl Error {
 
     fn xml(&self, resource: &str, request: &str, now: TimeMs) -> String {
         let mut xml = Markup::new();
-        xml.open("Error").element("Code", &self.code).element("Message", &self.message);
-        for (name, value) in &self.details {
+        xml.open("Error").element("Code", &self.0.code).element("Message", &self.0.message);
+        for (name, value) in &self.0.details {
             xml.element(name, value);
         }
         if self.is(Code::RequestTimeTooSkewed) {
             xml.element("ServerTime", &http_date::iso8601(now));
-            xml.element("MaxAllowedSkewMilliseconds", &(limits::CLOCK_SKEW_SECONDS_MAX * 1000).to_string());
+            xml.element(
+                "MaxAllowedSkewMilliseconds",
+                &(limits::CLOCK_SKEW_SECONDS_MAX * 1000).to_string(),
+            );
         }
         xml.element("Resource", resource).element("RequestId", request).close("Error");
         xml.finish()
@@ -176,6 +187,9 @@ mod tests {
         let known = Error::foreign("SignatureDoesNotMatch", StatusCode::FORBIDDEN, None);
         assert!(!known.message().is_empty());
         let unknown = Error::foreign("Strange", StatusCode::IM_A_TEAPOT, Some("why".to_owned()));
-        assert_eq!((unknown.code(), unknown.status(), unknown.message()), ("Strange", StatusCode::IM_A_TEAPOT, "why"));
+        assert_eq!(
+            (unknown.code(), unknown.status(), unknown.message()),
+            ("Strange", StatusCode::IM_A_TEAPOT, "why")
+        );
     }
 }

@@ -45,15 +45,20 @@ pub fn health(method: &Method, uri: &Uri) -> Option<&'static str> {
 }
 
 /// Refuses, or says what the request is. Headers hoisted into a signed query are put back.
-pub fn pass(method: &Method, uri: &Uri, headers: &mut HeaderMap, base: &BaseDomain) -> Result<Passed, Error> {
-    let query = Query::parse(uri.query().unwrap_or_default()).ok_or_else(|| Error::new(Code::InvalidURI))?;
+pub fn pass(
+    method: &Method,
+    uri: &Uri,
+    headers: &mut HeaderMap,
+    base: &BaseDomain,
+) -> Result<Passed, Error> {
+    let query = Query::parse(uri.query().unwrap_or_default())
+        .ok_or_else(|| Error::new(Code::InvalidURI))?;
     if let Some(name) = query.repeated() {
         return Err(Error::argument("query", format!("the parameter {name:?} is given twice")));
     }
     if *method == Method::OPTIONS {
         return Err(Error::new(Code::AccessForbidden));
     }
-    refuse_forms(method, headers)?;
     let path = path(uri, headers, base)?;
     let resource = match (&path.bucket, &path.key) {
         (None, _) => Resource::Service,
@@ -62,27 +67,25 @@ pub fn pass(method: &Method, uri: &Uri, headers: &mut HeaderMap, base: &BaseDoma
     };
     let operation = operation(method, resource, &query, headers)?;
     signature::check(operation, &query, headers)?;
-    headers::check(headers)?;
     signature::unhoist(&query, headers);
+    headers::check(headers)?;
     let bucket = path.bucket.map(|name| bucket_name(&name)).transpose()?;
     let key = path.key.map(|key| object_key(&key)).transpose()?;
     Ok(Passed { operation, bucket, key, query })
 }
 
-/// A browser form would have to be buffered before its signature is known.
-fn refuse_forms(method: &Method, headers: &HeaderMap) -> Result<(), Error> {
+/// A browser's form is told by its type alone; it carries its own signature, in a field.
+fn is_form(method: &Method, headers: &HeaderMap) -> bool {
     let form = |value: &header::HeaderValue| {
         value.as_bytes().to_ascii_lowercase().trim_ascii_start().starts_with(b"multipart/form-data")
     };
-    if *method == Method::POST && headers.get(header::CONTENT_TYPE).is_some_and(form) {
-        return Err(Error::with(Code::NotImplemented, "POST form uploads are not implemented; use PUT or a presigned PUT."));
-    }
-    Ok(())
+    *method == Method::POST && headers.get(header::CONTENT_TYPE).is_some_and(form)
 }
 
 /// The bucket from the host where it names one, else the path's first segment.
 fn path(uri: &Uri, headers: &HeaderMap, base: &BaseDomain) -> Result<Path, Error> {
-    let decoded = percent_decode_str(uri.path()).decode_utf8().map_err(|_| Error::new(Code::InvalidURI))?;
+    let decoded =
+        percent_decode_str(uri.path()).decode_utf8().map_err(|_| Error::new(Code::InvalidURI))?;
     let rest = decoded.strip_prefix('/').ok_or_else(|| Error::new(Code::InvalidURI))?;
     let named = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -102,14 +105,26 @@ fn operation(
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<Operation, Error> {
+    if is_form(method, headers) {
+        return match (resource, query.iter().next()) {
+            (Resource::Bucket, None) => Ok(Operation::PostObject),
+            _ => Err(Error::with(
+                Code::NotImplemented,
+                "A form is sent to a bucket, without query parameters; nothing was done.",
+            )),
+        };
+    }
     let found = table::resolve(method, resource, query).map_err(|unknown| match unknown {
         Unknown::Verb => Error::new(Code::MethodNotAllowed),
-        Unknown::Names(names) if names.is_empty() => {
-            Error::with(Code::NotImplemented, format!("{method} on this resource is not implemented."))
-        }
+        Unknown::Names(names) if names.is_empty() => Error::with(
+            Code::NotImplemented,
+            format!("{method} on this resource is not implemented."),
+        ),
         Unknown::Names(names) => Error::with(
             Code::NotImplemented,
-            format!("{method} with the query parameters {names} is not implemented; nothing was done."),
+            format!(
+                "{method} with the query parameters {names} is not implemented; nothing was done."
+            ),
         ),
     })?;
     let copies = headers.contains_key("x-amz-copy-source");
@@ -149,7 +164,11 @@ mod tests {
 
     use super::*;
 
-    fn ask(method: Method, uri: &str, pairs: &[(&'static str, &'static str)]) -> Result<Passed, Error> {
+    fn ask(
+        method: Method,
+        uri: &str,
+        pairs: &[(&'static str, &'static str)],
+    ) -> Result<Passed, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(*name, HeaderValue::from_static(value));
@@ -183,7 +202,12 @@ mod tests {
             (Method::GET, "/photos?torrentz", &[][..], "NotImplemented"),
             (Method::PATCH, "/photos", &[], "MethodNotAllowed"),
             (Method::OPTIONS, "/photos", &[], "AccessForbidden"),
-            (Method::POST, "/photos", &[("content-type", "Multipart/Form-Data; boundary=x")], "NotImplemented"),
+            (
+                Method::POST,
+                "/photos?delete",
+                &[("content-type", "Multipart/Form-Data; boundary=x")],
+                "NotImplemented",
+            ),
             (Method::GET, "/Photos_", &[], "InvalidBucketName"),
             (Method::PUT, "/livez", &[], "InvalidBucketName"),
             (Method::GET, long.as_str(), &[], "KeyTooLongError"),
@@ -199,7 +223,10 @@ mod tests {
     #[test]
     fn copies_are_told_by_their_header() {
         let source = [("x-amz-copy-source", "a/b")];
-        assert_eq!(ask(Method::PUT, "/photos/k", &source).unwrap().operation, Operation::CopyObject);
+        assert_eq!(
+            ask(Method::PUT, "/photos/k", &source).unwrap().operation,
+            Operation::CopyObject
+        );
         let part = ask(Method::PUT, "/photos/k?uploadId=u&partNumber=1", &source).unwrap();
         assert_eq!(part.operation, Operation::UploadPartCopy);
     }

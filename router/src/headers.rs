@@ -1,12 +1,13 @@
 //! What GET and HEAD say of a version: everything comes from its row, nothing from a backend, so it is
 //! the same before and after any move.
 
-use http::header::{self, HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
 use vaultaire_proto::ETag;
-use vaultaire_proto::object::{Body, Version};
+use vaultaire_proto::object::{Body, Checksum, Version};
 use vaultaire_proto::row::Versioning;
 
+use crate::reply::Reply;
 use crate::{checksum, http_date};
 
 /// Where checkers read the log position of a version.
@@ -47,7 +48,10 @@ pub fn describe(headers: &mut HeaderMap, version: &Version, versioning: Versioni
         text(headers, HeaderName::from_static("x-amz-storage-class"), class);
     }
     if !version.attributes.tags.is_empty() {
-        headers.insert(HeaderName::from_static("x-amz-tagging-count"), version.attributes.tags.len().into());
+        headers.insert(
+            HeaderName::from_static("x-amz-tagging-count"),
+            version.attributes.tags.len().into(),
+        );
     }
     match versioning {
         Versioning::Off => {}
@@ -58,11 +62,33 @@ pub fn describe(headers: &mut HeaderMap, version: &Version, versioning: Versioni
     text(headers, VERSION, &version.id.to_string());
 }
 
+/// The version's id, where S3 shows one.
+pub fn describe_id(answer: &mut Reply, version: &Version, versioning: Versioning) {
+    match versioning {
+        Versioning::Off => {}
+        Versioning::Enabled | Versioning::Suspended => {
+            text(answer.headers_mut(), VERSION_ID, &version_text(version));
+        }
+    }
+}
+
 /// The stored checksum, for whoever asks with `x-amz-checksum-mode`.
 pub fn describe_checksum(headers: &mut HeaderMap, version: &Version) {
-    let Some(stored) = &version.checksum else { return };
+    if let Some(stored) = &version.checksum {
+        sum(headers, stored, &checksum::encode(stored, version.etag.parts));
+    }
+}
+
+/// One part's own checksum, under the algorithm and type of its object.
+pub fn describe_part_checksum(headers: &mut HeaderMap, version: &Version, value: &[u8]) {
+    if let Some(stored) = &version.checksum {
+        sum(headers, stored, &checksum::encode_part(value));
+    }
+}
+
+fn sum(headers: &mut HeaderMap, stored: &Checksum, value: &str) {
     let name = HeaderName::from_static(checksum::header(stored.algorithm));
-    text(headers, name, &checksum::encode(stored, version.etag.parts));
+    text(headers, name, value);
     let scope = HeaderValue::from_static(checksum::scope_name(stored.scope));
     headers.insert(HeaderName::from_static("x-amz-checksum-type"), scope);
 }
@@ -83,7 +109,8 @@ pub fn parts(version: &Version) -> Option<u16> {
 
 /// An ETag in quotes.
 pub fn etag(etag: ETag) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{etag}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("\"{etag}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// The default class; never shown in a header.

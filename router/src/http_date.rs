@@ -8,7 +8,8 @@ use s3s::dto::{Timestamp, TimestampFormat};
 use vaultaire_proto::TimeMs;
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A point of the civil calendar in UTC.
 struct Civil {
@@ -48,7 +49,11 @@ fn civil(time: TimeMs) -> Civil {
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn imf(time: TimeMs) -> String {
     let civil = civil(time);
-    let month = usize::try_from(civil.month - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("Jan");
+    let month = usize::try_from(civil.month - 1)
+        .ok()
+        .and_then(|index| MONTHS.get(index))
+        .copied()
+        .unwrap_or("Jan");
     let day = DAYS.get(civil.weekday).copied().unwrap_or("Thu");
     let mut text = String::with_capacity(29);
     let _ = write!(
@@ -69,7 +74,13 @@ pub fn iso8601(time: TimeMs) -> String {
     let civil = civil(time);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second, civil.millisecond
+        civil.year,
+        civil.month,
+        civil.day,
+        civil.hour,
+        civil.minute,
+        civil.second,
+        civil.millisecond
     )
 }
 

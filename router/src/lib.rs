@@ -15,6 +15,7 @@ pub mod config;
 pub mod copy;
 pub mod epochs;
 pub mod error;
+pub mod form;
 pub mod gate;
 pub mod headers;
 pub mod host;

@@ -12,12 +12,22 @@ pub const PUT_BYTES_MAX: u64 = 5 * GIB;
 pub const XML_BODY_BYTES_MAX: u64 = 4 * MIB;
 /// All headers of one request; S3 allows 8 KiB, and proxies add some.
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// The fields of a form before its file: S3's 20 KB.
+pub const FORM_FIELDS_BYTES_MAX: usize = 20 * 1024;
 /// How many headers one request may have.
 pub const HEADERS_MAX: usize = 200;
 /// User metadata of one object, names and values: S3's 2 KB.
 pub const USER_METADATA_BYTES_MAX: usize = 2 * 1024;
 /// The body bytes of all requests that may be in memory at once, unless configured.
 pub const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A smaller budget than this could not hold one chunk of one body.
+pub const IN_FLIGHT_BYTES_MIN: usize = 4 * 1024 * 1024;
+/// XML bodies, which are kept whole while they are read, that may be in memory at once.
+pub const XML_IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is read of a body that nobody wants, so that its sender gets to read why.
+pub const UNWANTED_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long that may take.
+pub const UNWANTED_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// One chunk of a signed aws-chunked body: its signature is known only when all of it is here.
 pub const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * MIB;
 /// Unsigned chunks are cut into pieces of at most this, so that none is collected whole.
@@ -32,6 +42,8 @@ pub const DELETE_KEYS_MAX: usize = 1000;
 pub const DELETE_CONCURRENCY: usize = 64;
 /// Keys, uploads and parts per page of a list: S3's 1,000.
 pub const LIST_PAGE_MAX: usize = 1000;
+/// Pages of uploads that one DeleteBucket aborts.
+pub const DELETE_BUCKET_PAGES_MAX: usize = 1000;
 /// Buckets per page of ListBuckets: S3's 10,000.
 pub const LIST_BUCKETS_MAX: usize = 10_000;
 /// Part numbers run from 1 to this.
@@ -41,7 +53,7 @@ pub const TAGS_MAX: usize = 10;
 pub const TAG_KEY_CHARS_MAX: usize = 128;
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 /// A presigned URL is good for a week at most.
-pub const PRESIGN_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// How far a client's clock may be off.
 pub const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
 
@@ -69,6 +81,8 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body that brings no byte for this long is given up: an idle timeout, never a total one.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client that takes no byte of its answer for this long is cut.
+pub const WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a stopping server waits for requests in flight.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// The pause after an accept failed: out of file descriptors, most likely.

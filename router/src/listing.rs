@@ -25,8 +25,11 @@ impl Encoding {
         match call.query.get("encoding-type") {
             None | Some("") => Ok(Self::Plain),
             Some("url") => Ok(Self::Url),
-            Some(other) => Err(Error::argument("encoding-type", "Invalid Encoding Method specified in Request")
-                .detail("ArgumentValue", other)),
+            Some(other) => Err(Error::argument(
+                "encoding-type",
+                "Invalid Encoding Method specified in Request",
+            )
+            .detail("ArgumentValue", other)),
         }
     }
 
@@ -90,11 +93,19 @@ pub async fn owner(ctx: &Context, user: UserId) -> Result<dto::Owner, Error> {
         Answer::User(user) => user.map(|user| user.name),
         _ => return Err(unexpected("user")),
     };
-    Ok(dto::Owner { display_name: Some(name.unwrap_or_else(|| user.to_string())), id: Some(user.to_string()) })
+    Ok(dto::Owner {
+        display_name: Some(name.unwrap_or_else(|| user.to_string())),
+        id: Some(user.to_string()),
+    })
 }
 
 /// An object's line.
-pub fn object(key: &str, version: &Version, encoding: Encoding, owner: Option<&dto::Owner>) -> dto::Object {
+pub fn object(
+    key: &str,
+    version: &Version,
+    encoding: Encoding,
+    owner: Option<&dto::Owner>,
+) -> dto::Object {
     dto::Object {
         checksum_algorithm: version
             .checksum

@@ -25,7 +25,8 @@ pub fn selector(text: Option<&str>) -> Result<Option<VersionSelector>, Error> {
         None => Ok(None),
         Some("null") => Ok(Some(VersionSelector::Null)),
         Some(text) => VersionId::parse(text).map(VersionSelector::Id).map(Some).map_err(|_| {
-            Error::argument("versionId", "Invalid version id specified").detail("ArgumentValue", text)
+            Error::argument("versionId", "Invalid version id specified")
+                .detail("ArgumentValue", text)
         }),
     }
 }
@@ -75,7 +76,12 @@ pub fn upload_id(call: &Call) -> Result<UploadId, Error> {
 }
 
 /// An upload in progress.
-pub async fn upload(ctx: &Context, bucket: &Bucket, key: &ObjectKey, id: UploadId) -> Result<Upload, Error> {
+pub async fn upload(
+    ctx: &Context,
+    bucket: &Bucket,
+    key: &ObjectKey,
+    id: UploadId,
+) -> Result<Upload, Error> {
     let query = Query::Upload { bucket: bucket.id, key: key.clone(), upload: id };
     match ctx.catalog.query(query, Consistency::Linearizable).await? {
         Answer::Upload(Some(upload)) => Ok(upload),

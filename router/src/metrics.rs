@@ -42,7 +42,11 @@ impl Metrics {
             in_flight: Gauge::default(),
         };
         let s3 = registry.sub_registry_with_prefix("vaultaire_s3");
-        s3.register("requests", "S3 requests answered, by operation and status", metrics.requests.clone());
+        s3.register(
+            "requests",
+            "S3 requests answered, by operation and status",
+            metrics.requests.clone(),
+        );
         s3.register_with_unit(
             "request_duration",
             "Time from the end of a request's headers to the beginning of its answer",

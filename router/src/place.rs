@@ -10,7 +10,8 @@ pub fn choose(preferred: &[BackendId], is_open: impl Fn(BackendId) -> bool) -> O
 
 /// The copies of a blob in the order in which they are tried: as recorded, those at hand first.
 pub fn read_order(blob: &Blob, is_open: impl Fn(BackendId) -> bool) -> Vec<Location> {
-    let (open, closed): (Vec<_>, Vec<_>) = blob.copies.iter().copied().partition(|copy| is_open(copy.backend));
+    let (open, closed): (Vec<_>, Vec<_>) =
+        blob.copies.iter().copied().partition(|copy| is_open(copy.backend));
     open.into_iter().chain(closed).collect()
 }
 
@@ -21,7 +22,13 @@ mod tests {
     use super::*;
 
     fn copy(backend: u32) -> Location {
-        let key = BlobKey { generation: 1, shard: GroupId(1), node: NodeId(1), epoch: EpochId(1), seq: 1 };
+        let key = BlobKey {
+            generation: 1,
+            shard: GroupId(1),
+            node: NodeId(1),
+            epoch: EpochId(1),
+            seq: 1,
+        };
         Location { backend: BackendId(backend), key }
     }
 

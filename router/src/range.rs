@@ -83,7 +83,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_ignored() {
-        for text in ["", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,3-4", "items=0-1"] {
+        for text in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "items=0-1",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -33,11 +33,14 @@ impl Front {
     }
 
     async fn answer(&self, request: S3Request<Body>) -> Result<Reply, Error> {
-        let denied = || Error::with(Code::AccessDenied, "Access Denied: sign the request with an access key.");
+        let denied = || {
+            Error::with(Code::AccessDenied, "Access Denied: sign the request with an access key.")
+        };
         if request.service.as_deref().is_some_and(|service| service != "s3") {
             return Err(Error::with(Code::AccessDenied, "Access Denied: sign for the service s3."));
         }
-        let S3Request { input, headers, mut extensions, credentials, trailing_headers, .. } = request;
+        let S3Request { input, headers, mut extensions, credentials, trailing_headers, .. } =
+            request;
         let credentials = credentials.ok_or_else(denied)?;
         let found = FOUND.try_with(|found| found.take()).ok().flatten();
         let (identity, row) = found.ok_or_else(denied)?;
@@ -47,7 +50,11 @@ impl Front {
         let passed: Passed = extensions.remove().ok_or_else(|| Error::new(Code::NotImplemented))?;
         let Passed { operation, bucket, key, query } = passed;
         let trailers = trailing_headers;
-        dispatch(&self.ctx, Call { operation, bucket, key, query, headers, body: input, trailers, identity, row }).await
+        dispatch(
+            &self.ctx,
+            Call { operation, bucket, key, query, headers, body: input, trailers, identity, row },
+        )
+        .await
     }
 }
 
@@ -59,7 +66,9 @@ async fn dispatch(ctx: &Arc<Context>, call: Call) -> Result<Reply, Error> {
         Operation::HeadBucket => ops::head_bucket::handle(ctx, call).await,
         Operation::GetBucketLocation => ops::get_bucket_location::handle(ctx, call).await,
         Operation::GetBucketVersioning => ops::get_bucket_versioning::handle(ctx, call).await,
+        Operation::PutBucketVersioning => ops::put_bucket_versioning::handle(ctx, call).await,
         Operation::GetBucketAcl | Operation::GetObjectAcl => ops::get_acl::handle(ctx, call).await,
+        Operation::PutBucketAcl | Operation::PutObjectAcl => ops::put_acl::handle(ctx, call).await,
         Operation::GetBucketPolicy
         | Operation::GetBucketPolicyStatus
         | Operation::GetBucketCors
@@ -80,7 +89,10 @@ async fn dispatch(ctx: &Arc<Context>, call: Call) -> Result<Reply, Error> {
         | Operation::DeleteBucketTagging
         | Operation::DeleteBucketLifecycle
         | Operation::DeleteBucketWebsite => ops::absent_configuration::handle(ctx, call).await,
-        Operation::GetObjectLegalHold | Operation::GetObjectRetention => ops::object_lock::handle(ctx, call).await,
+        Operation::GetObjectLegalHold
+        | Operation::GetObjectRetention
+        | Operation::PutObjectLegalHold
+        | Operation::PutObjectRetention => ops::object_lock::handle(ctx, call).await,
         Operation::ListObjects => ops::list_objects::handle(ctx, call).await,
         Operation::ListObjectsV2 => ops::list_objects_v2::handle(ctx, call).await,
         Operation::ListObjectVersions => ops::list_object_versions::handle(ctx, call).await,
@@ -88,6 +100,8 @@ async fn dispatch(ctx: &Arc<Context>, call: Call) -> Result<Reply, Error> {
         Operation::DeleteObjects => ops::delete_objects::handle(ctx, call).await,
         Operation::GetObject | Operation::HeadObject => ops::get_object::handle(ctx, call).await,
         Operation::PutObject => ops::put_object::handle(ctx, call).await,
+        // Answered before s3s, which would buffer it.
+        Operation::PostObject => Err(Error::new(Code::NotImplemented)),
         Operation::CopyObject => ops::copy_object::handle(ctx, call).await,
         Operation::DeleteObject => ops::delete_object::handle(ctx, call).await,
         Operation::GetObjectAttributes => ops::get_object_attributes::handle(ctx, call).await,
@@ -98,7 +112,9 @@ async fn dispatch(ctx: &Arc<Context>, call: Call) -> Result<Reply, Error> {
         Operation::UploadPart => ops::upload_part::handle(ctx, call).await,
         Operation::UploadPartCopy => ops::upload_part_copy::handle(ctx, call).await,
         Operation::ListParts => ops::list_parts::handle(ctx, call).await,
-        Operation::CompleteMultipartUpload => ops::complete_multipart_upload::handle(ctx, call).await,
+        Operation::CompleteMultipartUpload => {
+            ops::complete_multipart_upload::handle(ctx, call).await
+        }
         Operation::AbortMultipartUpload => ops::abort_multipart_upload::handle(ctx, call).await,
     }
 }

@@ -1,6 +1,8 @@
 //! Accepts connections, with or without TLS, and serves S3 on them until told to stop; then it
 //! finishes what is in flight, within a bound. What is answered is decided by the service.
 
+mod stall;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 use crate::service::S3Service;
+use stall::Stall;
 
 /// One listener.
 pub struct Server {
@@ -26,7 +29,11 @@ pub struct Server {
 
 impl Server {
     /// Serves on a listener that is bound already. With `tls` every connection must speak it.
-    pub fn new(listener: TcpListener, service: S3Service, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+    pub fn new(
+        listener: TcpListener,
+        service: S3Service,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Self {
         Self { listener, service, tls: tls.map(TlsAcceptor::from) }
     }
 
@@ -52,7 +59,10 @@ impl Server {
         }
         drop(self.listener);
         if tokio::time::timeout(limits::DRAIN_MAX, graceful.shutdown()).await.is_err() {
-            tracing::warn!(seconds = limits::DRAIN_MAX.as_secs(), "requests in flight were cut: they took too long");
+            tracing::warn!(
+                seconds = limits::DRAIN_MAX.as_secs(),
+                "requests in flight were cut: they took too long"
+            );
         }
     }
 
@@ -99,8 +109,12 @@ impl<S> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn into_owned_connection(self) -> auto::Connection<'static, TokioIo<S>, S3Service, TokioExecutor> {
-        self.builder.serve_connection(TokioIo::new(self.stream), self.service).into_owned()
+    fn into_owned_connection(
+        self,
+    ) -> auto::Connection<'static, TokioIo<Stall<S>>, S3Service, TokioExecutor> {
+        self.builder
+            .serve_connection(TokioIo::new(Stall::new(self.stream)), self.service)
+            .into_owned()
     }
 }
 
@@ -111,9 +125,7 @@ fn connection<S>(stream: S, service: S3Service) -> Connection<S> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_TIMEOUT)
         .max_headers(limits::HEADERS_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .half_close(false)
-        .pipeline_flush(true);
+        .max_buf_size(BUFFER_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -124,7 +136,7 @@ fn connection<S>(stream: S, service: S3Service) -> Connection<S> {
 }
 
 /// hyper's buffer holds the headers and pieces of bodies; headers that do not fit are answered 431.
-const BUFFER_BYTES_MAX: usize = 128 * 1024;
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// How often an idle HTTP/2 peer is asked whether it still lives.
@@ -153,7 +165,10 @@ async fn handshake(
     }
 }
 
-fn finish(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, permit: &OwnedSemaphorePermit) {
+fn finish(
+    ended: Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    permit: &OwnedSemaphorePermit,
+) {
     if let Err(error) = ended {
         tracing::debug!(%error, connections = permit.num_permits(), "a connection ended early");
     }
@@ -162,7 +177,9 @@ fn finish(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, permit: &
 async fn refused(error: &io::Error) {
     let peer_went_away = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     );
     if !peer_went_away {
         tracing::error!(%error, "accepting a connection failed; raise the limit of open files if it says so");

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri, Version};
 use s3s::Body;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service as Signed, S3ServiceBuilder};
 use tokio::sync::Semaphore;
 use ulid::Ulid;
@@ -17,7 +18,7 @@ use vaultaire_proto::{Catalog, Clock};
 use vaultaire_storage::registry::Registry;
 
 use crate::auth::{Auth, FOUND, Found, Unseal};
-use crate::body::incoming;
+use crate::body::incoming::{self, Rest};
 use crate::call::Context;
 use crate::config::Settings;
 use crate::epochs::Epochs;
@@ -27,6 +28,8 @@ use crate::gate;
 use crate::host::BaseDomain;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::operation::Operation;
+use crate::ops::post_object;
 use crate::reply::{self, Reply};
 use crate::s3::{Front, Unrouted};
 
@@ -58,6 +61,8 @@ pub struct S3Service(Arc<Inner>);
 
 struct Inner {
     signed: Signed,
+    /// For forms, whose signature s3s does not see.
+    forms: Auth,
     base: BaseDomain,
     ctx: Arc<Context>,
     readiness: Arc<dyn Readiness>,
@@ -68,18 +73,27 @@ struct Inner {
 impl S3Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { catalog, registry, clock, secrets, epochs, readiness, metrics, settings } = parts;
+        let Parts { catalog, registry, clock, secrets, epochs, readiness, metrics, settings } =
+            parts;
         let base = BaseDomain::new(settings.base_domain.as_deref());
         let region = HeaderValue::try_from(catalog.cluster().region.as_str());
         let region = region.unwrap_or_else(|_| HeaderValue::from_static("us-east-1"));
+        let forms = Auth::new(catalog.clone(), secrets.clone());
         let auth = Auth::new(catalog.clone(), secrets);
-        let budget = Arc::new(Semaphore::new(settings.in_flight_bytes_max.min(Semaphore::MAX_PERMITS)));
-        let ctx = Arc::new(Context { catalog, registry, clock, epochs, settings, budget });
+        let budget = settings.in_flight_bytes_max.max(limits::IN_FLIGHT_BYTES_MIN);
+        let budget = Arc::new(Semaphore::new(budget.min(Semaphore::MAX_PERMITS)));
+        let xml_budget = Semaphore::new(limits::XML_IN_FLIGHT_BYTES_MAX);
+        let ctx =
+            Arc::new(Context { catalog, registry, clock, epochs, settings, budget, xml_budget });
+        let mut config = S3Config::default();
+        config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW_SECONDS_MAX;
         let mut builder = S3ServiceBuilder::new(Unrouted);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         builder.set_auth(auth);
         builder.set_host(base.clone());
         builder.set_route(Front::new(ctx.clone()));
-        Self(Arc::new(Inner { signed: builder.build(), base, ctx, readiness, metrics, region }))
+        let signed = builder.build();
+        Self(Arc::new(Inner { signed, forms, base, ctx, readiness, metrics, region }))
     }
 
     /// Answers one request.
@@ -94,7 +108,7 @@ impl S3Service {
         let id = Ulid::new().to_string();
         let uri = request.uri().clone();
         let (operation, outcome) = inner.serve(request).await;
-        let error = outcome.as_ref().err().map(|error| error.code().to_owned());
+        let error = outcome.as_ref().err().map(Error::to_string);
         let mut reply = match outcome {
             Ok(reply) => reply,
             Err(error) => error.into_reply(&method, uri.path(), &id, inner.ctx.clock.now()),
@@ -106,7 +120,17 @@ impl S3Service {
         }
         let elapsed = began.elapsed();
         inner.metrics.answered(operation, status, elapsed);
-        log(&Line { id: &id, operation, method: &method, uri: &uri, status, error: error.as_deref() }, elapsed);
+        log(
+            &Line {
+                id: &id,
+                operation,
+                method: &method,
+                uri: &uri,
+                status,
+                error: error.as_deref(),
+            },
+            elapsed,
+        );
         reply
     }
 }
@@ -114,26 +138,47 @@ impl S3Service {
 impl Inner {
     async fn serve(&self, request: Request<Body>) -> (&'static str, Result<Reply, Error>) {
         let (mut head, body) = request.into_parts();
+        let (body, unread) = incoming::guard(body, &self.ctx.budget);
+        // A client that waits for `100 Continue` has sent nothing, and reading would ask it to.
+        let waits = head.headers.contains_key(EXPECT);
         let passed = match gate::pass(&head.method, &head.uri, &mut head.headers, &self.base) {
             Ok(passed) => passed,
-            Err(error) => return ("Refused", Err(error)),
+            Err(error) => {
+                drop(body);
+                return (
+                    "Refused",
+                    Err(close_if_left(error, unread.drain(waits).await, head.version)),
+                );
+            }
         };
-        let operation = passed.operation.name();
-        let body = incoming::guard(body, &self.ctx.budget);
-        let body = gate::chunked::bound(&head.headers, body);
+        let (operation, version) = (passed.operation.name(), head.version);
         let found = Arc::new(Found::new(passed.bucket.clone()));
-        head.extensions.insert(passed);
-        let request = Request::from_parts(head, body);
-        let response = FOUND.scope(found, self.signed.call(request)).await;
-        let outcome = match response {
+        let outcome = if passed.operation == Operation::PostObject {
+            let form = post_object::handle(&self.ctx, &self.forms, passed, &head.headers, body);
+            FOUND.scope(found, form).await
+        } else {
+            let body = gate::chunked::bound(&head.headers, body);
+            head.extensions.insert(passed);
+            let request = Request::from_parts(head, body);
+            FOUND.scope(found, self.signed(request)).await
+        };
+        match outcome {
+            Ok(reply) => (operation, Ok(reply)),
+            Err(error) => {
+                (operation, Err(close_if_left(error, unread.drain(waits).await, version)))
+            }
+        }
+    }
+
+    async fn signed(&self, request: Request<Body>) -> Result<Reply, Error> {
+        match self.signed.call(request).await {
             Ok(response) => complete(response).await,
             Err(error) => {
                 let cause = s3s::StdError::from(error);
                 tracing::error!(error = %cause, "s3s failed");
                 Err(Error::new(Code::InternalError))
             }
-        };
-        (operation, outcome)
+        }
     }
 
     fn health(&self, method: &Method, name: &str) -> Reply {
@@ -149,6 +194,16 @@ impl Inner {
         *reply.status_mut() = status;
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         reply
+    }
+}
+
+/// What follows an unread body on the connection is no request, and the client should know.
+fn close_if_left(error: Error, rest: Rest, version: Version) -> Error {
+    match rest {
+        Rest::Left if version < Version::HTTP_2 => {
+            error.header("connection", HeaderValue::from_static("close"))
+        }
+        Rest::Left | Rest::Gone => error,
     }
 }
 
@@ -206,8 +261,10 @@ fn log(line: &Line<'_>, elapsed: std::time::Duration) {
     let status = status.as_u16();
     if status >= 500 {
         tracing::warn!(request_id = id, operation, %method, path, status, error, ms, "request failed");
+    } else if status >= 400 {
+        tracing::info!(request_id = id, operation, %method, path, status, error, ms, "request refused");
     } else {
-        tracing::info!(request_id = id, operation, %method, path, status, error, ms, "request");
+        tracing::debug!(request_id = id, operation, %method, path, status, ms, "request");
     }
 }
 
@@ -218,13 +275,6 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for S3Service {
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
         let service = self.clone();
-        Box::pin(async move {
-            let mut reply = service.answer(request.map(Body::from)).await;
-            // A framing that hyper chooses by itself must not contradict ours.
-            if reply.headers().contains_key(http::header::TRANSFER_ENCODING) {
-                reply.headers_mut().remove(CONTENT_LENGTH);
-            }
-            Ok(reply)
-        })
+        Box::pin(async move { Ok(service.answer(request.map(Body::from)).await) })
     }
 }

@@ -3,7 +3,9 @@
 
 mod bad_input;
 mod buckets;
+mod forms;
 mod lists;
 mod multipart;
 mod objects;
 mod signatures;
+mod versions;

@@ -27,7 +27,10 @@ pub fn read(key: &[u8], list: &str, token: &str) -> Result<String, Error> {
         bool::from(found.ct_eq(&tag(key, list, &position))).then_some(position)
     });
     position.ok_or_else(|| {
-        Error::argument("continuation-token", "The continuation token provided is incorrect; start the list again")
+        Error::argument(
+            "continuation-token",
+            "The continuation token provided is incorrect; start the list again",
+        )
     })
 }
 

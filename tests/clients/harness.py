@@ -114,6 +114,8 @@ class Endpoint:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
+        except OSError as error:
+            raise Failure(f"{method} {url.split('?')[0]}: {error}") from error
 
 
 class Server:
@@ -284,7 +286,7 @@ class Lane:
     def folded(self, *args, env=None):
         """Runs a lane written in another language: it prints one JSON step on each line of stdout."""
         done = self.command(*args, ok=(0, 1), env={**self.lane_variables(), **(env or {})})
-        steps = 0
+        steps = failed = 0
         for line in done.stdout.decode("utf-8", "replace").splitlines():
             if line.startswith('{"version"'):
                 self.version = json.loads(line)["version"]
@@ -292,7 +294,9 @@ class Lane:
                 step = json.loads(line)
                 self.record(step["column"], step["step"], step["outcome"], step.get("detail"), step.get("seconds", 0.0))
                 steps += 1
-        if steps == 0 or done.returncode not in (0,):
+                failed += step["outcome"] == "fail"
+        # Exit 1 with a failed step says nothing new; any other end cut the lane short.
+        if steps == 0 or done.returncode != min(failed, 1):
             said = done.stderr.decode("utf-8", "replace")[-1500:]
             self.record("own job", "lane ran to its end", "fail", f"exit {done.returncode}: {said}", 0.0)
 

@@ -54,6 +54,9 @@ def main():
                 harness.check(status == 200, f"/livez answered {status} {said[:200]}")
             with lane.step("own job", "lane ran to its end"):
                 importlib.import_module(f"lane_{args.lane}").run(lane)
+        except harness.Failure as failure:
+            print(f"the lane did not start: {failure}", flush=True)
+            return 1
         finally:
             code = server.stop() if server else 0
         if server:

@@ -46,7 +46,9 @@ def markdown(results):
             if step["outcome"] == "n/a" and step["column"] in passed:
                 skipped.setdefault(step["detail"], {})[step["step"]] = None
         notes += [f"- {NAMES[lane]}: {', '.join(names)}: {reason}." for reason, names in skipped.items()]
-    lines += ["", "–: the client has no such operation. *: all but what the client itself cannot express:", "", *notes]
+    lines += ["", "–: the client has no such operation."]
+    if notes:
+        lines += ["*: all but what the client itself cannot express:", "", *notes]
     return "\n".join(lines) + "\n"
 
 

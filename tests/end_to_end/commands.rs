@@ -14,12 +14,17 @@ fn buckets_are_created_listed_shown_and_deleted() {
     assert_eq!((&created["name"], &created["owner"]), (&"photos".into(), &"dev".into()));
     on(&server, &["bucket", "create", "photos"]).refused(1, &["photos"]);
     let list = on(&server, &["bucket", "list", "--json"]).done().json();
-    let names: Vec<&str> =
-        list["buckets"].as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    let names: Vec<&str> = list["buckets"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
     assert_eq!(names, [server.bucket(), "photos"]);
     let info = on(&server, &["bucket", "info", "photos"]).done();
     assert!(info.stdout.contains("versioning  off"), "{}", info.stdout);
-    let versioned = on(&server, &["bucket", "create", "history", "--versioned", "--json"]).done().json();
+    let versioned =
+        on(&server, &["bucket", "create", "history", "--versioned", "--json"]).done().json();
     assert_eq!(versioned["versioning"], "enabled");
     on(&server, &["bucket", "delete", "photos", "--json"]).done();
     on(&server, &["bucket", "info", "photos"]).refused(1, &["photos", "no such bucket"]);
@@ -50,11 +55,19 @@ async fn keys_work_from_their_first_second_until_they_are_deleted() {
     assert_ne!(again["access_key"], key["access_key"]);
     let access_key = key["access_key"].as_str().expect("a text").to_owned();
     let secret_key = key["secret_key"].as_str().expect("a text").to_owned();
-    let endpoint = vaultaire_tests::client::Endpoint { access_key: access_key.clone(), secret_key, ..server.endpoint() };
+    let endpoint = vaultaire_tests::client::Endpoint {
+        access_key: access_key.clone(),
+        secret_key,
+        ..server.endpoint()
+    };
     let alice = connect(&endpoint);
     alice.create_bucket().bucket("alices").send().await.expect("alice creates a bucket");
     let list = on(&server, &["key", "list", "--name", "alice", "--json"]).done();
-    assert!(list.stdout.contains(&access_key) && !list.stdout.contains("secret"), "{}", list.stdout);
+    assert!(
+        list.stdout.contains(&access_key) && !list.stdout.contains("secret"),
+        "{}",
+        list.stdout
+    );
     assert_eq!(list.json()["keys"].as_array().map(Vec::len), Some(2));
     on(&server, &["key", "delete", &access_key]).done();
     let refused = alice.list_buckets().send().await.expect_err("the key is gone");
@@ -68,8 +81,12 @@ async fn keys_work_from_their_first_second_until_they_are_deleted() {
 fn backends_are_listed_and_probed() {
     let server = Server::start(Options::default());
     let list = on(&server, &["backend", "list", "--json"]).done().json();
-    let names: Vec<&str> =
-        list["backends"].as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    let names: Vec<&str> = list["backends"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
     assert_eq!(names, ["hot", "warm", "cold"]);
     let check = on(&server, &["backend", "check", "warm", "--json"]).done().json();
     assert_eq!(check["ok"], true, "{check}");
@@ -80,13 +97,17 @@ fn backends_are_listed_and_probed() {
 #[tokio::test]
 async fn status_tells_of_groups_journal_and_counts() {
     let server = Server::start(Options::default());
-    let put = server.client().put_object().bucket(server.bucket()).key("k").body(vec![1; 100].into());
+    let put =
+        server.client().put_object().bucket(server.bucket()).key("k").body(vec![1; 100].into());
     put.send().await.expect("PUT");
     let status = on(&server, &["status", "--json"]).done().json();
     let groups = status["groups"].as_array().expect("a list");
     assert_eq!(groups.len(), 5, "control and four shards");
     assert!(groups.iter().all(|group| group["role"] == "leader"), "{status}");
-    assert_eq!((&status["counts"]["objects"], &status["counts"]["size_bytes"]), (&1.into(), &100.into()));
+    assert_eq!(
+        (&status["counts"]["objects"], &status["counts"]["size_bytes"]),
+        (&1.into(), &100.into())
+    );
     assert!(status["journal"]["syncs"].as_u64().is_some_and(|syncs| syncs > 0), "{status}");
     let text = on(&server, &["status"]).done().stdout;
     assert!(text.contains("GROUP") && text.contains("hot"), "{text}");

@@ -44,7 +44,12 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
     let folder = folder();
     let path = folder.path().join("vaultaire.toml");
     write(&path, &SOUND.replace("upload_grace", "upload_grase"));
-    let says = ["vaultaire.toml", "line 11", "unknown field `upload_grase`", "did you mean `upload_grace`?"];
+    let says = [
+        "vaultaire.toml",
+        "line 11",
+        "unknown field `upload_grase`",
+        "did you mean `upload_grace`?",
+    ];
     run(check(&path)).refused(1, &says);
     let mut server = vaultaire(&["server", "--config"]);
     server.arg(&path);
@@ -78,7 +83,8 @@ fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     let path = folder.path().join("vaultaire.toml");
     write(&path, SOUND);
     run(check(&path)).done();
-    let manager = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+    let manager =
+        std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
     manager.set_read_timeout(Some(READY_MAX)).expect("a timeout");
     let mut server = vaultaire(&["server", "--config"]);
     server.arg(&path).env("NOTIFY_SOCKET", folder.path().join("notify"));
@@ -108,4 +114,43 @@ fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     assert_eq!(status["backends"][0]["name"], "disk");
     assert!(folder.path().join("blobs").is_dir(), "paths are relative to the file");
     assert!(ended.success(), "SIGTERM drains: {ended}");
+}
+
+/// What is deployed names every key, and every key of it is one that a node knows.
+#[test]
+fn the_annotated_file_is_sound_with_and_without_its_comments() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("deploy").join("vaultaire.toml");
+    run(check(&path)).done();
+    let text = std::fs::read_to_string(&path).expect("the annotated file");
+    let is_setting = |line: &str| {
+        let bare = line.strip_prefix("# ")?;
+        let key = bare.split([' ', '=']).next()?;
+        let named = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        (bare.starts_with('[') || (named && bare.contains(" = "))).then(|| bare.to_owned())
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut table = String::new();
+    let mut all = String::new();
+    for line in text.lines() {
+        let setting = is_setting(line).unwrap_or_else(|| line.to_owned());
+        if setting.starts_with('[') {
+            table.clone_from(&setting);
+        }
+        // An example and the value in use stand next to each other; the first is enough.
+        let key = format!("{table} {}", setting.split('=').next().unwrap_or_default());
+        if setting.starts_with('#') || (setting.contains('=') && !seen.insert(key)) {
+            continue;
+        }
+        all.push_str(&setting);
+        all.push('\n');
+    }
+    let config =
+        vaultaire::config::Config::parse(&all).unwrap_or_else(|error| panic!("{error}: {all}"));
+    assert!(config.s3.tls.is_some() && config.gc.resweep.is_some() && config.backends.len() == 3);
+    assert!(
+        config.first.bucket.is_some()
+            && config.node_name.is_some()
+            && config.s3.base_domain.is_some()
+    );
 }

@@ -11,7 +11,8 @@ use crate::console::on;
 const COLLECTED_MAX: Duration = Duration::from_secs(60);
 
 fn quick() -> Options {
-    let extra_args = ["--upload-grace", "1s", "--drain", "1s", "--resweep", "never"].map(str::to_owned);
+    let extra_args =
+        ["--upload-grace", "1s", "--drain", "1s", "--resweep", "never"].map(str::to_owned);
     Options { extra_args: extra_args.into(), ..Options::default() }
 }
 
@@ -62,7 +63,14 @@ async fn replaced_and_deleted_bytes_are_collected() {
 async fn bytes_of_a_killed_life_that_no_row_knows_are_swept() {
     let mut server = Server::start(quick());
     let (client, bucket) = (server.client(), server.bucket().to_owned());
-    client.put_object().bucket(&bucket).key("kept").body(vec![7; 5000].into()).send().await.expect("PUT");
+    client
+        .put_object()
+        .bucket(&bucket)
+        .key("kept")
+        .body(vec![7; 5000].into())
+        .send()
+        .await
+        .expect("PUT");
     server.kill();
     let hot = server.data_dir().join("backends").join("hot");
     let known = newest_file(&hot).expect("the blob of the PUT");
@@ -82,7 +90,14 @@ async fn verify_finds_lost_and_damaged_bytes() {
     let hot = server.data_dir().join("backends").join("hot");
     let mut blobs = Vec::new();
     for key in ["sound", "lost", "damaged"] {
-        client.put_object().bucket(&bucket).key(key).body(vec![7; 5000].into()).send().await.expect("PUT");
+        client
+            .put_object()
+            .bucket(&bucket)
+            .key(key)
+            .body(vec![7; 5000].into())
+            .send()
+            .await
+            .expect("PUT");
         blobs.push(newest_file(&hot).expect("the blob of the PUT"));
         // Files are told apart by the time at which they were made.
         std::thread::sleep(Duration::from_millis(20));
@@ -96,7 +111,11 @@ async fn verify_finds_lost_and_damaged_bytes() {
     let found = on(&server, &["verify", "--json"]);
     assert_eq!(found.code, 1, "{found:?}");
     let found = found.json();
-    assert_eq!((&found["dangling"], &found["checksum_mismatches"]), (&1.into(), &1.into()), "{found}");
+    assert_eq!(
+        (&found["dangling"], &found["checksum_mismatches"]),
+        (&1.into(), &1.into()),
+        "{found}"
+    );
     let mut keys: Vec<&str> = found["findings"]
         .as_array()
         .expect("a list")
@@ -106,7 +125,11 @@ async fn verify_finds_lost_and_damaged_bytes() {
     keys.sort_unstable();
     assert_eq!(keys, ["damaged", "lost"]);
     let quick = on(&server, &["verify", "--json", "--no-checksums"]).json();
-    assert_eq!((&quick["dangling"], &quick["checksum_mismatches"]), (&1.into(), &0.into()), "{quick}");
+    assert_eq!(
+        (&quick["dangling"], &quick["checksum_mismatches"]),
+        (&1.into(), &0.into()),
+        "{quick}"
+    );
 }
 
 /// The file below a folder that was written last, the identity file aside.
@@ -134,5 +157,8 @@ fn sibling(blob: &Path) -> String {
     let name = blob.file_name().and_then(|name| name.to_str()).expect("blob names are text");
     let (stem, seq) = name.rsplit_once(|last: char| !last.is_ascii_digit()).unwrap_or(("", name));
     let separator = &name[stem.len()..name.len() - seq.len()];
-    format!("{stem}{separator}{}", seq.parse::<u64>().expect("a blob name ends in its number") + 1_000)
+    format!(
+        "{stem}{separator}{}",
+        seq.parse::<u64>().expect("a blob name ends in its number") + 1_000
+    )
 }

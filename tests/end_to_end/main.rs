@@ -5,6 +5,7 @@
 mod commands;
 mod configuration;
 mod console;
+mod full_disk;
 mod garbage;
 mod refusals;
 mod start;

@@ -118,9 +118,13 @@ fn well_known_credentials_where_others_can_reach_them() {
     std::fs::write(&secret, "minioadmin\n").expect("a file can be written");
     let secret = secret.to_string_lossy().into_owned();
     let path = data.path().join("data");
-    let extra = ["--access-key", "minioadmin", "--secret-key-file", &secret, "--s3-addr", "0.0.0.0:0"];
+    try_dev(&path, &["--bucket", "No"]).refused(1, &["bucket No", "3 to 63"]);
+    let extra =
+        ["--access-key", "minioadmin", "--secret-key-file", &secret, "--s3-addr", "0.0.0.0:0"];
     try_dev(&path, &extra).refused(1, &["minioadmin", "well-known", "127.0.0.1"]);
-    let extra_args = ["--access-key", "minioadmin", "--secret-key-file", &secret].map(str::to_owned).into();
+    assert!(!path.exists(), "what is refused leaves no trace");
+    let extra_args =
+        ["--access-key", "minioadmin", "--secret-key-file", &secret].map(str::to_owned).into();
     let server = Server::start(Options { data_dir: Some(path), extra_args, ..Options::default() });
     assert_eq!(server.ready("access_key"), "minioadmin", "on loopback they are a choice");
 }

@@ -218,6 +218,7 @@ pub fn binary() -> &'static Path {
 }
 
 /// Cargo builds the binary of another crate only when asked; an up-to-date one costs a second.
+/// `--tests` keeps the features of `cargo test`: without it half the libraries would be built again.
 fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a running test knows its own path");
     let profile_dir =
@@ -226,7 +227,7 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--locked", "--workspace", "--bins", "--quiet", "--target-dir"])
+        .args(["build", "--locked", "--workspace", "--bins", "--tests", "--quiet", "--target-dir"])
         .arg(target_dir);
     if profile_dir.ends_with("release") {
         command.arg("--release");

@@ -25,13 +25,13 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Args)]
 pub struct Target {
     /// The data directory of a node on this machine [default: that of `vaultaire dev`].
-    #[arg(long, env = "VAULTAIRE_DATA_DIR", conflicts_with = "admin")]
+    #[arg(long, global = true, env = "VAULTAIRE_DATA_DIR", conflicts_with = "admin")]
     data_dir: Option<PathBuf>,
     /// The address of a node's admin port, such as http://127.0.0.1:9001.
-    #[arg(long, env = "VAULTAIRE_ADMIN", requires = "token_file")]
+    #[arg(long, global = true, env = "VAULTAIRE_ADMIN", requires = "token_file")]
     admin: Option<String>,
     /// A file with the node's bearer token: a copy of its admin.token.
-    #[arg(long, env = "VAULTAIRE_TOKEN_FILE", requires = "admin")]
+    #[arg(long, global = true, env = "VAULTAIRE_TOKEN_FILE", requires = "admin")]
     token_file: Option<PathBuf>,
 }
 
@@ -88,18 +88,22 @@ fn no_node(data_dir: &Path, named: bool) -> Error {
 }
 
 async fn connect(url: &str, token: &Secret, none: Error) -> Result<Client, Error> {
-    let bearer = format!("Bearer {}", token.expose());
-    let bearer = bearer
-        .parse()
-        .map_err(|_| Error::Usage("the token file holds something that is no token".to_owned()))?;
     let endpoint = Endpoint::from_shared(url.to_owned())
         .map_err(|error| Error::Usage(format!("{url} is not an address: {error}")))?
         .connect_timeout(CONNECT_MAX);
     match endpoint.connect().await {
-        Ok(channel) => Ok(AdminServiceClient::with_interceptor(channel, Bearer(bearer))
-            .max_decoding_message_size(ANSWER_BYTES_MAX)),
+        Ok(channel) => with_token(channel, token),
         Err(_) => Err(none),
     }
+}
+
+/// A client over a connection that is there already.
+pub fn with_token(channel: Channel, token: &Secret) -> Result<Client, Error> {
+    let bearer = format!("Bearer {}", token.expose())
+        .parse()
+        .map_err(|_| Error::Usage("the token file holds something that is no token".to_owned()))?;
+    Ok(AdminServiceClient::with_interceptor(channel, Bearer(bearer))
+        .max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
 /// What a node refused, in its own words.

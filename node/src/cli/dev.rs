@@ -83,13 +83,12 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         Some(path) => absolute(path)?,
         None => default_data_dir()?,
     };
-    let data_dir = DataDir::lock(&path)?;
-    // Refused before anything is made: a bad address or key must leave no trace.
-    let given = given_credentials(&args)?;
+    // Refused before anything is made: a bad address or key leaves no trace.
     let mut settings = settings(&path, &args);
+    settings.first.user = given_credentials(&args)?.map(first_user);
     args.overrides.apply(&mut settings)?;
-    settings.first.user = given.map(first_user);
     settings.check()?;
+    let data_dir = DataDir::lock(&path)?;
     let credentials = match &settings.first.user {
         Some(user) => user.credentials.clone(),
         None => credentials(&path)?,

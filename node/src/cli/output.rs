@@ -76,6 +76,9 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
     table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let padded = table.to_string();
     padded.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -64,20 +64,24 @@ pub async fn create(
     let id = request_id("CreateBucket", &request.name, &request.request_id);
     let operation = Operation::CreateBucket { name, owner: owner.id, region };
     let response = parts.proposer.commit_as(id, GroupId::CONTROL, operation).await?;
-    let mut row = bucket_in(accepted(&subject, response)?)?;
-    let versioning = match admin::Versioning::try_from(request.versioning) {
+    let row = bucket_in(accepted(&subject, response)?)?;
+    // A bucket that is not settled may not be changed again.
+    let mut row = settle_bucket(catalog, row).await?;
+    if let Some(versioning) = asked_versioning(request.versioning) {
+        let operation = Operation::SetVersioning { bucket: row.id, versioning };
+        let response = parts.proposer.commit_accepted(&subject, GroupId::CONTROL, operation);
+        row = settle_bucket(catalog, bucket_in(response.await?)?).await?;
+    }
+    Ok(admin::CreateBucketResponse { bucket: Some(shown(parts, row).await?) })
+}
+
+/// Versioning that a new bucket does not have anyway.
+fn asked_versioning(asked: i32) -> Option<Versioning> {
+    match admin::Versioning::try_from(asked) {
         Ok(admin::Versioning::Enabled) => Some(Versioning::Enabled),
         Ok(admin::Versioning::Suspended) => Some(Versioning::Suspended),
         Ok(admin::Versioning::Off | admin::Versioning::Unspecified) | Err(_) => None,
-    };
-    if let Some(versioning) = versioning {
-        let operation = Operation::SetVersioning { bucket: row.id, versioning };
-        let response =
-            parts.proposer.commit_accepted(&subject, GroupId::CONTROL, operation).await?;
-        row = bucket_in(response)?;
     }
-    let row = settle_bucket(catalog, row).await?;
-    Ok(admin::CreateBucketResponse { bucket: Some(shown(parts, row).await?) })
 }
 
 pub async fn delete(

@@ -10,6 +10,9 @@ pub mod overview;
 pub mod status;
 pub mod verifying;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -104,7 +107,7 @@ fn hash(token: &str) -> digest::Digest {
 }
 
 #[cfg(test)]
-mod tests {
+mod bearer {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;

@@ -19,6 +19,5 @@ pub mod snapshot;
 pub mod state_machine;
 pub mod types;
 
-
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::error::Error;
 pub const LOG_ENTRIES_MAX: u64 = 50_000;
 
 /// Or when this much was appended since it was last shortened.
-pub const LOG_BYTES_MAX: u64 = 64 << 20;
+pub const LOG_BYTES_MAX: u64 = 32 << 20;
 
 /// One part in this many is kept.
 const KEEP_SHARE: u64 = 4;

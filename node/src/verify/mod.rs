@@ -5,6 +5,9 @@ pub mod bytes;
 pub mod orphans;
 pub mod rows;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Instant;
 

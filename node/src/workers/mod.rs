@@ -7,6 +7,9 @@ pub mod pace;
 pub mod settle;
 pub mod sweep;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +87,7 @@ impl Workers {
 }
 
 #[cfg(test)]
-mod tests {
+mod ownership {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;

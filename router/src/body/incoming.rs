@@ -1,12 +1,16 @@
 //! The body of a request as it comes from the connection: a sender that falls silent is given up, and
 //! what all requests hold in memory together is bounded. A chunk counts until the next one is asked for.
+//! What is left of a refused request's body is read and thrown away, within a bound: closing the
+//! connection on a client that still sends would take the error from it.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 use s3s::{Body, StdError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
@@ -17,18 +21,57 @@ use crate::error::code::Code;
 use crate::error::map::boxed;
 use crate::limits;
 
-/// Wraps the body of a request.
-pub fn guard(body: Body, budget: &Arc<Semaphore>) -> Body {
+/// Wraps the body of a request; what is not read of it can be had back.
+pub fn guard(body: Body, budget: &Arc<Semaphore>) -> (Body, Unread) {
     if body.is_end_stream() {
-        return body;
+        return (body, Unread::default());
     }
-    Body::http_body(Guarded {
+    let unread = Arc::<Mutex<Option<Body>>>::default();
+    let guarded = Guarded {
         inner: body,
         budget: PollSemaphore::new(budget.clone()),
         held: None,
         waiting: None,
         silence: None,
-    })
+        unread: unread.clone(),
+    };
+    (Body::http_body(guarded), Unread(Some(unread)))
+}
+
+/// What was not read of a body, once nobody reads it any more.
+#[derive(Debug, Default)]
+pub struct Unread(Option<Arc<Mutex<Option<Body>>>>);
+
+/// Whether the connection can carry another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Everything was read.
+    Gone,
+    /// The client may still send, or wait to be asked for it.
+    Left,
+}
+
+impl Unread {
+    /// Reads it away, unless the client waits to be asked for it.
+    pub async fn drain(self, client_waits: bool) -> Rest {
+        let Some(mut body) = self.0.and_then(|unread| unread.lock().take()) else {
+            return Rest::Gone;
+        };
+        if client_waits {
+            return Rest::Left;
+        }
+        let all = async move {
+            let mut bytes = 0_usize;
+            while let Some(chunk) = body.next().await {
+                bytes = bytes.saturating_add(chunk.map_or(usize::MAX, |chunk| chunk.len()));
+                if bytes > limits::UNWANTED_BODY_BYTES_MAX {
+                    return Rest::Left;
+                }
+            }
+            Rest::Gone
+        };
+        tokio::time::timeout(limits::UNWANTED_BODY_TIMEOUT, all).await.unwrap_or(Rest::Left)
+    }
 }
 
 struct Guarded {
@@ -38,6 +81,15 @@ struct Guarded {
     /// A chunk that is here but not yet paid for.
     waiting: Option<Bytes>,
     silence: Option<Pin<Box<Sleep>>>,
+    unread: Arc<Mutex<Option<Body>>>,
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if !self.inner.is_end_stream() {
+            *self.unread.lock() = Some(std::mem::take(&mut self.inner));
+        }
+    }
 }
 
 impl http_body::Body for Guarded {
@@ -86,8 +138,9 @@ impl Guarded {
             self.silence = None;
             return Poll::Ready(frame);
         }
-        let silence =
-            self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_IDLE_TIMEOUT)));
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_IDLE_TIMEOUT)));
         ready!(silence.as_mut().poll(cx));
         Poll::Ready(Some(Err(boxed(Error::new(Code::RequestTimeout)))))
     }
@@ -103,21 +156,21 @@ pub fn permits(bytes: usize) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use futures::StreamExt;
     use http_body_util::StreamBody;
 
     use super::*;
 
     fn chunks(count: usize, bytes: usize) -> Body {
-        let frames = (0..count).map(move |_| Ok::<_, StdError>(Frame::data(Bytes::from(vec![0; bytes]))));
+        let frames =
+            (0..count).map(move |_| Ok::<_, StdError>(Frame::data(Bytes::from(vec![0; bytes]))));
         Body::http_body(StreamBody::new(futures::stream::iter(frames)))
     }
 
     #[tokio::test]
     async fn bodies_share_one_budget() {
         let budget = Arc::new(Semaphore::new(1000));
-        let mut one = guard(chunks(3, 600), &budget);
-        let mut two = guard(chunks(1, 600), &budget);
+        let (mut one, _) = guard(chunks(3, 600), &budget);
+        let (mut two, _) = guard(chunks(1, 600), &budget);
         assert_eq!(one.next().await.unwrap().unwrap().len(), 600);
         assert_eq!(budget.available_permits(), 400);
         let waiting = tokio::spawn(async move { two.next().await.unwrap().unwrap().len() });
@@ -134,8 +187,31 @@ mod tests {
     async fn silence_ends_a_body() {
         let budget = Arc::new(Semaphore::new(1000));
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, StdError>>());
-        let mut body = guard(Body::http_body(never), &budget);
+        let (mut body, _) = guard(Body::http_body(never), &budget);
         let error = body.next().await.unwrap().unwrap_err();
         assert!(error.to_string().starts_with("RequestTimeout"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_reads_is_read_away_within_a_bound() {
+        let budget = Arc::new(Semaphore::new(1000));
+        for (client_waits, rest, left) in [(false, Rest::Gone, 0), (true, Rest::Left, 3)] {
+            let sent = Arc::new(Mutex::new(3));
+            let counter = sent.clone();
+            let frames = futures::stream::poll_fn(move |_| {
+                let mut left = counter.lock();
+                let more = *left > 0;
+                *left -= i32::from(more);
+                Poll::Ready(more.then(|| Ok::<_, StdError>(Frame::data(Bytes::from_static(b"x")))))
+            });
+            let (body, unread) = guard(Body::http_body(StreamBody::new(frames)), &budget);
+            drop(body);
+            assert_eq!(unread.drain(client_waits).await, rest);
+            assert_eq!(*sent.lock(), left);
+        }
+        let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, StdError>>());
+        let (body, unread) = guard(Body::http_body(never), &budget);
+        drop(body);
+        assert_eq!(unread.drain(false).await, Rest::Left);
     }
 }

@@ -158,7 +158,9 @@ impl Reading {
         while self.at < self.segment.range.end {
             let Some(stream) = &mut self.stream else {
                 let Some(copy) = self.copies.pop() else {
-                    return Err(failed.unwrap_or_else(|| corrupt(&self.segment.blob, "it has no copy left to read")));
+                    return Err(failed.unwrap_or_else(|| {
+                        corrupt(&self.segment.blob, "it has no copy left to read")
+                    }));
                 };
                 match open(ctx, copy, self.at..self.segment.range.end, &self.segment.blob).await {
                     Ok(stream) => self.stream = Some(stream),
@@ -177,7 +179,10 @@ impl Reading {
                 }
                 None => {
                     self.stream = None;
-                    failed = Some(worse(failed, corrupt(&self.segment.blob, "it is shorter than recorded")));
+                    failed = Some(worse(
+                        failed,
+                        corrupt(&self.segment.blob, "it is shorter than recorded"),
+                    ));
                     continue;
                 }
             };
@@ -188,7 +193,8 @@ impl Reading {
                 Err(error) => {
                     tracing::error!(%error, "a copy is damaged; run `vaultaire verify`");
                     self.stream = None;
-                    self.digests = Some(Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() }));
+                    self.digests =
+                        Some(Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() }));
                     failed = Some(worse(failed, error));
                 }
             }
@@ -207,7 +213,10 @@ impl Reading {
             if at == self.segment.range.end {
                 let crc = self.digests.take().and_then(|digests| digests.finish().crc64nvme);
                 if crc != Some(self.segment.blob.crc64nvme) {
-                    return Err(corrupt(&self.segment.blob, "its checksum is not the recorded one"));
+                    return Err(corrupt(
+                        &self.segment.blob,
+                        "its checksum is not the recorded one",
+                    ));
                 }
             }
         }
@@ -216,7 +225,12 @@ impl Reading {
     }
 }
 
-async fn open(ctx: &Context, copy: Location, range: Range<u64>, blob: &Blob) -> Result<ByteStream, StorageError> {
+async fn open(
+    ctx: &Context,
+    copy: Location,
+    range: Range<u64>,
+    blob: &Blob,
+) -> Result<ByteStream, StorageError> {
     let backend = ctx.registry.get(copy.backend)?;
     let key = copy.key.backend_key(ctx.catalog.cluster().cluster);
     let whole = range == (0..blob.size_bytes);

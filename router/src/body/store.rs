@@ -84,7 +84,10 @@ fn size(call: &Call) -> Result<Option<u64>, Error> {
     let Some(text) = call.header(name) else {
         return Ok(None);
     };
-    let size = text.trim().parse::<u64>().map_err(|_| Error::argument(name, "must be a number of bytes"))?;
+    let size = text
+        .trim()
+        .parse::<u64>()
+        .map_err(|_| Error::argument(name, "must be a number of bytes"))?;
     if size > limits::PUT_BYTES_MAX {
         return Err(Error::new(Code::EntityTooLarge)
             .detail("ProposedSize", size.to_string())
@@ -100,7 +103,9 @@ pub fn backend(ctx: &Context) -> Result<Arc<dyn Backend>, Error> {
         Some(id) => Ok(ctx.registry.get(id)?),
         None => {
             tracing::error!("no backend takes new objects; look at `vaultaire backend list`");
-            Err(Error::slow_down("No storage backend takes new objects at the moment; try again later."))
+            Err(Error::slow_down(
+                "No storage backend takes new objects at the moment; try again later.",
+            ))
         }
     }
 }
@@ -132,7 +137,8 @@ pub async fn write(
     if let Err(error) = backend.put(&key, attributes, size_bytes, stream).await {
         return Err(verdict.lock().take().unwrap_or_else(|| Error::from(error)));
     }
-    let sums = slot.get().ok_or_else(|| crate::error::map::unexpected("checksums of a finished body"))?;
+    let sums =
+        slot.get().ok_or_else(|| crate::error::map::unexpected("checksums of a finished body"))?;
     let value = checksum::value_of(algorithm, &sums);
     let (Some(md5), Some(crc64nvme), Some(value)) = (sums.md5, sums.crc64nvme, value) else {
         return Err(crate::error::map::unexpected("checksums that were asked for"));
@@ -147,7 +153,11 @@ pub async fn write(
 }
 
 /// Ends the stream with an error as soon as it is longer than announced, or than any object may be.
-fn bounded(stream: ByteStream, size_bytes: Option<u64>, verdict: Arc<Mutex<Option<Error>>>) -> ByteStream {
+fn bounded(
+    stream: ByteStream,
+    size_bytes: Option<u64>,
+    verdict: Arc<Mutex<Option<Error>>>,
+) -> ByteStream {
     let bound = size_bytes.unwrap_or(limits::PUT_BYTES_MAX);
     let code = if size_bytes.is_some() { Code::IncompleteBody } else { Code::EntityTooLarge };
     let mut seen_bytes = 0_u64;
@@ -180,7 +190,9 @@ fn check(
         other => other,
     };
     match announced {
-        Announced::Value(algorithm, value) if checksum::value_of(algorithm, sums).as_ref() != Some(&value) => {
+        Announced::Value(algorithm, value)
+            if checksum::value_of(algorithm, sums).as_ref() != Some(&value) =>
+        {
             Err(xml::mismatch(algorithm))
         }
         _ => Ok(()),

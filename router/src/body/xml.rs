@@ -8,7 +8,6 @@ use s3s::xml::{Deserialize, Deserializer};
 use vaultaire_proto::object::ChecksumAlgorithm;
 use vaultaire_storage::pipeline::checksum::Digests;
 
-use crate::body::incoming::permits;
 use crate::call::{Call, Context};
 use crate::checksum::{self, Announced};
 use crate::error::Error;
@@ -21,12 +20,18 @@ where
     T: for<'xml> Deserialize<'xml>,
 {
     let bytes = bytes(ctx, call).await?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let mut deserializer = Deserializer::new(&bytes);
-    let value = T::deserialize(&mut deserializer).and_then(|value| deserializer.expect_eof().map(|()| value));
-    value.map(Some).map_err(|error| {
+    if bytes.is_empty() { Ok(None) } else { parse(&bytes).map(Some) }
+}
+
+/// Reads a whole document.
+pub fn parse<T>(bytes: &[u8]) -> Result<T, Error>
+where
+    T: for<'xml> Deserialize<'xml>,
+{
+    let mut deserializer = Deserializer::new(bytes);
+    let value = T::deserialize(&mut deserializer)
+        .and_then(|value| deserializer.expect_eof().map(|()| value));
+    value.map_err(|error| {
         tracing::debug!(%error, "malformed xml");
         Error::new(Code::MalformedXML)
     })
@@ -43,12 +48,11 @@ where
 async fn bytes(ctx: &Context, call: &mut Call) -> Result<Bytes, Error> {
     let announced = checksum::announced(&call.headers)?;
     let content_md5 = content_md5(call)?;
-    let cost = permits(usize::try_from(limits::XML_BODY_BYTES_MAX).unwrap_or(usize::MAX));
-    // The chunks are kept while the next ones come, so the body's own accounting is not enough.
-    let _held = match call.header("content-length") {
-        Some("0") => None,
-        _ => ctx.budget.acquire_many(cost.min(64 * 1024)).await.ok(),
+    let cost = match call.header("content-length").and_then(|text| text.parse::<u64>().ok()) {
+        Some(length) => length.min(limits::XML_BODY_BYTES_MAX),
+        None => limits::XML_BODY_BYTES_MAX,
     };
+    let _held = ctx.xml_budget.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await.ok();
     let bound = usize::try_from(limits::XML_BODY_BYTES_MAX).unwrap_or(usize::MAX);
     let collected = Limited::new(call.take_body(), bound).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
@@ -88,7 +92,9 @@ fn verify(
         return Err(Error::new(Code::BadDigest));
     }
     match announced {
-        Announced::Value(algorithm, value) if checksum::value_of(algorithm, &sums).as_ref() != Some(&value) => {
+        Announced::Value(algorithm, value)
+            if checksum::value_of(algorithm, &sums).as_ref() != Some(&value) =>
+        {
             Err(mismatch(algorithm))
         }
         _ => Ok(()),
@@ -107,7 +113,9 @@ pub fn trailing(
 ) -> Result<Announced, Error> {
     let name = checksum::header(algorithm);
     let text = trailers.and_then(|trailers| {
-        trailers.read(|headers| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))?
+        trailers.read(|headers| {
+            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        })?
     });
     match text {
         Some(text) => Ok(Announced::Value(algorithm, checksum::decode(algorithm, &text)?)),

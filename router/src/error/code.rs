@@ -47,7 +47,7 @@ codes! {
     BadDigest = BAD_REQUEST "The Content-MD5 or checksum value that you specified did not match what the server received; send the data again.";
     BucketAlreadyExists = CONFLICT "The requested bucket name is taken by another owner; choose another name.";
     BucketAlreadyOwnedByYou = CONFLICT "You own this bucket already.";
-    BucketNotEmpty = CONFLICT "The bucket you tried to delete is not empty; delete its objects and multipart uploads first.";
+    BucketNotEmpty = CONFLICT "The bucket you tried to delete is not empty; delete its objects first, and every version of them.";
     EntityTooLarge = BAD_REQUEST "Your proposed upload exceeds the maximum allowed object size; use a multipart upload.";
     EntityTooSmall = BAD_REQUEST "A part other than the last is smaller than 5 MiB; upload larger parts.";
     ExpiredToken = BAD_REQUEST "The provided token has expired.";
@@ -61,7 +61,6 @@ codes! {
     InvalidDigest = BAD_REQUEST "The Content-MD5 or checksum value that you specified is not valid base64 of the right length.";
     InvalidObjectState = FORBIDDEN "The operation is not valid for the object's storage class; restore it first.";
     InvalidPart = BAD_REQUEST "One or more of the specified parts could not be found, or a part's entity tag or checksum does not match; list the parts.";
-    InvalidPartNumber = RANGE_NOT_SATISFIABLE "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST "The list of parts was not in ascending order; sort it by part number.";
     InvalidRange = RANGE_NOT_SATISFIABLE "The requested range is not satisfiable";
     InvalidRequest = BAD_REQUEST "Invalid Request";
@@ -69,9 +68,12 @@ codes! {
     InvalidTag = BAD_REQUEST "The tag provided was not a valid tag: at most 10, unique keys of 1 to 128 characters, values of at most 256.";
     InvalidToken = BAD_REQUEST "The provided token is not valid; this server issues no session tokens, use an access key without one.";
     InvalidURI = BAD_REQUEST "Couldn't parse the specified URI; percent-encode it as UTF-8.";
+    InvalidPolicyDocument = BAD_REQUEST "The content of the form does not meet the conditions specified in the policy document.";
     KeyTooLongError = BAD_REQUEST "Your key is too long: 1,024 bytes of UTF-8 at most.";
+    MalformedPOSTRequest = BAD_REQUEST "The body of your POST request is not well-formed multipart/form-data.";
     MalformedXML = BAD_REQUEST "The XML you provided was not well-formed or did not validate against our published schema.";
     MaxMessageLengthExceeded = BAD_REQUEST "Your request was too big.";
+    MaxPostPreDataLengthExceededError = BAD_REQUEST "Your POST request fields preceding the upload file were too large: 20 KiB at most.";
     MetadataTooLarge = BAD_REQUEST "Your metadata headers exceed the maximum allowed metadata size of 2 KiB.";
     MethodNotAllowed = METHOD_NOT_ALLOWED "The specified method is not allowed against this resource.";
     MissingContentLength = LENGTH_REQUIRED "You must provide the Content-Length HTTP header.";

@@ -25,16 +25,23 @@ impl From<Rejection> for Error {
             Rejection::EntityTooSmall => Self::new(Code::EntityTooSmall),
             Rejection::EntityTooLarge => Self::new(Code::EntityTooLarge),
             Rejection::BadDigest => Self::new(Code::BadDigest),
-            Rejection::NoSuchUser | Rejection::NoSuchAccessKey => Self::new(Code::InvalidAccessKeyId),
+            Rejection::NoSuchUser | Rejection::NoSuchAccessKey => {
+                Self::new(Code::InvalidAccessKeyId)
+            }
             Rejection::StaleConfig | Rejection::ConfigAhead => {
                 Self::slow_down("The bucket's configuration is changing; try again in a second.")
             }
-            Rejection::EpochClosed => {
-                Self::slow_down("The upload took longer than its write epoch was open; send it again.").epoch_closed()
+            Rejection::EpochClosed => Self::slow_down(
+                "The upload took longer than its write epoch was open; send it again.",
+            )
+            .epoch_closed(),
+            Rejection::Expired => {
+                Self::slow_down("The request waited too long and changed nothing; send it again.")
             }
-            Rejection::Expired => Self::slow_down("The request waited too long and changed nothing; send it again."),
             Rejection::Unknown => Self::new(Code::ServiceUnavailable).retry_later(),
-            Rejection::NotInitialised => Self::slow_down("The cluster is being set up; try again in a second."),
+            Rejection::NotInitialised => {
+                Self::slow_down("The cluster is being set up; try again in a second.")
+            }
             Rejection::AlreadyInitialised
             | Rejection::AlreadyExists
             | Rejection::NoSuchBackend
@@ -50,9 +57,15 @@ impl From<CatalogError> for Error {
             CatalogError::NoLeader { .. } => {
                 Self::slow_down("The cluster is electing a leader; try again in a second.")
             }
-            CatalogError::Busy { .. } => Self::slow_down("Too many requests wait to be written; slow down."),
-            CatalogError::OutcomeUnknown { .. } => Self::new(Code::ServiceUnavailable).retry_later(),
-            CatalogError::Stopped => Self::slow_down("The node is shutting down; send the request to another one."),
+            CatalogError::Busy { .. } => {
+                Self::slow_down("Too many requests wait to be written; slow down.")
+            }
+            CatalogError::OutcomeUnknown { .. } => {
+                Self::new(Code::ServiceUnavailable).retry_later()
+            }
+            CatalogError::Stopped => {
+                Self::slow_down("The node is shutting down; send the request to another one.")
+            }
         }
     }
 }
@@ -72,9 +85,15 @@ impl From<StorageError> for Error {
         match error.class() {
             Class::Transient | Class::Unknown => {
                 tracing::warn!(%error, "a backend failed");
-                Self::slow_down("The storage behind this request does not answer; try again in a second.")
+                Self::slow_down(
+                    "The storage behind this request does not answer; try again in a second.",
+                )
             }
-            Class::Missing | Class::Conflict | Class::Request | Class::Operator | Class::Corrupt => internal(&error),
+            Class::Missing
+            | Class::Conflict
+            | Class::Request
+            | Class::Operator
+            | Class::Corrupt => internal(&error),
         }
     }
 }
@@ -88,12 +107,19 @@ impl From<s3s::xml::SerError> for Error {
 impl Error {
     /// A request body that broke off. s3s keeps its error types private, so their words must do.
     pub fn from_body(source: &(dyn std::error::Error + 'static)) -> Self {
+        // A stream of ours that failed in S3's own terms.
+        if let Some(error) = source.downcast_ref::<Self>() {
+            return error.clone();
+        }
         let text = source.to_string();
         if text.contains("Sha256Mismatch") {
             Self::new(Code::XAmzContentSHA256Mismatch)
         } else if text.contains("SignatureMismatch") {
             Self::new(Code::SignatureDoesNotMatch)
-        } else if text.contains("FormatError") || text.contains("TooLarge") || text.contains("TooMany") {
+        } else if text.contains("FormatError")
+            || text.contains("TooLarge")
+            || text.contains("TooMany")
+        {
             Self::with(Code::InvalidRequest, "The aws-chunked framing of the body is malformed.")
         } else {
             tracing::debug!(error = text, "the request body broke off");
@@ -146,6 +172,6 @@ mod tests {
     fn elections_ask_for_patience() {
         let error = Error::from(CatalogError::NoLeader { group: GroupId(1) });
         assert_eq!((error.code(), error.status()), ("SlowDown", StatusCode::SERVICE_UNAVAILABLE));
-        assert!(error.headers.contains_key("retry-after"));
+        assert!(error.headers().contains_key("retry-after"));
     }
 }

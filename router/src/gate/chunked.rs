@@ -43,7 +43,9 @@ pub fn bound(headers: &HeaderMap, body: Body) -> Body {
     };
     let framing = Framing { state: State::Line, line: Vec::new(), mode };
     let stream = Bounded { body, framing, out: VecDeque::new(), ended: false };
-    Body::http_body(StreamBody::new(futures::StreamExt::map(stream, |chunk| chunk.map(http_body::Frame::data))))
+    Body::http_body(StreamBody::new(futures::StreamExt::map(stream, |chunk| {
+        chunk.map(http_body::Frame::data)
+    })))
 }
 
 struct Bounded {
@@ -112,8 +114,10 @@ impl Framing {
             match self.state {
                 State::Line => self.line(&mut bytes, out)?,
                 State::Data(left) => {
-                    let piece = left.min(bytes.len() as u64).min(limits::UNSIGNED_CHUNK_BYTES as u64);
-                    let piece = bytes.split_to(usize::try_from(piece).unwrap_or(usize::MAX).min(bytes.len()));
+                    let piece =
+                        left.min(bytes.len() as u64).min(limits::UNSIGNED_CHUNK_BYTES as u64);
+                    let piece = bytes
+                        .split_to(usize::try_from(piece).unwrap_or(usize::MAX).min(bytes.len()));
                     let left = left.saturating_sub(piece.len() as u64);
                     self.state = if left == 0 { State::End(2) } else { State::Data(left) };
                     if self.mode == Mode::Unsigned {
@@ -205,7 +209,7 @@ mod tests {
             wire.extend(b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n");
             let cut: Vec<u8> = run(Mode::Unsigned, &wire, step).unwrap().concat();
             // Read once more, in one piece: still the same payload.
-            let mut payload = Vec::new();
+            let mut payload: Vec<u8> = Vec::new();
             let mut rest = cut.as_slice();
             loop {
                 let end = rest.iter().position(|byte| *byte == b'\n').unwrap();
@@ -227,7 +231,10 @@ mod tests {
         let huge = format!("{:x};chunk-signature=0\r\n", limits::SIGNED_CHUNK_BYTES_MAX + 1);
         assert!(matches!(run(Mode::Signed, huge.as_bytes(), 7), Err(Malformed::Chunk(_))));
         for bad in ["x\r\n", "5\r\nhelloXX0\r\n", "-5\r\n", "5\nhello\r\n0\r\n"] {
-            assert!(matches!(run(Mode::Unsigned, bad.as_bytes(), 3), Err(Malformed::Line)), "{bad:?}");
+            assert!(
+                matches!(run(Mode::Unsigned, bad.as_bytes(), 3), Err(Malformed::Line)),
+                "{bad:?}"
+            );
         }
         let endless = "0".repeat(limits::CHUNK_LINE_BYTES_MAX + 1);
         assert!(matches!(run(Mode::Unsigned, endless.as_bytes(), 100), Err(Malformed::Line)));

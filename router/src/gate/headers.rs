@@ -9,6 +9,7 @@ use crate::error::code::Code;
 /// Understood, or known to change nothing.
 const KNOWN: &[&str] = &[
     "x-amz-acl",
+    "x-amz-api-version",
     "x-amz-bucket-object-lock-enabled",
     "x-amz-bypass-governance-retention",
     "x-amz-cf-id",
@@ -62,7 +63,9 @@ pub fn check(headers: &HeaderMap) -> Result<(), Error> {
         let Some(rest) = name.strip_prefix("x-amz-") else { continue };
         let value = value.as_bytes();
         match rest {
-            "acl" if !OWNER_ACLS.contains(&value) => return Err(Error::new(Code::AccessControlListNotSupported)),
+            "acl" if !OWNER_ACLS.contains(&value) => {
+                return Err(Error::new(Code::AccessControlListNotSupported));
+            }
             "object-ownership" if value != b"BucketOwnerEnforced" => {
                 return Err(refused("x-amz-object-ownership other than BucketOwnerEnforced"));
             }
@@ -70,10 +73,14 @@ pub fn check(headers: &HeaderMap) -> Result<(), Error> {
                 return Err(refused("object lock (x-amz-bucket-object-lock-enabled)"));
             }
             "security-token" => return Err(Error::new(Code::InvalidToken)),
-            _ if rest.starts_with("grant-") => return Err(Error::new(Code::AccessControlListNotSupported)),
+            _ if rest.starts_with("grant-") => {
+                return Err(Error::new(Code::AccessControlListNotSupported));
+            }
             _ if rest.starts_with("meta-") && rest.len() > "meta-".len() => {}
             _ if KNOWN.binary_search(&name).is_ok() => {}
-            _ if rest.starts_with("server-side-encryption") || rest.contains("-server-side-encryption") => {
+            _ if rest.starts_with("server-side-encryption")
+                || rest.contains("-server-side-encryption") =>
+            {
                 return Err(refused("server-side encryption (x-amz-server-side-encryption…)"));
             }
             _ => return Err(refused(name)),
@@ -83,7 +90,10 @@ pub fn check(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn refused(what: &str) -> Error {
-    Error::with(Code::NotImplemented, format!("{what} is not implemented; leave the header out. Nothing was done."))
+    Error::with(
+        Code::NotImplemented,
+        format!("{what} is not implemented; leave the header out. Nothing was done."),
+    )
 }
 
 #[cfg(test)]
@@ -120,6 +130,7 @@ mod tests {
             ("x-amz-something-new", "x", Some("NotImplemented")),
             ("x-amz-security-token", "x", Some("InvalidToken")),
             ("x-amz-meta-color", "red", None),
+            ("x-amz-api-version", "2006-03-01", None),
             ("x-amz-meta-", "red", Some("NotImplemented")),
             ("x-amz-date", "20260101T000000Z", None),
             ("x-amz-copy-source-if-match", "x", None),

@@ -1,8 +1,8 @@
 //! What must hold of a request's signature before s3s verifies it: which scheme, and that nothing
 //! which changes the meaning was left unsigned. The signature itself is verified by s3s.
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::table;
 use crate::error::Error;
@@ -76,15 +76,21 @@ fn check_header(value: &HeaderValue, headers: &HeaderMap) -> Result<(), Error> {
 }
 
 fn check_presigned(query: &Query, headers: &HeaderMap) -> Result<(), Error> {
-    let malformed = |message: &'static str| Error::with(Code::AuthorizationQueryParametersError, message);
+    let malformed =
+        |message: &'static str| Error::with(Code::AuthorizationQueryParametersError, message);
     let signed = query.get("X-Amz-SignedHeaders");
-    let signed = signed.ok_or_else(|| malformed("X-Amz-SignedHeaders is missing; sign a new URL."))?;
-    let expires = query.get("X-Amz-Expires").and_then(|text| text.parse::<u64>().ok());
+    let signed =
+        signed.ok_or_else(|| malformed("X-Amz-SignedHeaders is missing; sign a new URL."))?;
+    let expires = query.get("X-Amz-Expires").and_then(|text| text.parse::<i64>().ok());
     match expires {
+        // Over before it was signed.
+        Some(..0) => return Err(Error::with(Code::AccessDenied, "Request has expired")),
         None => return Err(malformed("X-Amz-Expires must be a number of seconds.")),
         Some(0) => return Err(malformed("X-Amz-Expires must be greater than zero.")),
         Some(seconds) if seconds > limits::PRESIGN_SECONDS_MAX => {
-            return Err(malformed("X-Amz-Expires must be less than a week (in seconds); that is 604800"));
+            return Err(malformed(
+                "X-Amz-Expires must be less than a week (in seconds); that is 604800",
+            ));
         }
         Some(_) => {}
     }
@@ -106,8 +112,11 @@ fn covers(signed: &str, headers: &HeaderMap, exempt: impl Fn(&str) -> bool) -> R
 }
 
 fn unsigned(name: &str) -> Error {
-    Error::with(Code::AccessDenied, "There were headers present in the request which were not signed")
-        .detail("HeadersNotSigned", name)
+    Error::with(
+        Code::AccessDenied,
+        "There were headers present in the request which were not signed",
+    )
+    .detail("HeadersNotSigned", name)
 }
 
 fn check_v2(operation: Operation, query: &Query) -> Result<(), Error> {
@@ -124,13 +133,20 @@ fn check_v2(operation: Operation, query: &Query) -> Result<(), Error> {
     Ok(())
 }
 
-/// Presigners move headers into the query, where the signature covers them. They are headers all the same.
+/// Presigners move headers into the query, where the signature covers them. They are headers all the same,
+/// but for checksums: those are of the body that was at hand while signing, which is none, and S3 ignores them.
 pub fn unhoist(query: &Query, headers: &mut HeaderMap) {
     if !query.has("X-Amz-Signature") {
         return;
     }
     for (name, value) in query.iter().filter(|(name, _)| table::hoisted(name)) {
-        let parsed = (HeaderName::try_from(name.to_ascii_lowercase()), HeaderValue::try_from(value));
+        let name = name.to_ascii_lowercase();
+        let of_nothing = name == "x-amz-sdk-checksum-algorithm"
+            || (name.starts_with("x-amz-checksum-") && name != "x-amz-checksum-mode");
+        if of_nothing {
+            continue;
+        }
+        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
         if let (Ok(name), Ok(value)) = parsed {
             headers.entry(name).or_insert(value);
         }
@@ -144,7 +160,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     const V4: &str = "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/s3/aws4_request, \
@@ -167,13 +186,17 @@ mod tests {
         )
         .unwrap();
         assert!(check(Operation::PutObject, &query, &headers(&[])).is_ok());
-        let error = check(Operation::CopyObject, &query, &headers(&[("x-amz-copy-source", "b/k")])).unwrap_err();
+        let error = check(Operation::CopyObject, &query, &headers(&[("x-amz-copy-source", "b/k")]))
+            .unwrap_err();
         assert_eq!(error.code(), "AccessDenied");
     }
 
     #[test]
     fn sig_v2_headers_are_refused_with_the_way_out() {
-        let v2 = headers(&[("authorization", "AWS AKID:c2ln"), ("date", "Mon, 01 Jan 2001 00:00:00 GMT")]);
+        let v2 = headers(&[
+            ("authorization", "AWS AKID:c2ln"),
+            ("date", "Mon, 01 Jan 2001 00:00:00 GMT"),
+        ]);
         let error = check(Operation::GetObject, &Query::default(), &v2).unwrap_err();
         assert!(error.message().contains("s3v4"), "{error}");
     }
@@ -190,8 +213,16 @@ mod tests {
 
     #[test]
     fn presigned_urls_last_a_week_at_most() {
-        for (expires, ok) in [("1", true), ("604800", true), ("604801", false), ("0", false), ("-1", false), ("x", false)] {
-            let text = format!("X-Amz-SignedHeaders=host&X-Amz-Expires={expires}&X-Amz-Signature=0");
+        for (expires, ok) in [
+            ("1", true),
+            ("604800", true),
+            ("604801", false),
+            ("0", false),
+            ("-1", false),
+            ("x", false),
+        ] {
+            let text =
+                format!("X-Amz-SignedHeaders=host&X-Amz-Expires={expires}&X-Amz-Signature=0");
             let query = Query::parse(&text).unwrap();
             assert_eq!(check(Operation::GetObject, &query, &headers(&[])).is_ok(), ok, "{expires}");
         }
@@ -200,16 +231,20 @@ mod tests {
     #[test]
     fn two_signatures_are_one_too_many() {
         let query = Query::parse("X-Amz-Signature=0").unwrap();
-        let error = check(Operation::GetObject, &query, &headers(&[("authorization", V4)])).unwrap_err();
+        let error =
+            check(Operation::GetObject, &query, &headers(&[("authorization", V4)])).unwrap_err();
         assert_eq!(error.code(), "InvalidArgument");
     }
 
     #[test]
     fn hoisted_headers_come_back() {
-        let query = Query::parse("X-Amz-Signature=0&x-amz-meta-A=b&x-amz-checksum-mode=ENABLED").unwrap();
+        let query =
+            Query::parse("X-Amz-Signature=0&x-amz-meta-A=b&x-amz-checksum-mode=ENABLED&x-amz-checksum-crc32=AAAAAA%3D%3D\
+             &x-amz-sdk-checksum-algorithm=CRC32").unwrap();
         let mut headers = headers(&[]);
         unhoist(&query, &mut headers);
         assert_eq!(headers.get("x-amz-meta-a").unwrap(), "b");
         assert_eq!(headers.get("x-amz-checksum-mode").unwrap(), "ENABLED");
+        assert_eq!(headers.len(), 2, "checksums in a presigned query are of no body: {headers:?}");
     }
 }

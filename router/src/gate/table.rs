@@ -89,9 +89,12 @@ static ROWS: &[Row] = rows! {
     POST Bucket ["delete"] &[] => DeleteObjects;
     GET Object ["attributes"] VERSION => GetObjectAttributes;
     GET Object ["acl"] VERSION => GetObjectAcl;
+    PUT Object ["acl"] VERSION => PutObjectAcl;
     GET Object ["tagging"] VERSION => GetObjectTagging;
     GET Object ["legal-hold"] VERSION => GetObjectLegalHold;
     GET Object ["retention"] VERSION => GetObjectRetention;
+    PUT Object ["legal-hold"] VERSION => PutObjectLegalHold;
+    PUT Object ["retention"] VERSION => PutObjectRetention;
     GET Object ["uploadId"] LIST_PARTS => ListParts;
     PUT Object ["tagging"] VERSION => PutObjectTagging;
     DELETE Object ["tagging"] VERSION => DeleteObjectTagging;
@@ -106,7 +109,9 @@ static ROWS: &[Row] = rows! {
     GET Bucket ["uploads"] LIST_UPLOADS => ListMultipartUploads;
     GET Bucket ["location"] &[] => GetBucketLocation;
     GET Bucket ["versioning"] &[] => GetBucketVersioning;
+    PUT Bucket ["versioning"] &[] => PutBucketVersioning;
     GET Bucket ["acl"] &[] => GetBucketAcl;
+    PUT Bucket ["acl"] &[] => PutBucketAcl;
     GET Bucket ["policy"] &[] => GetBucketPolicy;
     GET Bucket ["policyStatus"] &[] => GetBucketPolicyStatus;
     GET Bucket ["cors"] &[] => GetBucketCors;
@@ -150,18 +155,19 @@ pub fn resolve(method: &Method, resource: Resource, query: &Query) -> Result<Ope
     if !verb_known {
         return Err(Unknown::Verb);
     }
-    let names = query.iter().map(|(name, _)| name).filter(|name| !FOR_ALL.contains(name) && !hoisted(name));
+    let names = query.iter().map(|(name, _)| name).filter(|name| !FOR_ALL.contains(name));
     Err(Unknown::Names(names.collect::<Vec<_>>().join(", ")))
 }
 
 impl Row {
     fn takes(&self, query: &Query) -> bool {
+        let presigned = query.has("X-Amz-Signature");
         self.selectors.iter().all(|name| query.has(name))
             && query.iter().all(|(name, _)| {
                 self.selectors.contains(&name)
                     || self.optional.contains(&name)
                     || FOR_ALL.contains(&name)
-                    || hoisted(name)
+                    || (presigned && hoisted(name))
             })
     }
 }
@@ -186,7 +192,8 @@ pub fn hoisted(name: &str) -> bool {
         "x-amz-user-agent",
     ];
     let lower = name.to_ascii_lowercase();
-    NAMES.contains(&lower.as_str()) || lower.strip_prefix("x-amz-meta-").is_some_and(|rest| !rest.is_empty())
+    NAMES.contains(&lower.as_str())
+        || lower.strip_prefix("x-amz-meta-").is_some_and(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -197,32 +204,81 @@ mod tests {
 
     /// Every sub-resource in S3's API reference, and some of its neighbours.
     const DOCUMENTED: &[&str] = &[
-        "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering",
-        "inventory", "legal-hold", "lifecycle", "location", "logging", "metadataTable", "metadataConfiguration",
-        "metadataInventoryTable", "metadataJournalTable", "metrics", "notification", "object-lock",
-        "ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "renameObject",
-        "replication", "requestPayment", "restore", "retention", "select", "select-type", "session", "tagging",
-        "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website", "append", "abac",
-        "events", "lambdaArn", "encryption-context", "default", "list-type", "position", "domain", "bucketInfo",
+        "accelerate",
+        "acl",
+        "analytics",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "location",
+        "logging",
+        "metadataTable",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "partNumber",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "renameObject",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "select-type",
+        "session",
+        "tagging",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "versionId",
+        "versioning",
+        "versions",
+        "website",
+        "append",
+        "abac",
+        "events",
+        "lambdaArn",
+        "encryption-context",
+        "default",
+        "list-type",
+        "position",
+        "domain",
+        "bucketInfo",
     ];
 
     /// B11: with a documented sub-resource in the query, a request is that sub-resource's own operation
     /// or none at all; only names listed as its options may accompany a plain operation.
     #[test]
     fn b11_a_sub_resource_never_falls_through() {
-        let methods = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
+        let methods =
+            [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
         for method in &methods {
             for resource in [Resource::Service, Resource::Bucket, Resource::Object] {
                 let plain = resolve(method, resource, &Query::default()).ok();
                 for name in DOCUMENTED {
-                    for query in [(*name).to_owned(), format!("{name}=x"), format!("x-id=Foo&{name}")] {
+                    for query in
+                        [(*name).to_owned(), format!("{name}=x"), format!("x-id=Foo&{name}")]
+                    {
                         let query = Query::parse(&query).unwrap();
                         let Ok(operation) = resolve(method, resource, &query) else { continue };
                         if Some(operation) == plain {
                             let allowed = matches!(
                                 (operation, *name),
-                                (Operation::GetObject | Operation::HeadObject, "versionId" | "partNumber")
-                                    | (Operation::DeleteObject, "versionId")
+                                (
+                                    Operation::GetObject | Operation::HeadObject,
+                                    "versionId" | "partNumber"
+                                ) | (Operation::DeleteObject, "versionId")
                             );
                             assert!(allowed, "{method} {resource:?} ?{name} became {operation:?}");
                         }
@@ -241,8 +297,13 @@ mod tests {
                     for resource in [Resource::Bucket, Resource::Object] {
                         if let Ok(operation) = resolve(&method, resource, &query) {
                             let row = ROWS.iter().find(|row| row.operation == operation).unwrap();
-                            let named = |name: &str| row.selectors.contains(&name) || row.optional.contains(&name);
-                            assert!(named(one) && named(two), "{method} ?{one}&{two} became {operation:?}");
+                            let named = |name: &str| {
+                                row.selectors.contains(&name) || row.optional.contains(&name)
+                            };
+                            assert!(
+                                named(one) && named(two),
+                                "{method} ?{one}&{two} became {operation:?}"
+                            );
                         }
                     }
                 }
@@ -260,7 +321,7 @@ mod tests {
             (Method::PUT, Resource::Object, "uploadId=x"),
             (Method::PUT, Resource::Object, "partNumber=1"),
             (Method::PUT, Resource::Object, "versionId=x"),
-            (Method::PUT, Resource::Bucket, "versioning"),
+            (Method::PUT, Resource::Bucket, "versions"),
             (Method::GET, Resource::Bucket, "events"),
             (Method::POST, Resource::Bucket, ""),
         ] {
@@ -273,7 +334,10 @@ mod tests {
     fn every_operation_but_the_copies_has_its_row() {
         for operation in Operation::ALL {
             let found = ROWS.iter().any(|row| row.operation == *operation);
-            let by_header = matches!(operation, Operation::CopyObject | Operation::UploadPartCopy);
+            let by_header = matches!(
+                operation,
+                Operation::CopyObject | Operation::UploadPartCopy | Operation::PostObject
+            );
             assert!(found != by_header, "{operation:?}");
         }
     }

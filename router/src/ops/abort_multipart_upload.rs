@@ -14,7 +14,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let id = lookup::upload_id(&call)?;
     let key = call.object_key()?;
-    let on = OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
+    let on =
+        OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
     commit::on_object(ctx, on, |target| Operation::AbortUpload { target, upload: id }).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -16,27 +16,35 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let absent = |code: Code| Err(Error::new(code).detail("BucketName", bucket.name.as_str()));
     match call.operation {
-        Operation::GetBucketPolicy | Operation::GetBucketPolicyStatus => absent(Code::NoSuchBucketPolicy),
+        Operation::GetBucketPolicy => absent(Code::NoSuchBucketPolicy),
+        Operation::GetBucketPolicyStatus => Ok(one("PolicyStatus", |xml| {
+            xml.element("IsPublic", "false");
+        })),
         Operation::GetBucketCors => absent(Code::NoSuchCORSConfiguration),
         Operation::GetBucketTagging => absent(Code::NoSuchTagSet),
         Operation::GetBucketLifecycleConfiguration => absent(Code::NoSuchLifecycleConfiguration),
-        Operation::GetBucketEncryption => absent(Code::ServerSideEncryptionConfigurationNotFoundError),
+        Operation::GetBucketEncryption => {
+            absent(Code::ServerSideEncryptionConfigurationNotFoundError)
+        }
         Operation::GetBucketWebsite => absent(Code::NoSuchWebsiteConfiguration),
         Operation::GetBucketReplication => absent(Code::ReplicationConfigurationNotFoundError),
         Operation::GetObjectLockConfiguration => absent(Code::ObjectLockConfigurationNotFoundError),
         Operation::GetBucketLogging => Ok(empty("BucketLoggingStatus")),
         Operation::GetBucketNotificationConfiguration => Ok(empty("NotificationConfiguration")),
         Operation::GetBucketAccelerateConfiguration => Ok(empty("AccelerateConfiguration")),
-        Operation::GetBucketRequestPayment => {
-            Ok(one("RequestPaymentConfiguration", |xml| {
-                xml.element("Payer", "BucketOwner");
-            }))
-        }
+        Operation::GetBucketRequestPayment => Ok(one("RequestPaymentConfiguration", |xml| {
+            xml.element("Payer", "BucketOwner");
+        })),
         Operation::GetBucketOwnershipControls => Ok(one("OwnershipControls", |xml| {
             xml.open("Rule").element("ObjectOwnership", "BucketOwnerEnforced").close("Rule");
         })),
         Operation::GetPublicAccessBlock => Ok(one("PublicAccessBlockConfiguration", |xml| {
-            for name in ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"] {
+            for name in [
+                "BlockPublicAcls",
+                "IgnorePublicAcls",
+                "BlockPublicPolicy",
+                "RestrictPublicBuckets",
+            ] {
                 xml.element(name, "true");
             }
         })),

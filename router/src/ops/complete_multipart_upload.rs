@@ -9,6 +9,7 @@ use vaultaire_proto::{ETag, Operation, Response};
 
 use crate::body::xml;
 use crate::call::{Call, Context};
+use crate::checksum::Shown;
 use crate::commit::{self, OnObject};
 use crate::error::Error;
 use crate::error::code::Code;
@@ -26,22 +27,30 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let size_bytes = object_size(&call)?;
     // The checksum headers speak of the object, not of the XML.
     let announced = announced(&mut call)?;
-    let request: dto::CompletedMultipartUpload = xml::required(ctx, &mut call).await?;
-    let listed = request.parts.filter(|parts| !parts.is_empty());
+    // No body, no list, an empty list: S3 says the same of all three.
+    let request: Option<dto::CompletedMultipartUpload> = xml::read(ctx, &mut call).await?;
+    let listed = request.and_then(|request| request.parts).filter(|parts| !parts.is_empty());
     let listed = listed.ok_or_else(|| Error::new(Code::MalformedXML))?;
     if listed.len() > usize::from(limits::PART_NUMBER_MAX) {
         return Err(Error::new(Code::MalformedXML));
     }
     let page = (0, usize::from(limits::PART_NUMBER_MAX));
     let stored = lookup::parts(ctx, &bucket, &key, id, page).await?;
-    let algorithm = stored.as_ref().and_then(|(upload, _)| upload.checksum).map(|(algorithm, _)| algorithm);
-    let parts = listed.iter().map(|part| listed_part(part, algorithm)).collect::<Result<Vec<_>, _>>()?;
+    let algorithm =
+        stored.as_ref().and_then(|(upload, _)| upload.checksum).map(|(algorithm, _)| algorithm);
+    let parts =
+        listed.iter().map(|part| listed_part(part, algorithm)).collect::<Result<Vec<_>, _>>()?;
     // Without the upload this is a repetition, or a mistake: the shard knows which.
     let sum = match &stored {
         Some((upload, stored)) => join(upload, stored, &parts, announced.as_ref())?,
         None => None,
     };
-    let on = OnObject { bucket: &bucket, key: &key, user: call.identity.user, request: request_id::of(&call) };
+    let on = OnObject {
+        bucket: &bucket,
+        key: &key,
+        user: call.identity.user,
+        request: request_id::of(&call),
+    };
     let response = commit::on_object(ctx, on, |target| {
         Operation::CompleteUpload(CompleteUpload {
             target,
@@ -80,13 +89,18 @@ fn announced(call: &mut Call) -> Result<Option<(ChecksumAlgorithm, Vec<u8>)>, Er
     Ok(found)
 }
 
-fn listed_part(part: &dto::CompletedPart, algorithm: Option<ChecksumAlgorithm>) -> Result<ListedPart, Error> {
+fn listed_part(
+    part: &dto::CompletedPart,
+    algorithm: Option<ChecksumAlgorithm>,
+) -> Result<ListedPart, Error> {
     let number = part.part_number.ok_or_else(|| Error::new(Code::MalformedXML))?;
-    let number = u16::try_from(number).ok().filter(|number| (1..=limits::PART_NUMBER_MAX).contains(number));
+    let number =
+        u16::try_from(number).ok().filter(|number| (1..=limits::PART_NUMBER_MAX).contains(number));
     let number = number.ok_or_else(|| Error::new(Code::InvalidPart))?;
     let etag = part.e_tag.as_ref().ok_or_else(|| Error::new(Code::MalformedXML))?;
     let etag = ETag::parse(etag.value()).ok().filter(|etag| etag.parts == 0);
-    let etag = etag.ok_or_else(|| Error::new(Code::InvalidPart).detail("PartNumber", number.to_string()))?;
+    let etag =
+        etag.ok_or_else(|| Error::new(Code::InvalidPart).detail("PartNumber", number.to_string()))?;
     let text = algorithm.and_then(|algorithm| {
         let text = match algorithm {
             ChecksumAlgorithm::Crc32 => &part.checksum_crc32,
@@ -107,12 +121,14 @@ fn join(
     listed: &[ListedPart],
     announced: Option<&(ChecksumAlgorithm, Vec<u8>)>,
 ) -> Result<Option<Checksum>, Error> {
-    let (algorithm, scope) = upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumScope::FullObject));
+    let (algorithm, scope) =
+        upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumScope::FullObject));
     let mut values = Vec::with_capacity(listed.len());
     for one in listed {
         let found = stored.binary_search_by_key(&one.number, |stored| stored.part.number);
         // A part that is missing or another is the shard's to refuse: it may have changed since.
-        let Some(part) = found.ok().and_then(|place| stored.get(place)).map(|stored| &stored.part) else {
+        let Some(part) = found.ok().and_then(|place| stored.get(place)).map(|stored| &stored.part)
+        else {
             return Ok(None);
         };
         let value = match upload.checksum {
@@ -122,10 +138,13 @@ fn join(
         let Some(value) = value else { return Ok(None) };
         values.push((value, part.blob.size_bytes));
     }
-    let values: Vec<(&[u8], u64)> = values.iter().map(|(value, size)| (value.as_slice(), *size)).collect();
+    let values: Vec<(&[u8], u64)> =
+        values.iter().map(|(value, size)| (value.as_slice(), *size)).collect();
     let joined = checksum::join(algorithm, scope, &values);
     match (announced, &joined) {
-        (Some((announced, value)), Some(joined)) if *announced == algorithm && *value != joined.value => {
+        (Some((announced, value)), Some(joined))
+            if *announced == algorithm && *value != joined.value =>
+        {
             Err(xml::mismatch(algorithm))
         }
         _ => Ok(joined),
@@ -135,24 +154,18 @@ fn join(
 fn describe(call: &Call, put: &Put) -> Result<dto::CompleteMultipartUploadOutput, Error> {
     let (bucket, key) = (call.bucket_name()?.as_str(), call.object_key()?.as_str());
     let host = call.header("host").unwrap_or("localhost");
-    let mut output = dto::CompleteMultipartUploadOutput {
+    let sums = Shown::of(put.checksum.as_ref(), put.etag.parts);
+    Ok(dto::CompleteMultipartUploadOutput {
         bucket: Some(bucket.to_owned()),
+        checksum_crc32: sums.crc32,
+        checksum_crc32c: sums.crc32c,
+        checksum_crc64nvme: sums.crc64nvme,
+        checksum_sha1: sums.sha1,
+        checksum_sha256: sums.sha256,
+        checksum_type: sums.scope,
+        e_tag: Some(dto::ETag::Strong(put.etag.to_string())),
         key: Some(key.to_owned()),
         location: Some(format!("http://{host}/{bucket}/{}", crate::attributes::url_encode(key))),
-        e_tag: Some(dto::ETag::Strong(put.etag.to_string())),
         ..Default::default()
-    };
-    let Some(sum) = &put.checksum else {
-        return Ok(output);
-    };
-    let text = Some(checksum::encode(sum, put.etag.parts));
-    match sum.algorithm {
-        ChecksumAlgorithm::Crc32 => output.checksum_crc32 = text,
-        ChecksumAlgorithm::Crc32c => output.checksum_crc32c = text,
-        ChecksumAlgorithm::Crc64Nvme => output.checksum_crc64nvme = text,
-        ChecksumAlgorithm::Sha1 => output.checksum_sha1 = text,
-        ChecksumAlgorithm::Sha256 => output.checksum_sha256 = text,
-    }
-    output.checksum_type = Some(dto::ChecksumType::from_static(checksum::scope_name(sum.scope)));
-    Ok(output)
+    })
 }

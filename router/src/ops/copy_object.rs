@@ -13,6 +13,7 @@ use vaultaire_proto::row::{Bucket, Versioning};
 
 use crate::body::store::{self, Source, Written};
 use crate::call::{Call, Context};
+use crate::checksum::Shown;
 use crate::copy::{self, CopySource};
 use crate::error::Error;
 use crate::error::code::Code;
@@ -66,7 +67,9 @@ fn new_attributes(call: &Call, source: &Version) -> Result<Attributes, Error> {
 }
 
 fn refuse_no_change(call: &Call, bucket: &Bucket, source: &CopySource) -> Result<(), Error> {
-    let itself = source.bucket.id == bucket.id && Some(&source.named.key) == call.key.as_ref() && source.named.version.is_none();
+    let itself = source.bucket.id == bucket.id
+        && Some(&source.named.key) == call.key.as_ref()
+        && source.named.version.is_none();
     let changes = replaces(call, "x-amz-metadata-directive")?
         || replaces(call, "x-amz-tagging-directive")?
         || ["x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-checksum-algorithm"]
@@ -91,7 +94,11 @@ async fn write(
 ) -> Result<Written, Error> {
     let algorithm = match checksum::wanted(&call.headers)? {
         Some(algorithm) => algorithm,
-        None => source.version.checksum.as_ref().map_or(ChecksumAlgorithm::Crc64Nvme, |sum| sum.algorithm),
+        None => source
+            .version
+            .checksum
+            .as_ref()
+            .map_or(ChecksumAlgorithm::Crc64Nvme, |sum| sum.algorithm),
     };
     if let Some(written) = inside_backend(ctx, call, bucket, source, algorithm).await? {
         return Ok(written);
@@ -119,7 +126,9 @@ async fn inside_backend(
     }
     let backend = store::backend(ctx)?;
     let order = place::read_order(blob, |id| id == backend.id());
-    let Some(from) = order.first().filter(|copy| copy.backend == backend.id()) else { return Ok(None) };
+    let Some(from) = order.first().filter(|copy| copy.backend == backend.id()) else {
+        return Ok(None);
+    };
     let lease = ctx.epochs.allocate(ctx.shard(bucket, call.object_key()?)).await?;
     let cluster = ctx.catalog.cluster().cluster;
     match backend.copy(&from.key.backend_key(cluster), &lease.key.backend_key(cluster)).await {
@@ -139,9 +148,15 @@ async fn inside_backend(
     }))
 }
 
-fn known_checksum(version: &Version, blob: &Blob, algorithm: ChecksumAlgorithm) -> Option<Checksum> {
+fn known_checksum(
+    version: &Version,
+    blob: &Blob,
+    algorithm: ChecksumAlgorithm,
+) -> Option<Checksum> {
     let stored = version.checksum.as_ref();
-    if let Some(sum) = stored.filter(|sum| sum.algorithm == algorithm && sum.scope == ChecksumScope::FullObject) {
+    if let Some(sum) =
+        stored.filter(|sum| sum.algorithm == algorithm && sum.scope == ChecksumScope::FullObject)
+    {
         return Some(sum.clone());
     }
     (algorithm == ChecksumAlgorithm::Crc64Nvme).then(|| Checksum {
@@ -152,22 +167,15 @@ fn known_checksum(version: &Version, blob: &Blob, algorithm: ChecksumAlgorithm) 
 }
 
 fn describe(put: &Put) -> dto::CopyObjectResult {
-    let mut result = dto::CopyObjectResult {
+    let sums = Shown::of(put.checksum.as_ref(), put.etag.parts);
+    dto::CopyObjectResult {
+        checksum_crc32: sums.crc32,
+        checksum_crc32c: sums.crc32c,
+        checksum_crc64nvme: sums.crc64nvme,
+        checksum_sha1: sums.sha1,
+        checksum_sha256: sums.sha256,
+        checksum_type: sums.scope,
         e_tag: Some(dto::ETag::Strong(put.etag.to_string())),
         last_modified: Some(http_date::timestamp(put.modified)),
-        ..Default::default()
-    };
-    let Some(sum) = &put.checksum else {
-        return result;
-    };
-    let text = Some(checksum::encode(sum, put.etag.parts));
-    match sum.algorithm {
-        ChecksumAlgorithm::Crc32 => result.checksum_crc32 = text,
-        ChecksumAlgorithm::Crc32c => result.checksum_crc32c = text,
-        ChecksumAlgorithm::Crc64Nvme => result.checksum_crc64nvme = text,
-        ChecksumAlgorithm::Sha1 => result.checksum_sha1 = text,
-        ChecksumAlgorithm::Sha256 => result.checksum_sha256 = text,
     }
-    result.checksum_type = Some(dto::ChecksumType::from_static(checksum::scope_name(sum.scope)));
-    result
 }

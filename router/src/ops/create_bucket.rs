@@ -1,7 +1,7 @@
 //! CreateBucket. Creating one's own bucket again succeeds in us-east-1 and is 409 elsewhere, as at AWS.
 
-use http::header::LOCATION;
 use http::StatusCode;
+use http::header::LOCATION;
 use s3s::dto;
 use vaultaire_proto::row::{Bucket, BucketPhase};
 use vaultaire_proto::settle::settle_bucket;
@@ -25,19 +25,29 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let constraint = configuration.and_then(|configuration| configuration.location_constraint);
     check_region(constraint.as_ref().map_or("", |constraint| constraint.as_str()), &region)?;
     let name = call.bucket_name()?.clone();
-    let create = Operation::CreateBucket { name: name.clone(), owner: call.identity.user, region: region.clone() };
-    let response = commit::commit(ctx, vaultaire_proto::GroupId::CONTROL, request_id::of(&call), create).await?;
+    let create = Operation::CreateBucket {
+        name: name.clone(),
+        owner: call.identity.user,
+        region: region.clone(),
+    };
+    let response =
+        commit::commit(ctx, vaultaire_proto::GroupId::CONTROL, request_id::of(&call), create)
+            .await?;
     let bucket = match response {
         Response::Bucket(bucket) => bucket,
         Response::Rejected(Rejection::BucketAlreadyOwnedByYou) => {
             let bucket = access::again(ctx, &name, call.identity.user).await?;
             settle(ctx, bucket).await?;
             if region != US_EAST_1 {
-                return Err(Error::new(Code::BucketAlreadyOwnedByYou).detail("BucketName", name.as_str()));
+                return Err(
+                    Error::new(Code::BucketAlreadyOwnedByYou).detail("BucketName", name.as_str())
+                );
             }
             return Ok(created(&name));
         }
-        Response::Rejected(rejection) => return Err(Error::from(rejection).detail("BucketName", name.as_str())),
+        Response::Rejected(rejection) => {
+            return Err(Error::from(rejection).detail("BucketName", name.as_str()));
+        }
         _ => return Err(unexpected("create bucket")),
     };
     settle(ctx, bucket).await?;
@@ -65,6 +75,8 @@ fn check_region(asked: &str, region: &str) -> Result<(), Error> {
     }
     Err(Error::with(
         Code::IllegalLocationConstraintException,
-        format!("The {asked} location constraint is incompatible for the region specific endpoint this request was sent to; this is {region}."),
+        format!(
+            "The {asked} location constraint is incompatible for the region specific endpoint this request was sent to; this is {region}."
+        ),
     ))
 }

@@ -20,7 +20,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let attributes = attributes::of(&call.headers)?;
     let sum = wanted(&call)?;
     let key = call.object_key()?;
-    let on = OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
+    let on =
+        OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
     let response = commit::on_object(ctx, on, |target| {
         Operation::CreateUpload(CreateUpload {
             target,
@@ -55,7 +56,12 @@ fn wanted(call: &Call) -> Result<Option<(ChecksumAlgorithm, ChecksumScope)>, Err
         None => None,
         Some("FULL_OBJECT") => Some(ChecksumScope::FullObject),
         Some("COMPOSITE") => Some(ChecksumScope::Composite),
-        Some(_) => return Err(Error::with(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid.")),
+        Some(_) => {
+            return Err(Error::with(
+                Code::InvalidRequest,
+                "Value for x-amz-checksum-type header is invalid.",
+            ));
+        }
     };
     let Some(algorithm) = checksum::wanted(&call.headers)? else {
         return match scope {

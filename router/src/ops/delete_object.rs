@@ -19,7 +19,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let version = lookup::selector(call.query.get("versionId"))?;
     let condition = condition::write(&call.headers)?;
     let key = call.object_key()?;
-    let on = OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
+    let on =
+        OnObject { bucket: &bucket, key, user: call.identity.user, request: request_id::of(&call) };
     let response = commit::on_object(ctx, on, |target| {
         Operation::DeleteVersion(DeleteVersion {
             target,

@@ -24,14 +24,20 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
         return Err(Error::with(Code::MalformedXML, "DeleteObjects takes 1 to 1,000 keys."));
     }
     let quiet = request.quiet.unwrap_or(false);
-    let deletions: Vec<_> = request.objects.into_iter().enumerate().map(|(ordinal, object)| {
-        let (bucket, call) = (&bucket, &call);
-        async move {
-            let outcome = delete(ctx, call, bucket, ordinal, &object).await;
-            (object, outcome)
-        }
-    }).collect();
-    let outcomes: Vec<_> = futures::stream::iter(deletions).buffered(limits::DELETE_CONCURRENCY).collect().await;
+    let deletions: Vec<_> = request
+        .objects
+        .into_iter()
+        .enumerate()
+        .map(|(ordinal, object)| {
+            let (bucket, call) = (&bucket, &call);
+            async move {
+                let outcome = delete(ctx, call, bucket, ordinal, &object).await;
+                (object, outcome)
+            }
+        })
+        .collect();
+    let outcomes: Vec<_> =
+        futures::stream::iter(deletions).buffered(limits::DELETE_CONCURRENCY).collect().await;
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (object, outcome) in outcomes {
         match outcome {
@@ -86,7 +92,8 @@ async fn delete(
 }
 
 fn condition_of(object: &dto::ObjectIdentifier) -> Result<Condition, Error> {
-    let size = object.size.map(|size| u64::try_from(size).map_err(|_| Error::new(Code::MalformedXML)));
+    let size =
+        object.size.map(|size| u64::try_from(size).map_err(|_| Error::new(Code::MalformedXML)));
     let mut written = Vec::new();
     if let Some(time) = &object.last_modified_time {
         let formatted = time.format(dto::TimestampFormat::DateTime, &mut written);

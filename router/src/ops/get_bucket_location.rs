@@ -11,5 +11,7 @@ use crate::reply::{self, Reply};
 pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let named = Some(bucket.region).filter(|region| region != "us-east-1");
-    reply::xml(&dto::GetBucketLocationOutput { location_constraint: named.map(dto::BucketLocationConstraint::from) })
+    reply::xml(&dto::GetBucketLocationOutput {
+        location_constraint: named.map(dto::BucketLocationConstraint::from),
+    })
 }

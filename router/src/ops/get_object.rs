@@ -24,6 +24,14 @@ struct Plan {
     range: Range<u64>,
     status: StatusCode,
     parts: Option<u16>,
+    /// Of the part that was asked for.
+    part_checksum: Option<Vec<u8>>,
+}
+
+impl Plan {
+    fn of(range: Range<u64>, status: StatusCode) -> Self {
+        Self { range, status, parts: None, part_checksum: None }
+    }
 }
 
 /// Answers both.
@@ -35,7 +43,10 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
     let manifest = if reads || part.is_some() { Manifest::Include } else { Manifest::LeaveOut };
     for attempt in 1.. {
         let version = lookup::version(ctx, &bucket, call.object_key()?, selector, manifest).await?;
-        condition::check_read(&call.headers, Subject { etag: version.etag, modified: version.modified })?;
+        condition::check_read(
+            &call.headers,
+            Subject { etag: version.etag, modified: version.modified },
+        )?;
         let plan = plan(&call, &version, part)?;
         let mut answer = reply::empty(plan.status);
         headers::describe(answer.headers_mut(), &version, bucket.versioning);
@@ -63,17 +74,24 @@ fn part_number(call: &Call) -> Result<Option<u16>, Error> {
         return Ok(None);
     };
     if call.headers.contains_key("range") {
-        return Err(Error::with(Code::InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
+        return Err(Error::with(
+            Code::InvalidRequest,
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
     }
     upload_part_number(text).map(Some)
 }
 
 /// Reads a part number as S3 limits it.
 pub fn upload_part_number(text: &str) -> Result<u16, Error> {
-    let number = text.parse::<u16>().ok().filter(|number| (1..=limits::PART_NUMBER_MAX).contains(number));
+    let number =
+        text.parse::<u16>().ok().filter(|number| (1..=limits::PART_NUMBER_MAX).contains(number));
     number.ok_or_else(|| {
-        Error::argument("partNumber", "Part number must be an integer between 1 and 10000, inclusive")
-            .detail("ArgumentValue", text)
+        Error::argument(
+            "partNumber",
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
+        .detail("ArgumentValue", text)
     })
 }
 
@@ -83,22 +101,30 @@ fn plan(call: &Call, version: &Version, part: Option<u16>) -> Result<Plan, Error
         return plan_part(version, number);
     }
     match call.header("range").and_then(range::parse) {
-        Some(asked) => Ok(Plan { range: asked.of(size)?, status: StatusCode::PARTIAL_CONTENT, parts: None }),
-        None => Ok(Plan { range: 0..size, status: StatusCode::OK, parts: None }),
+        Some(asked) => Ok(Plan::of(asked.of(size)?, StatusCode::PARTIAL_CONTENT)),
+        None => Ok(Plan::of(0..size, StatusCode::OK)),
     }
 }
 
 fn plan_part(version: &Version, number: u16) -> Result<Plan, Error> {
     let status = StatusCode::PARTIAL_CONTENT;
-    let absent = || Error::new(Code::InvalidPartNumber).detail("PartNumberRequested", number.to_string());
+    let absent = || {
+        Error::with(Code::InvalidPart, "The requested partnumber is not satisfiable")
+            .detail("PartNumberRequested", number.to_string())
+    };
     match &version.body {
-        Placed::Whole(_) if number == 1 => Ok(Plan { range: 0..version.size_bytes, status, parts: None }),
+        Placed::Whole(_) if number == 1 => Ok(Plan::of(0..version.size_bytes, status)),
         Placed::Whole(_) => Err(absent()),
         Placed::Parts(parts) => {
             let place = parts.iter().position(|part| part.number == number).ok_or_else(absent)?;
             let start: u64 = parts.iter().take(place).map(|part| part.blob.size_bytes).sum();
-            let length = parts.get(place).map_or(0, |part| part.blob.size_bytes);
-            Ok(Plan { range: start..start + length, status, parts: headers::parts(version) })
+            let part = parts.get(place).ok_or_else(absent)?;
+            Ok(Plan {
+                range: start..start + part.blob.size_bytes,
+                status,
+                parts: headers::parts(version),
+                part_checksum: part.checksum.clone(),
+            })
         }
         Placed::Manifest { .. } => Err(unexpected("the parts of a version")),
     }
@@ -108,16 +134,27 @@ fn describe_plan(answer: &mut Reply, call: &Call, version: &Version, plan: &Plan
     let length = plan.range.end - plan.range.start;
     let partial = plan.status == StatusCode::PARTIAL_CONTENT;
     if partial && length > 0 {
-        let text = format!("bytes {}-{}/{}", plan.range.start, plan.range.end - 1, version.size_bytes);
+        let text =
+            format!("bytes {}-{}/{}", plan.range.start, plan.range.end - 1, version.size_bytes);
         reply::set(answer, CONTENT_RANGE, text);
     }
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(parts) = plan.parts {
-        reply::set(answer, HeaderName::from_static("x-amz-mp-parts-count"), HeaderValue::from(parts));
+        reply::set(
+            answer,
+            HeaderName::from_static("x-amz-mp-parts-count"),
+            HeaderValue::from(parts),
+        );
     }
-    let whole = length == version.size_bytes;
-    if whole && call.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) {
-        headers::describe_checksum(answer.headers_mut(), version);
+    let asks = call.header("x-amz-checksum-mode");
+    if asks.is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) {
+        match &plan.part_checksum {
+            Some(value) => headers::describe_part_checksum(answer.headers_mut(), version, value),
+            None if length == version.size_bytes => {
+                headers::describe_checksum(answer.headers_mut(), version);
+            }
+            None => {}
+        }
     }
     for (query, name) in [
         ("response-content-type", "content-type"),

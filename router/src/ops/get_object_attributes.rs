@@ -1,7 +1,7 @@
 //! GetObjectAttributes: what is asked for of ETag, checksum, parts, class and size.
 
 use http::header::LAST_MODIFIED;
-use vaultaire_proto::object::{Body, Checksum, ChecksumAlgorithm, ChecksumScope, Part, Version};
+use vaultaire_proto::object::{Body, Checksum, ChecksumAlgorithm, Part, Version};
 use vaultaire_proto::row::Versioning;
 
 use crate::call::{Call, Context};
@@ -19,7 +19,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let wanted = wanted(&call)?;
     let selector = lookup::selector(call.query.get("versionId"))?;
-    let version = lookup::version(ctx, &bucket, call.object_key()?, selector, Manifest::Include).await?;
+    let version =
+        lookup::version(ctx, &bucket, call.object_key()?, selector, Manifest::Include).await?;
     let asks = |name: &str| wanted.iter().any(|one| one == name);
     let mut xml = Markup::new();
     xml.open_root("GetObjectAttributesResponse");
@@ -29,7 +30,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     if asks("Checksum")
         && let Some(sum) = &version.checksum
     {
-        xml.open("Checksum").element(&element(sum.algorithm), &checksum::encode(sum, version.etag.parts));
+        xml.open("Checksum")
+            .element(&element(sum.algorithm), &checksum::encode(sum, version.etag.parts));
         xml.element("ChecksumType", checksum::scope_name(sum.scope)).close("Checksum");
     }
     if asks("ObjectParts")
@@ -55,7 +57,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
 fn wanted(call: &Call) -> Result<Vec<String>, Error> {
     let values = call.headers.get_all("x-amz-object-attributes").iter();
     let names = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    let names: Vec<String> = names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+    let names: Vec<String> =
+        names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
     if names.is_empty() {
         return Err(Error::argument("x-amz-object-attributes", "must name at least one attribute"));
     }
@@ -76,33 +79,36 @@ fn number(call: &Call, name: &'static str, otherwise: usize) -> Result<usize, Er
     }
 }
 
-fn write_parts(xml: &mut Markup, call: &Call, version: &Version, parts: &[Part]) -> Result<(), Error> {
+fn write_parts(
+    xml: &mut Markup,
+    call: &Call,
+    version: &Version,
+    parts: &[Part],
+) -> Result<(), Error> {
     let limit = number(call, "x-amz-max-parts", limits::LIST_PAGE_MAX)?.min(limits::LIST_PAGE_MAX);
     let marker = number(call, "x-amz-part-number-marker", 0)?;
     let rest: Vec<&Part> = parts.iter().filter(|part| usize::from(part.number) > marker).collect();
     let page = rest.get(..limit.min(rest.len())).unwrap_or_default();
     let truncated = page.len() < rest.len();
-    xml.open("ObjectParts").element("TotalPartsCount", &parts.len().to_string());
+    xml.open("ObjectParts").element("PartsCount", &parts.len().to_string());
     xml.element("PartNumberMarker", &marker.to_string());
     if let Some(last) = page.last().filter(|_| truncated) {
         xml.element("NextPartNumberMarker", &last.number.to_string());
     }
-    xml.element("MaxParts", &limit.to_string()).element("IsTruncated", if truncated { "true" } else { "false" });
-    // S3 lists parts only where each has a checksum of its own.
-    if let Some(sum) = version.checksum.as_ref().filter(|_| parts.iter().all(|part| part.checksum.is_some())) {
-        for part in page {
-            write_part(xml, sum.algorithm, part);
-        }
+    xml.element("MaxParts", &limit.to_string())
+        .element("IsTruncated", if truncated { "true" } else { "false" });
+    for part in page {
+        write_part(xml, version.checksum.as_ref(), part);
     }
     xml.close("ObjectParts");
     Ok(())
 }
 
-fn write_part(xml: &mut Markup, algorithm: ChecksumAlgorithm, part: &Part) {
+/// A part of an upload that chose no checksum has none of its own.
+fn write_part(xml: &mut Markup, whole: Option<&Checksum>, part: &Part) {
     xml.open("Part").element("PartNumber", &part.number.to_string());
-    if let Some(value) = part.checksum.clone() {
-        let sum = Checksum { algorithm, scope: ChecksumScope::FullObject, value };
-        xml.element(&element(algorithm), &checksum::encode(&sum, 0));
+    if let (Some(whole), Some(value)) = (whole, &part.checksum) {
+        xml.element(&element(whole.algorithm), &checksum::encode_part(value));
     }
     xml.element("Size", &part.blob.size_bytes.to_string()).close("Part");
 }

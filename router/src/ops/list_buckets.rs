@@ -22,7 +22,8 @@ pub async fn handle(ctx: &Context, call: Call) -> Result<Reply, Error> {
         None | Some("") => None,
         Some(text) => BucketName::parse(&token::read(&cluster.token_key, LIST, text)?).ok(),
     };
-    let other_region = call.query.get("bucket-region").is_some_and(|region| region != cluster.region);
+    let other_region =
+        call.query.get("bucket-region").is_some_and(|region| region != cluster.region);
     let mut buckets = if other_region || limit == 0 {
         Vec::new()
     } else {

@@ -18,20 +18,25 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let limit = call.count("max-uploads", limits::LIST_PAGE_MAX)?;
     let key_marker = listing::text(&call, "key-marker");
     // S3 ignores an upload marker without its key.
-    let marker_text = call.query.get("upload-id-marker").filter(|text| !text.is_empty() && !key_marker.is_empty());
+    let marker_text = call
+        .query
+        .get("upload-id-marker")
+        .filter(|text| !text.is_empty() && !key_marker.is_empty());
     let upload_marker = marker_text.map(UploadId::parse).transpose();
     let list = ListUploads {
         bucket: bucket.id,
         prefix: listing::text(&call, "prefix"),
         delimiter: listing::text(&call, "delimiter"),
         key_marker: key_marker.clone(),
-        upload_marker: upload_marker.map_err(|_| Error::argument("upload-id-marker", "Invalid uploadId marker"))?,
+        upload_marker: upload_marker
+            .map_err(|_| Error::argument("upload-id-marker", "Invalid uploadId marker"))?,
         limit,
     };
     let (prefix, delimiter) = (list.prefix.clone(), list.delimiter.clone());
     let page = page(ctx, list).await?;
     let owner = listing::owner(ctx, bucket.owner).await?;
-    let uploads: Vec<_> = listing::entries(&page).map(|listed| line(listed, encoding, &owner)).collect();
+    let uploads: Vec<_> =
+        listing::entries(&page).map(|listed| line(listed, encoding, &owner)).collect();
     let (next_key, next_upload) = next(&page);
     reply::xml(&dto::ListMultipartUploadsOutput {
         bucket: Some(bucket.name.as_str().to_owned()),
@@ -75,10 +80,15 @@ fn line(listed: &ListedUpload, encoding: Encoding, owner: &dto::Owner) -> dto::M
     let sum = listed.upload.checksum;
     let class = headers::shown_class(&listed.upload.attributes.storage_class).to_owned();
     dto::MultipartUpload {
-        checksum_algorithm: sum.map(|(sum, _)| dto::ChecksumAlgorithm::from_static(checksum::name(sum))),
-        checksum_type: sum.map(|(_, scope)| dto::ChecksumType::from_static(checksum::scope_name(scope))),
+        checksum_algorithm: sum
+            .map(|(sum, _)| dto::ChecksumAlgorithm::from_static(checksum::name(sum))),
+        checksum_type: sum
+            .map(|(_, scope)| dto::ChecksumType::from_static(checksum::scope_name(scope))),
         initiated: Some(http_date::timestamp(listed.upload.created)),
-        initiator: Some(dto::Initiator { display_name: owner.display_name.clone(), id: owner.id.clone() }),
+        initiator: Some(dto::Initiator {
+            display_name: owner.display_name.clone(),
+            id: owner.id.clone(),
+        }),
         key: Some(encoding.name(listed.key.as_str())),
         owner: Some(owner.clone()),
         storage_class: Some(dto::StorageClass::from(class)),

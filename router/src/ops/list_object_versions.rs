@@ -22,7 +22,10 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let key_marker = listing::text(&call, "key-marker");
     let marker_text = call.query.get("version-id-marker").filter(|text| !text.is_empty());
     if marker_text.is_some() && key_marker.is_empty() {
-        return Err(Error::with(Code::InvalidArgument, "A version-id marker cannot be specified without a key marker."));
+        return Err(Error::with(
+            Code::InvalidArgument,
+            "A version-id marker cannot be specified without a key marker.",
+        ));
     }
     let list = ListVersions {
         bucket: bucket.id,
@@ -38,8 +41,12 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let (mut versions, mut markers) = (Vec::new(), Vec::new());
     for listed in listing::entries(&page) {
         match &listed.entry {
-            VersionEntry::Object(version) => versions.push(version_line(listed, version, encoding, &owner)),
-            VersionEntry::DeleteMarker(marker) => markers.push(marker_line(listed, marker, encoding, &owner)),
+            VersionEntry::Object(version) => {
+                versions.push(version_line(listed, version, encoding, &owner))
+            }
+            VersionEntry::DeleteMarker(marker) => {
+                markers.push(marker_line(listed, marker, encoding, &owner))
+            }
         }
     }
     let (next_key, next_version) = next(&page);
@@ -96,7 +103,8 @@ fn version_line(
     dto::ObjectVersion {
         checksum_algorithm: sum
             .map(|sum| vec![dto::ChecksumAlgorithm::from_static(checksum::name(sum.algorithm))]),
-        checksum_type: sum.map(|sum| dto::ChecksumType::from_static(checksum::scope_name(sum.scope))),
+        checksum_type: sum
+            .map(|sum| dto::ChecksumType::from_static(checksum::scope_name(sum.scope))),
         e_tag: Some(dto::ETag::Strong(version.etag.to_string())),
         is_latest: Some(listed.latest),
         key: Some(encoding.name(listed.key.as_str())),

@@ -29,7 +29,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let next = (page.truncated && !delimiter.is_empty()).then(|| last(&page)).flatten();
     reply::xml(&dto::ListObjectsOutput {
         name: Some(bucket.name.as_str().to_owned()),
-        prefix: Some(encoding.name(&prefix)),
+        // S3 leaves it as it came, and clients take it so.
+        prefix: Some(prefix),
         marker: Some(encoding.name(&marker)),
         max_keys: listing::int(limit),
         is_truncated: Some(page.truncated),

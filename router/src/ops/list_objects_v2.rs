@@ -4,7 +4,6 @@ use s3s::dto;
 
 use crate::call::{Call, Context};
 use crate::error::Error;
-use crate::error::code::Code;
 use crate::listing::{self, Encoding};
 use crate::ops::list_objects::{last, page, question};
 use crate::reply::{self, Reply};
@@ -23,9 +22,8 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let key = &ctx.catalog.cluster().token_key;
     let list_name = bucket.id.to_string();
     let after = match given.as_deref() {
-        Some("") => return Err(Error::with(Code::InvalidArgument, "The continuation token provided is incorrect")),
-        Some(text) => token::read(key, &list_name, text)?,
-        None => start_after.clone().unwrap_or_default(),
+        Some(text) if !text.is_empty() => token::read(key, &list_name, text)?,
+        Some(_) | None => start_after.clone().unwrap_or_default(),
     };
     let list = question(&call, &bucket, after, limit);
     let (prefix, delimiter) = (list.prefix.clone(), list.delimiter.clone());

@@ -1,11 +1,12 @@
 //! ListParts: what an upload has so far.
 
 use s3s::dto;
+use vaultaire_proto::ETag;
 use vaultaire_proto::object::{Checksum, ChecksumAlgorithm, ChecksumScope};
 use vaultaire_proto::row::UploadPart;
-use vaultaire_proto::ETag;
 
 use crate::call::{Call, Context};
+use crate::checksum::Shown;
 use crate::error::Error;
 use crate::reply::{self, Reply};
 use crate::{access, checksum, headers, http_date, limits, listing, lookup};
@@ -33,11 +34,15 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
         abort_date: None,
         abort_rule_id: None,
         bucket: Some(bucket.name.as_str().to_owned()),
-        checksum_algorithm: algorithm.map(|one| dto::ChecksumAlgorithm::from_static(checksum::name(one))),
+        checksum_algorithm: algorithm
+            .map(|one| dto::ChecksumAlgorithm::from_static(checksum::name(one))),
         checksum_type: upload
             .checksum
             .map(|(_, scope)| dto::ChecksumType::from_static(checksum::scope_name(scope))),
-        initiator: Some(dto::Initiator { display_name: owner.display_name.clone(), id: owner.id.clone() }),
+        initiator: Some(dto::Initiator {
+            display_name: owner.display_name.clone(),
+            id: owner.id.clone(),
+        }),
         is_truncated: Some(truncated),
         key: Some(key.as_str().to_owned()),
         max_parts: listing::int(limit),
@@ -53,24 +58,21 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
 
 fn line(stored: &UploadPart, algorithm: Option<ChecksumAlgorithm>) -> dto::Part {
     let part = &stored.part;
-    let mut line = dto::Part {
+    let sum = algorithm.zip(part.checksum.clone()).map(|(algorithm, value)| Checksum {
+        algorithm,
+        scope: ChecksumScope::FullObject,
+        value,
+    });
+    let sums = Shown::of(sum.as_ref(), 0);
+    dto::Part {
+        checksum_crc32: sums.crc32,
+        checksum_crc32c: sums.crc32c,
+        checksum_crc64nvme: sums.crc64nvme,
+        checksum_sha1: sums.sha1,
+        checksum_sha256: sums.sha256,
         e_tag: Some(dto::ETag::Strong(ETag::whole(part.md5).to_string())),
         last_modified: Some(http_date::timestamp(stored.modified)),
         part_number: Some(i32::from(part.number)),
         size: i64::try_from(part.blob.size_bytes).ok(),
-        ..dto::Part::default()
-    };
-    let (Some(algorithm), Some(value)) = (algorithm, part.checksum.clone()) else {
-        return line;
-    };
-    let text = checksum::encode(&Checksum { algorithm, scope: ChecksumScope::FullObject, value }, 0);
-    let place = match algorithm {
-        ChecksumAlgorithm::Crc32 => &mut line.checksum_crc32,
-        ChecksumAlgorithm::Crc32c => &mut line.checksum_crc32c,
-        ChecksumAlgorithm::Crc64Nvme => &mut line.checksum_crc64nvme,
-        ChecksumAlgorithm::Sha1 => &mut line.checksum_sha1,
-        ChecksumAlgorithm::Sha256 => &mut line.checksum_sha256,
-    };
-    *place = Some(text);
-    line
+    }
 }

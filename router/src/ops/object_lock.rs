@@ -1,4 +1,5 @@
-//! GetObjectLegalHold and GetObjectRetention: no bucket here has object lock, and S3 says it like this.
+//! Reading and setting an object's legal hold and retention: no bucket here has object lock, and S3 says it
+//! like this.
 
 use crate::access;
 use crate::call::{Call, Context};
@@ -7,7 +8,7 @@ use crate::error::code::Code;
 use crate::lookup::{self, Manifest};
 use crate::reply::Reply;
 
-/// Answers both.
+/// Answers all four.
 pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let selector = lookup::selector(call.query.get("versionId"))?;

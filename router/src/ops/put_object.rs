@@ -21,18 +21,22 @@ use crate::{access, attributes, checksum, condition, headers};
 /// Answers PutObject.
 pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
+    let put = put(ctx, &mut call, &bucket).await?;
+    let mut answer = reply::empty(StatusCode::OK);
+    describe_put(&mut answer, &put, bucket.versioning);
+    Ok(answer)
+}
+
+/// Stores the body of a call that may write to the bucket.
+pub async fn put(ctx: &Context, call: &mut Call, bucket: &Bucket) -> Result<Put, Error> {
     let key = call.object_key()?.clone();
     let condition = condition::write(&call.headers)?;
     let attributes = attributes::of(&call.headers)?;
-    let source = Source::of_call(&mut call, ChecksumAlgorithm::Crc64Nvme)?;
-    let copy = describe_copy(&bucket, &key, &attributes, source.size_bytes);
-    let written = store::write(ctx, ctx.shard(&bucket, &key), &copy, source).await?;
+    let source = Source::of_call(call, ChecksumAlgorithm::Crc64Nvme)?;
+    let copy = describe_copy(bucket, &key, &attributes, source.size_bytes);
+    let written = store::write(ctx, ctx.shard(bucket, &key), &copy, source).await?;
     let etag = ETag::whole(written.md5);
-    let put = finish(ctx, &call, Finish { bucket: &bucket, key: &key, etag, written, attributes, condition }).await?;
-    let mut answer = reply::empty(StatusCode::OK);
-    describe_put(&mut answer, &put, bucket.versioning);
-    reply::set(&mut answer, HeaderName::from_static("x-amz-object-size"), put.size_bytes.to_string());
-    Ok(answer)
+    finish(ctx, call, Finish { bucket, key: &key, etag, written, attributes, condition }).await
 }
 
 /// Bytes that are to become a version.
@@ -118,13 +122,11 @@ pub fn describe_put(answer: &mut Reply, put: &Put, versioning: Versioning) {
 pub fn describe_version(answer: &mut Reply, put: &Put, versioning: Versioning) {
     match versioning {
         Versioning::Off => {}
-        Versioning::Enabled | Versioning::Suspended if put.null => {
-            reply::set(answer, headers::VERSION_ID, headers::NULL_VERSION);
-        }
+        // Of a write of the null version S3 says nothing.
+        Versioning::Enabled | Versioning::Suspended if put.null => {}
         Versioning::Enabled | Versioning::Suspended => {
             reply::set(answer, headers::VERSION_ID, put.version.to_string());
         }
     }
     reply::set(answer, headers::VERSION, put.version.to_string());
 }
-

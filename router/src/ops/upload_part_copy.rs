@@ -5,17 +5,17 @@ use std::sync::Arc;
 use http::header::HeaderName;
 use s3s::dto;
 use vaultaire_proto::ETag;
-use vaultaire_proto::object::ChecksumAlgorithm;
 use vaultaire_proto::row::Versioning;
 
 use crate::body::store::{self, Source};
 use crate::call::{Call, Context};
+use crate::checksum::Shown;
 use crate::error::Error;
 use crate::ops::get_object::upload_part_number;
 use crate::ops::put_object::describe_copy;
 use crate::ops::upload_part::{self, NewPart};
 use crate::reply::{self, Reply};
-use crate::{access, checksum, copy, headers, http_date, lookup};
+use crate::{access, copy, headers, http_date, lookup};
 
 /// Answers UploadPartCopy.
 pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> {
@@ -27,25 +27,23 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
     let source = copy::find(ctx, &call, &bucket).await?;
     let range = copy::part_range(&call, source.version.size_bytes)?;
     let size = range.end - range.start;
-    let bytes = Source::of_stored(source.stream(ctx, range)?, size, upload_part::algorithm(&upload));
+    let bytes =
+        Source::of_stored(source.stream(ctx, range)?, size, upload_part::algorithm(&upload));
     let copy = describe_copy(&bucket, &key, &upload.attributes, Some(size));
     let written = store::write(ctx, ctx.shard(&bucket, &key), &copy, bytes).await?;
     let (md5, sum) = (written.md5, written.checksum.clone());
     let part = NewPart { bucket: &bucket, key: &key, id, number, upload: &upload, written };
     let modified = upload_part::finish(ctx, &call, part).await?;
-    let mut result = dto::CopyPartResult {
+    let sums = Shown::of(Some(&sum), 0);
+    let result = dto::CopyPartResult {
+        checksum_crc32: sums.crc32,
+        checksum_crc32c: sums.crc32c,
+        checksum_crc64nvme: sums.crc64nvme,
+        checksum_sha1: sums.sha1,
+        checksum_sha256: sums.sha256,
         e_tag: Some(dto::ETag::Strong(ETag::whole(md5).to_string())),
         last_modified: Some(http_date::timestamp(modified)),
-        ..Default::default()
     };
-    let text = Some(checksum::encode(&sum, 0));
-    match sum.algorithm {
-        ChecksumAlgorithm::Crc32 => result.checksum_crc32 = text,
-        ChecksumAlgorithm::Crc32c => result.checksum_crc32c = text,
-        ChecksumAlgorithm::Crc64Nvme => result.checksum_crc64nvme = text,
-        ChecksumAlgorithm::Sha1 => result.checksum_sha1 = text,
-        ChecksumAlgorithm::Sha256 => result.checksum_sha256 = text,
-    }
     let mut answer = reply::xml(&result)?;
     if source.bucket.versioning != Versioning::Off {
         let name = HeaderName::from_static("x-amz-copy-source-version-id");

@@ -55,7 +55,8 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 }
 
 fn signing_key(keys: &Keys, scope: &Scope) -> Vec<u8> {
-    let date = hmac(format!("AWS4{}", keys.secret).as_bytes(), &scope.at.format("%Y%m%d").to_string());
+    let date =
+        hmac(format!("AWS4{}", keys.secret).as_bytes(), &scope.at.format("%Y%m%d").to_string());
     let region = hmac(&date, &scope.region);
     hmac(&hmac(&region, "s3"), "aws4_request")
 }
@@ -65,7 +66,13 @@ pub fn signature(keys: &Keys, scope: &Scope, text: &str) -> String {
     hex::encode(hmac(&signing_key(keys, scope), text))
 }
 
-fn canonical(method: &Method, uri: &str, headers: &HeaderMap, signed: &[&str], payload: &str) -> String {
+fn canonical(
+    method: &Method,
+    uri: &str,
+    headers: &HeaderMap,
+    signed: &[&str],
+    payload: &str,
+) -> String {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     let path = percent_decode_str(path).decode_utf8().unwrap().into_owned();
     let query = Query::parse(query).unwrap();
@@ -73,7 +80,8 @@ fn canonical(method: &Method, uri: &str, headers: &HeaderMap, signed: &[&str], p
     let mut pairs: Vec<String> =
         query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     pairs.sort();
-    let mut text = format!("{method}\n{}\n{}\n", utf8_percent_encode(&path, &PATH), pairs.join("&"));
+    let mut text =
+        format!("{method}\n{}\n{}\n", utf8_percent_encode(&path, &PATH), pairs.join("&"));
     for name in signed {
         let value = String::from_utf8(headers.get(*name).unwrap().as_bytes().to_vec()).unwrap();
         text.push_str(&format!("{name}:{}\n", value.trim()));
@@ -83,11 +91,22 @@ fn canonical(method: &Method, uri: &str, headers: &HeaderMap, signed: &[&str], p
 }
 
 fn to_sign(scope: &Scope, canonical: &str) -> String {
-    format!("AWS4-HMAC-SHA256\n{}\n{}\n{}", scope.stamp(), scope.text(), hex_sha256(canonical.as_bytes()))
+    format!(
+        "AWS4-HMAC-SHA256\n{}\n{}\n{}",
+        scope.stamp(),
+        scope.text(),
+        hex_sha256(canonical.as_bytes())
+    )
 }
 
 /// Adds an Authorization header that covers every header present; answers the signature.
-pub fn in_header(keys: &Keys, scope: &Scope, method: &Method, uri: &str, headers: &mut HeaderMap) -> String {
+pub fn in_header(
+    keys: &Keys,
+    scope: &Scope,
+    method: &Method,
+    uri: &str,
+    headers: &mut HeaderMap,
+) -> String {
     headers.insert("x-amz-date", HeaderValue::try_from(scope.stamp()).unwrap());
     let payload = headers.get("x-amz-content-sha256").unwrap().to_str().unwrap().to_owned();
     let mut signed: Vec<String> = headers.keys().map(|name| name.as_str().to_owned()).collect();
@@ -106,7 +125,14 @@ pub fn in_header(keys: &Keys, scope: &Scope, method: &Method, uri: &str, headers
 }
 
 /// A presigned URL that covers `host` alone.
-pub fn in_query(keys: &Keys, scope: &Scope, method: &Method, uri: &str, host: &str, expires: u64) -> String {
+pub fn in_query(
+    keys: &Keys,
+    scope: &Scope,
+    method: &Method,
+    uri: &str,
+    host: &str,
+    expires: u64,
+) -> String {
     let credential = format!("{}/{}", keys.access, scope.text());
     let credential = utf8_percent_encode(&credential, &PLAIN);
     let separator = if uri.contains('?') { '&' } else { '?' };
@@ -117,7 +143,8 @@ pub fn in_query(keys: &Keys, scope: &Scope, method: &Method, uri: &str, host: &s
     );
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::try_from(host).unwrap());
-    let text = to_sign(scope, &canonical(method, &unsigned, &headers, &["host"], "UNSIGNED-PAYLOAD"));
+    let text =
+        to_sign(scope, &canonical(method, &unsigned, &headers, &["host"], "UNSIGNED-PAYLOAD"));
     format!("{unsigned}&X-Amz-Signature={}", signature(keys, scope, &text))
 }
 

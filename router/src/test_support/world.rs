@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use s3s::Body;
 use vaultaire_proto::catalog::local::LocalCatalog;
-use vaultaire_proto::row::AccessKey;
+use vaultaire_proto::row::{AccessKey, BackendState};
+use vaultaire_proto::settle::settle_backend;
 use vaultaire_proto::{
-    BackendId, Catalog, Clock, Command, GroupId, NodeId, Operation, RequestId, Response, TimeMs, UserId,
+    BackendId, Catalog, Clock, Command, GroupId, NodeId, Operation, Response, TimeMs,
 };
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::registry::Registry;
@@ -81,8 +82,10 @@ impl World {
         let registry = Arc::new(Registry::default());
         registry.insert(memory.clone()).unwrap();
         let epochs = Epochs::new(catalog.clone(), clock.clone(), NodeId(1), 1);
-        let settings =
-            Settings { base_domain: Some(BASE_DOMAIN.to_owned()), ..Settings::new(vec![BackendId(1)]) };
+        let settings = Settings {
+            base_domain: Some(BASE_DOMAIN.to_owned()),
+            ..Settings::new(vec![BackendId(1)])
+        };
         let service = S3Service::new(Parts {
             catalog: catalog.clone(),
             registry: registry.clone(),
@@ -93,8 +96,9 @@ impl World {
             metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
             settings,
         });
-        let ann = user(&*catalog, "ann").await;
-        let bob = user(&*catalog, "bob").await;
+        add_backend(&catalog).await;
+        let ann = user(&catalog, "ann").await;
+        let bob = user(&catalog, "bob").await;
         Self { service, catalog, registry, memory, epochs, ann, bob }
     }
 
@@ -108,7 +112,15 @@ impl World {
     pub fn ask(&self, method: Method, uri: &str) -> Ask<'_> {
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static(HOST));
-        Ask { world: self, method, uri: uri.to_owned(), headers, body: Bytes::new(), how: How::Header(self.ann.clone()), scope: Scope::default() }
+        Ask {
+            world: self,
+            method,
+            uri: uri.to_owned(),
+            headers,
+            body: Bytes::new(),
+            how: How::Header(self.ann.clone()),
+            scope: Scope::default(),
+        }
     }
 
     pub fn get(&self, uri: &str) -> Ask<'_> {
@@ -139,31 +151,50 @@ impl World {
         *request.headers_mut() = headers;
         let (parts, body) = self.service.answer(request).await.into_parts();
         let body = body.collect().await.map(|collected| collected.to_bytes());
-        Told { status: parts.status, headers: parts.headers, body: body.map_err(|error| error.to_string()) }
+        Told {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.map_err(|error| error.to_string()),
+        }
     }
 }
 
-async fn user(catalog: &LocalCatalog, name: &str) -> Keys {
-    let commit = async |operation| {
-        let command =
-            Command { group: GroupId::CONTROL, request: request_id::fresh(), not_after: TimeMs(u64::MAX), operation };
-        catalog.commit(command).await.unwrap()
-    };
-    let Response::User(user) = commit(Operation::CreateUser { name: name.to_owned() }).await else {
-        panic!("no user")
-    };
-    let keys = Keys { access: format!("AK{}", name.to_uppercase()), secret: format!("secret of {name}") };
-    let sealed_secret = keys.secret.bytes().map(|byte| !byte).collect();
-    let create = Operation::CreateAccessKey { user: user.id, access_key: keys.access.clone(), sealed_secret };
-    assert!(matches!(commit(create).await, Response::AccessKey(_)));
-    keys
+async fn commit(catalog: &LocalCatalog, operation: Operation) -> Response {
+    let request = request_id::fresh();
+    let command =
+        Command { group: GroupId::CONTROL, request, not_after: TimeMs(u64::MAX), operation };
+    catalog.commit(command).await.unwrap()
 }
 
-/// Of Ann: the first user made.
-pub const ANN: UserId = UserId(1);
+/// Makes backend 1 known to every shard.
+async fn add_backend(catalog: &LocalCatalog) {
+    let put = Operation::PutBackend {
+        name: "memory".to_owned(),
+        kind: "memory".to_owned(),
+        state: BackendState::Active,
+    };
+    let Response::Backend(row) = commit(catalog, put).await else { panic!("no backend") };
+    assert_eq!(row.id, BackendId(1));
+    settle_backend(catalog, row).await.unwrap();
+}
 
-/// Any request id at all.
-pub const SOME_REQUEST: RequestId = RequestId([9; 16]);
+async fn user(catalog: &LocalCatalog, name: &str) -> Keys {
+    let Response::User(user) =
+        commit(catalog, Operation::CreateUser { name: name.to_owned() }).await
+    else {
+        panic!("no user")
+    };
+    let keys =
+        Keys { access: format!("AK{}", name.to_uppercase()), secret: format!("secret of {name}") };
+    let sealed_secret = keys.secret.bytes().map(|byte| !byte).collect();
+    let create = Operation::CreateAccessKey {
+        user: user.id,
+        access_key: keys.access.clone(),
+        sealed_secret,
+    };
+    assert!(matches!(commit(catalog, create).await, Response::AccessKey(_)));
+    keys
+}
 
 #[derive(Clone)]
 enum How {
@@ -210,7 +241,8 @@ impl Ask<'_> {
         if !self.headers.contains_key("content-length") {
             self.headers.insert("content-length", HeaderValue::from(self.body.len()));
         }
-        if !self.headers.contains_key("x-amz-content-sha256") && matches!(self.how, How::Header(_)) {
+        if !self.headers.contains_key("x-amz-content-sha256") && matches!(self.how, How::Header(_))
+        {
             let hash = sign::hex_sha256(&self.body);
             self.headers.insert("x-amz-content-sha256", HeaderValue::try_from(hash).unwrap());
         }
@@ -268,9 +300,16 @@ impl Told {
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
         let text = self.text();
-        assert_eq!((self.status.as_u16(), self.tag("Code").as_deref()), (status, Some(code)), "{text}");
+        assert_eq!(
+            (self.status.as_u16(), self.tag("Code").as_deref()),
+            (status, Some(code)),
+            "{text}"
+        );
         for name in ["Message", "Resource", "RequestId"] {
-            assert!(self.tag(name).is_some_and(|text| !text.is_empty()), "{name} is missing: {text}");
+            assert!(
+                self.tag(name).is_some_and(|text| !text.is_empty()),
+                "{name} is missing: {text}"
+            );
         }
         assert_eq!(self.tag("RequestId").as_deref(), Some(self.header("x-amz-request-id")));
         self

@@ -10,6 +10,7 @@ use vaultaire_proto::BackendId;
 use vaultaire_storage::backend::Backend;
 use vaultaire_storage::backends::memory::Memory;
 
+use crate::test_support::odd::Odd;
 use crate::test_support::sign::{self, Scope};
 use crate::test_support::world::{HOST, World};
 
@@ -33,21 +34,32 @@ async fn wrong_checksums_store_nothing() {
         ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ] {
         put().header(name, value).send().await.refused(400, "BadDigest");
-        put().header(name, "bad").send().await.refused(400, "InvalidRequest");
+        put().header(name, "bad").send().await.refused(400, "BadDigest");
         put().send_trailer(3, name, value).await.refused(400, "BadDigest");
     }
     let other = sign::hex_sha256(b"other");
-    put().header("x-amz-content-sha256", &other).send().await.refused(400, "XAmzContentSHA256Mismatch");
+    put()
+        .header("x-amz-content-sha256", &other)
+        .send()
+        .await
+        .refused(400, "XAmzContentSHA256Mismatch");
     nothing_stored(&world, "k").await;
 }
 
 #[tokio::test]
 async fn wrong_lengths_store_nothing() {
     let world = World::with_bucket("photos").await;
-    let short = world.put("/photos/k").header("x-amz-content-sha256", "UNSIGNED-PAYLOAD").header("content-length", "9");
+    let short = world
+        .put("/photos/k")
+        .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        .header("content-length", "9");
     short.body("hello").send().await.refused(400, "IncompleteBody");
     let huge = world.put("/photos/k").header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-    huge.header("content-length", "5368709121").body("hello").send().await.refused(400, "EntityTooLarge");
+    huge.header("content-length", "5368709121")
+        .body("hello")
+        .send()
+        .await
+        .refused(400, "EntityTooLarge");
     nothing_stored(&world, "k").await;
 }
 
@@ -79,7 +91,10 @@ async fn chunks_that_lie_store_nothing() {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static(HOST));
     headers.insert("x-amz-decoded-content-length", HeaderValue::from_static("5"));
-    headers.insert("x-amz-content-sha256", HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"));
+    headers.insert(
+        "x-amz-content-sha256",
+        HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+    );
     let scope = Scope::default();
     let seed = sign::in_header(&world.ann, &scope, &Method::PUT, "/photos/k", &mut headers);
     let good = sign::chunks(&world.ann, &scope, &seed, b"hello", 5);
@@ -104,28 +119,59 @@ async fn keys_and_metadata_have_limits() {
     let world = World::with_bucket("photos").await;
     let longest = "k".repeat(1024);
     world.put(&format!("/photos/{longest}")).body("x").send().await.expect(200);
-    world.put(&format!("/photos/{longest}k")).body("x").send().await.refused(400, "KeyTooLongError");
+    world
+        .put(&format!("/photos/{longest}k"))
+        .body("x")
+        .send()
+        .await
+        .refused(400, "KeyTooLongError");
     let meta = "m".repeat(2048);
-    world.put("/photos/m").header("x-amz-meta-a", &meta).send().await.refused(400, "MetadataTooLarge");
-    world.put("/photos/m").header("x-amz-storage-class", "COLD").send().await.refused(400, "InvalidStorageClass");
-    world.put("/photos/m").header("x-amz-server-side-encryption", "AES256").send().await.refused(501, "NotImplemented");
+    world
+        .put("/photos/m")
+        .header("x-amz-meta-a", &meta)
+        .send()
+        .await
+        .refused(400, "MetadataTooLarge");
+    world
+        .put("/photos/m")
+        .header("x-amz-storage-class", "COLD")
+        .send()
+        .await
+        .refused(400, "InvalidStorageClass");
+    world
+        .put("/photos/m")
+        .header("x-amz-server-side-encryption", "AES256")
+        .send()
+        .await
+        .refused(501, "NotImplemented");
 }
 
 #[tokio::test]
-async fn a_form_is_refused_before_its_body_is_read() {
+async fn a_form_is_refused_before_its_file_is_read() {
     let world = World::with_bucket("photos").await;
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static(HOST));
     headers.insert("content-type", HeaderValue::from_static("multipart/form-data; boundary=x"));
-    let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, StdError>>());
-    world.raw(Method::POST, "/photos", headers, Body::http_body(never)).await.refused(501, "NotImplemented");
+    let fields = "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--x\r\n\
+                  Content-Disposition: form-data; name=\"file\"\r\n\r\nbegins";
+    let fields = futures::stream::iter([Ok::<_, StdError>(Frame::data(Bytes::from(fields)))]);
+    let never = StreamBody::new(fields.chain(futures::stream::pending()));
+    world
+        .raw(Method::POST, "/photos", headers, Body::http_body(never))
+        .await
+        .refused(403, "AccessDenied");
 }
 
 #[tokio::test]
 async fn xml_has_a_bound() {
     let world = World::with_bucket("photos").await;
     let endless = "x".repeat(usize::try_from(crate::limits::XML_BODY_BYTES_MAX).unwrap() + 1);
-    world.post("/photos?delete").body(endless).send().await.refused(400, "MaxMessageLengthExceeded");
+    world
+        .post("/photos?delete")
+        .body(endless)
+        .send()
+        .await
+        .refused(400, "MaxMessageLengthExceeded");
 }
 
 /// B11, end to end: with a signature, against real objects, which must all be there afterwards.
@@ -134,8 +180,20 @@ async fn b11_unknown_sub_resources_are_501_and_change_nothing() {
     let world = World::with_bucket("photos").await;
     world.put("/photos/k").body("hello").send().await.expect(200);
     let names = [
-        "analytics", "intelligent-tiering", "inventory", "metadataTable", "metrics", "renameObject", "restore",
-        "select&select-type=2", "session", "torrent", "append", "events", "publicAccessBlockX", "uploadIdX",
+        "analytics",
+        "intelligent-tiering",
+        "inventory",
+        "metadataTable",
+        "metrics",
+        "renameObject",
+        "restore",
+        "select&select-type=2",
+        "session",
+        "torrent",
+        "append",
+        "events",
+        "publicAccessBlockX",
+        "uploadIdX",
     ];
     for name in names {
         for uri in [format!("/photos?{name}"), format!("/photos/k?{name}")] {
@@ -145,7 +203,7 @@ async fn b11_unknown_sub_resources_are_501_and_change_nothing() {
             world.head(&uri).send().await.expect(501);
         }
     }
-    for uri in ["/photos?versioning", "/photos?acl", "/photos?lifecycle", "/photos/k?acl", "/photos/k?retention"] {
+    for uri in ["/photos?lifecycle", "/photos?policy", "/photos?cors"] {
         world.put(uri).body("x").send().await.refused(501, "NotImplemented");
     }
     world.delete("/photos?logging").send().await.refused(501, "NotImplemented");
@@ -184,4 +242,33 @@ async fn a_backend_that_is_gone_is_503() {
     world.registry.remove(BackendId(1)).unwrap();
     let told = world.put("/photos/k").body("x").send().await.refused(503, "SlowDown");
     assert_eq!(told.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_serves_reads() {
+    let world = World::with_bucket("photos").await;
+    let odd = std::sync::Arc::new(Odd::filling(Memory::new(BackendId(1), "memory")));
+    world.registry.remove(BackendId(1)).unwrap();
+    world.registry.insert(odd.clone()).unwrap();
+    world.put("/photos/k").body("hello").send().await.expect(200);
+    odd.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let told = world.put("/photos/l").body("x").send().await.refused(507, "InsufficientStorage");
+    assert!(told.tag("Message").unwrap().contains("nothing was stored"));
+    world.get("/photos/l").send().await.refused(404, "NoSuchKey");
+    assert_eq!(world.get("/photos/k").send().await.expect(200).bytes(), "hello");
+    odd.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.put("/photos/l").body("x").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_refused_body_is_read_away_or_the_connection_closed() {
+    let world = World::new().await;
+    let short =
+        world.put("/nowhere/k").body("x".repeat(1000)).send().await.refused(404, "NoSuchBucket");
+    assert!(!short.headers.contains_key("connection"));
+    let waits = world.put("/nowhere/k").header("expect", "100-continue").body("x").send().await;
+    assert_eq!(waits.refused(404, "NoSuchBucket").header("connection"), "close");
+    let long = vec![0; crate::limits::UNWANTED_BODY_BYTES_MAX + 1];
+    let long = world.put("/nowhere/k").body(long).send().await.refused(404, "NoSuchBucket");
+    assert_eq!(long.header("connection"), "close");
 }

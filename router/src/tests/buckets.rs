@@ -12,7 +12,7 @@ async fn a_bucket_is_made_found_and_removed() {
     assert_eq!(head.header("x-amz-bucket-region"), "us-east-1");
     let all = world.get("/").send().await.expect(200);
     assert_eq!(all.tags("Name"), ["photos"]);
-    assert_eq!(all.tag("ID").as_deref(), Some("1"), "{}", all.text());
+    assert_eq!(all.tag("DisplayName").as_deref(), Some("ann"), "{}", all.text());
     let location = world.get("/photos?location").send().await.expect(200);
     assert!(location.text().contains("LocationConstraint"), "{}", location.text());
     world.put("/photos/k").body("x").send().await.expect(200);
@@ -59,15 +59,32 @@ async fn buckets_belong_to_their_owner() {
 #[tokio::test]
 async fn names_and_regions_have_limits() {
     let world = World::new().await;
-    for name in ["ab", "Upper", "under_score", "192.168.0.1", "livez", "readyz", "a..b", "x-s3alias"] {
+    for name in
+        ["ab", "Upper", "under_score", "192.168.0.1", "livez", "readyz", "a..b", "x-s3alias"]
+    {
         world.put(&format!("/{name}")).send().await.refused(400, "InvalidBucketName");
     }
     let elsewhere = "<CreateBucketConfiguration><LocationConstraint>mars-1</LocationConstraint></CreateBucketConfiguration>";
-    world.put("/photos").body(elsewhere).send().await.refused(400, "IllegalLocationConstraintException");
+    world
+        .put("/photos")
+        .body(elsewhere)
+        .send()
+        .await
+        .refused(400, "IllegalLocationConstraintException");
     let here = elsewhere.replace("mars-1", "us-east-1");
     world.put("/photos").body(here).send().await.expect(200);
-    world.put("/photos2").body("<CreateBucketConfiguration").send().await.refused(400, "MalformedXML");
-    world.put("/photos3").header("x-amz-acl", "public-read").send().await.refused(400, "AccessControlListNotSupported");
+    world
+        .put("/photos2")
+        .body("<CreateBucketConfiguration")
+        .send()
+        .await
+        .refused(400, "MalformedXML");
+    world
+        .put("/photos3")
+        .header("x-amz-acl", "public-read")
+        .send()
+        .await
+        .refused(400, "AccessControlListNotSupported");
 }
 
 #[tokio::test]
@@ -79,7 +96,8 @@ async fn lists_of_buckets_have_pages() {
     let first = world.get("/?max-buckets=2").send().await.expect(200);
     assert_eq!(first.tags("Name"), ["one", "three"]);
     let token = first.tag("ContinuationToken").unwrap();
-    let second = world.get(&format!("/?max-buckets=2&continuation-token={token}")).send().await.expect(200);
+    let second =
+        world.get(&format!("/?max-buckets=2&continuation-token={token}")).send().await.expect(200);
     assert_eq!(second.tags("Name"), ["two", "twox"]);
     assert_eq!(second.tag("ContinuationToken"), None);
     assert_eq!(world.get("/?prefix=tw").send().await.expect(200).tags("Name"), ["two", "twox"]);
@@ -114,6 +132,21 @@ async fn configurations_that_no_bucket_has_are_answered_as_s3_does() {
         let told = world.get(&format!("/photos?{name}")).send().await.expect(200);
         assert!(told.text().contains(&format!("<{root}")), "{}", told.text());
     }
+    let acl = world.get("/photos?acl").send().await.text();
+    world.put("/photos?acl").body(acl.clone()).send().await.expect(200);
+    world.put("/photos?acl").header("x-amz-acl", "private").send().await.expect(200);
+    world
+        .put("/photos?acl")
+        .body(acl.replace("FULL_CONTROL", "READ"))
+        .send()
+        .await
+        .refused(400, "AccessControlListNotSupported");
+    world
+        .put("/photos/none?acl")
+        .header("x-amz-acl", "private")
+        .send()
+        .await
+        .refused(404, "NoSuchKey");
     for name in ["policy", "cors", "tagging", "lifecycle", "website"] {
         world.delete(&format!("/photos?{name}")).send().await.expect(204);
     }

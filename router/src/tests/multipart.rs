@@ -19,7 +19,9 @@ async fn part(world: &World, key: &str, id: &str, number: u32, body: Bytes) -> T
 }
 
 fn listed(parts: &[(u32, &str)]) -> String {
-    let lines = parts.iter().map(|(number, etag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"));
+    let lines = parts.iter().map(|(number, etag)| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+    });
     format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", lines.collect::<String>())
 }
 
@@ -41,7 +43,10 @@ async fn parts_become_an_object() {
     let parts = world.get(&format!("/photos/k?uploadId={id}")).send().await.expect(200);
     assert_eq!(parts.tags("PartNumber"), ["1", "7"]);
     let page = world.get(&format!("/photos/k?uploadId={id}&max-parts=1")).send().await.expect(200);
-    assert_eq!((page.tag("IsTruncated").as_deref(), page.tag("NextPartNumberMarker").as_deref()), (Some("true"), Some("1")));
+    assert_eq!(
+        (page.tag("IsTruncated").as_deref(), page.tag("NextPartNumberMarker").as_deref()),
+        (Some("true"), Some("1"))
+    );
     let uploads = world.get("/photos?uploads").send().await.expect(200);
     assert_eq!(uploads.tags("UploadId"), [id.as_str()]);
     world.get("/photos/k").send().await.refused(404, "NoSuchKey");
@@ -71,10 +76,18 @@ async fn wrong_completes_are_refused_and_keep_the_upload() {
     complete(&world, "k", &id, &[(1, &small), (2, &last)]).await.refused(400, "EntityTooSmall");
     complete(&world, "k", &id, &[(2, &last), (1, &small)]).await.refused(400, "InvalidPartOrder");
     complete(&world, "k", &id, &[(3, &last)]).await.refused(400, "InvalidPart");
-    complete(&world, "k", &id, &[(1, "\"00000000000000000000000000000000\"")]).await.refused(400, "InvalidPart");
+    complete(&world, "k", &id, &[(1, "\"00000000000000000000000000000000\"")])
+        .await
+        .refused(400, "InvalidPart");
     complete(&world, "k", &id, &[]).await.refused(400, "MalformedXML");
-    world.post(&format!("/photos/k?uploadId={id}")).body("<Nonsense/>").send().await.refused(400, "MalformedXML");
-    let sized = world.post(&format!("/photos/k?uploadId={id}")).header("x-amz-mp-object-size", "11");
+    world
+        .post(&format!("/photos/k?uploadId={id}"))
+        .body("<Nonsense/>")
+        .send()
+        .await
+        .refused(400, "MalformedXML");
+    let sized =
+        world.post(&format!("/photos/k?uploadId={id}")).header("x-amz-mp-object-size", "11");
     sized.body(listed(&[(2, &last)])).send().await.refused(400, "BadDigest");
     complete(&world, "k", &id, &[(2, &last)]).await.expect(200);
     assert_eq!(world.get("/photos/k").send().await.bytes(), filled(2, 10));
@@ -85,7 +98,9 @@ async fn unknown_uploads_take_nothing() {
     let world = World::with_bucket("photos").await;
     for id in ["nonsense", &"0".repeat(36)] {
         part(&world, "k", id, 1, filled(1, 1)).await.refused(404, "NoSuchUpload");
-        complete(&world, "k", id, &[(1, "\"00000000000000000000000000000000\"")]).await.refused(404, "NoSuchUpload");
+        complete(&world, "k", id, &[(1, "\"00000000000000000000000000000000\"")])
+            .await
+            .refused(404, "NoSuchUpload");
         world.delete(&format!("/photos/k?uploadId={id}")).send().await.refused(404, "NoSuchUpload");
     }
     let id = begin(&world, "k", &[]).await;
@@ -101,9 +116,12 @@ async fn unknown_uploads_take_nothing() {
 #[tokio::test]
 async fn checksums_of_parts_become_the_objects() {
     let world = World::with_bucket("photos").await;
-    for (algorithm, scope, suffix) in
-        [("CRC32", "FULL_OBJECT", ""), ("CRC32", "COMPOSITE", "-2"), ("SHA256", "COMPOSITE", "-2"), ("CRC64NVME", "FULL_OBJECT", "")]
-    {
+    for (algorithm, scope, suffix) in [
+        ("CRC32", "FULL_OBJECT", ""),
+        ("CRC32", "COMPOSITE", "-2"),
+        ("SHA256", "COMPOSITE", "-2"),
+        ("CRC64NVME", "FULL_OBJECT", ""),
+    ] {
         let headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", scope)];
         let id = begin(&world, "k", &headers).await;
         let one = part(&world, "k", &id, 1, filled(1, PART)).await.header("etag").to_owned();
@@ -117,9 +135,14 @@ async fn checksums_of_parts_become_the_objects() {
             let whole = [filled(1, PART), filled(2, 10)].concat();
             assert_eq!(value, super::objects::crc32(&whole));
         }
-        let told = world.get("/photos/k?attributes").header("x-amz-object-attributes", "Checksum,ObjectParts");
+        let told = world
+            .get("/photos/k?attributes")
+            .header("x-amz-object-attributes", "Checksum,ObjectParts");
         let told = told.send().await.expect(200);
-        assert_eq!((told.tag(&name).as_deref(), told.tags("PartNumber").len()), (Some(value.as_str()), 2));
+        assert_eq!(
+            (told.tag(&name).as_deref(), told.tags("PartNumber").len()),
+            (Some(value.as_str()), 2)
+        );
     }
     let sha = [("x-amz-checksum-algorithm", "SHA256"), ("x-amz-checksum-type", "FULL_OBJECT")];
     let mut ask = world.post("/photos/k?uploads");
@@ -128,7 +151,9 @@ async fn checksums_of_parts_become_the_objects() {
     }
     ask.send().await.refused(400, "InvalidRequest");
     let id = begin(&world, "k", &[("x-amz-checksum-algorithm", "SHA256")]).await;
-    let other = world.put(&format!("/photos/k?uploadId={id}&partNumber=1")).header("x-amz-checksum-crc32", "NhCmhg==");
+    let other = world
+        .put(&format!("/photos/k?uploadId={id}&partNumber=1"))
+        .header("x-amz-checksum-crc32", "NhCmhg==");
     other.body("hello").send().await.refused(400, "InvalidRequest");
 }
 
@@ -140,10 +165,15 @@ async fn parts_are_copied_and_multipart_objects_too() {
     let id = begin(&world, "to", &[]).await;
     let copy = |number: u32, range: String| {
         let uri = format!("/photos/to?uploadId={id}&partNumber={number}");
-        world.put(&uri).header("x-amz-copy-source", "photos/from").header("x-amz-copy-source-range", &range).send()
+        world
+            .put(&uri)
+            .header("x-amz-copy-source", "photos/from")
+            .header("x-amz-copy-source-range", &range)
+            .send()
     };
     let one = copy(1, format!("bytes=0-{}", PART - 1)).await.expect(200).tag("ETag").unwrap();
-    let two = copy(2, format!("bytes={PART}-{}", PART + 999)).await.expect(200).tag("ETag").unwrap();
+    let two =
+        copy(2, format!("bytes={PART}-{}", PART + 999)).await.expect(200).tag("ETag").unwrap();
     copy(3, "bytes=0-99999999".to_owned()).await.refused(416, "InvalidRange");
     copy(3, "bytes=1-".to_owned()).await.refused(400, "InvalidArgument");
     complete(&world, "to", &id, &[(1, &one), (2, &two)]).await.expect(200);

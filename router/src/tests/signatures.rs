@@ -25,20 +25,29 @@ async fn every_framing_is_understood() {
     let crc = super::objects::crc32(&body);
     // One chunk of everything: s3s would collect it whole.
     for chunk in [70_000, 1 << 30] {
-        let told = world.put("/photos/trailer").body(body.clone()).send_trailer(chunk, "x-amz-checksum-crc32", &crc);
+        let told = world.put("/photos/trailer").body(body.clone()).send_trailer(
+            chunk,
+            "x-amz-checksum-crc32",
+            &crc,
+        );
         assert_eq!(told.await.expect(200).header("x-amz-checksum-crc32"), crc);
     }
     for key in ["hex", "unsigned", "chunks", "trailer"] {
         let told = world.get(&format!("/photos/{key}")).send().await.expect(200);
         assert_eq!(told.bytes(), body, "{key}");
-        assert!(!told.headers.contains_key("content-encoding"), "aws-chunked is not the object's encoding");
+        assert!(
+            !told.headers.contains_key("content-encoding"),
+            "aws-chunked is not the object's encoding"
+        );
     }
 }
 
 #[tokio::test]
 async fn presigned_urls_work_and_end() {
     let world = World::with_bucket("photos").await;
-    let presign = |method: Method, uri: &str, scope: &Scope| sign::in_query(&world.ann, scope, &method, uri, HOST, 60);
+    let presign = |method: Method, uri: &str, scope: &Scope| {
+        sign::in_query(&world.ann, scope, &method, uri, HOST, 60)
+    };
     let put = presign(Method::PUT, "/photos/k?x-id=PutObject", &Scope::default());
     let mut headers = host(HOST);
     headers.insert("content-length", HeaderValue::from_static("5"));
@@ -50,16 +59,23 @@ async fn presigned_urls_work_and_end() {
     let ended = presign(Method::GET, "/photos/k", &old);
     world.raw(Method::GET, &ended, host(HOST), Body::empty()).await.refused(403, "AccessDenied");
     let changed = get.replace("a%2Fb", "a%2Fc");
-    world.raw(Method::GET, &changed, host(HOST), Body::empty()).await.refused(403, "SignatureDoesNotMatch");
+    world
+        .raw(Method::GET, &changed, host(HOST), Body::empty())
+        .await
+        .refused(403, "SignatureDoesNotMatch");
     let mut smuggled = host(HOST);
     smuggled.insert("x-amz-copy-source", HeaderValue::from_static("photos/secret"));
     smuggled.insert("content-length", HeaderValue::from_static("0"));
     world.raw(Method::PUT, &put, smuggled, Body::empty()).await.refused(403, "AccessDenied");
     let v2 = sign::in_query_v2(&world.ann, &Method::GET, "/photos/k", Utc::now().timestamp() + 60);
-    assert_eq!(world.raw(Method::GET, &v2, host(HOST), Body::empty()).await.expect(200).bytes(), "hello");
+    assert_eq!(
+        world.raw(Method::GET, &v2, host(HOST), Body::empty()).await.expect(200).bytes(),
+        "hello"
+    );
     let gained = format!("{v2}&attributes");
     world.raw(Method::GET, &gained, host(HOST), Body::empty()).await.refused(403, "AccessDenied");
-    let v2_old = sign::in_query_v2(&world.ann, &Method::GET, "/photos/k", Utc::now().timestamp() - 1);
+    let v2_old =
+        sign::in_query_v2(&world.ann, &Method::GET, "/photos/k", Utc::now().timestamp() - 1);
     world.raw(Method::GET, &v2_old, host(HOST), Body::empty()).await.refused(403, "AccessDenied");
 }
 
@@ -77,8 +93,20 @@ async fn wrong_signatures_are_refused() {
     let told = late.send().await.refused(403, "RequestTimeTooSkewed");
     assert!(told.tag("ServerTime").is_some_and(|time| time.ends_with('Z')), "{}", told.text());
     world.get("/photos").by_nobody().send().await.refused(403, "AccessDenied");
-    world.get("/photos").by_nobody().header("authorization", "AWS AKANN:c2ln").send().await.refused(400, "InvalidRequest");
-    world.get("/photos").by_nobody().header("authorization", "Bearer x").send().await.refused(400, "InvalidRequest");
+    world
+        .get("/photos")
+        .by_nobody()
+        .header("authorization", "AWS AKANN:c2ln")
+        .send()
+        .await
+        .refused(400, "InvalidRequest");
+    world
+        .get("/photos")
+        .by_nobody()
+        .header("authorization", "Bearer x")
+        .send()
+        .await
+        .refused(400, "InvalidRequest");
     let mut headers = host(HOST);
     headers.insert("x-amz-content-sha256", HeaderValue::from_static("UNSIGNED-PAYLOAD"));
     sign::in_header(&world.ann, &Scope::default(), &Method::PUT, "/photos/k", &mut headers);

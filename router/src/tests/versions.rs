@@ -1,0 +1,83 @@
+//! Versioned buckets: ids, markers, and the null version.
+
+use crate::test_support::world::World;
+
+const ON: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+
+async fn versioned() -> World {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos?versioning").body(ON).send().await.expect(200);
+    world
+}
+
+#[tokio::test]
+async fn versions_are_kept_shown_and_removed() {
+    let world = versioned().await;
+    let status = world.get("/photos?versioning").send().await.expect(200);
+    assert_eq!(status.tag("Status").as_deref(), Some("Enabled"));
+    let put = async |body: &'static str| {
+        let told = world.put("/photos/k").body(body).send().await.expect(200);
+        told.header("x-amz-version-id").to_owned()
+    };
+    let (one, two) = (put("one").await, put("two").await);
+    assert_ne!(one, two);
+    let head = world.get("/photos/k").send().await.expect(200);
+    assert_eq!(
+        (head.bytes().as_ref(), head.header("x-amz-version-id")),
+        (&b"two"[..], two.as_str())
+    );
+    let former = world.get(&format!("/photos/k?versionId={one}")).send().await.expect(200);
+    assert_eq!(
+        (former.bytes().as_ref(), former.header("x-amz-version-id")),
+        (&b"one"[..], one.as_str())
+    );
+    let deleted = world.delete("/photos/k").send().await.expect(204);
+    assert_eq!(deleted.header("x-amz-delete-marker"), "true");
+    let marker = deleted.header("x-amz-version-id").to_owned();
+    let gone = world.get("/photos/k").send().await.refused(404, "NoSuchKey");
+    assert_eq!(gone.header("x-amz-delete-marker"), "true");
+    let uri = format!("/photos/k?versionId={marker}");
+    world.get(&uri).send().await.refused(405, "MethodNotAllowed");
+    let listed = world.get("/photos?versions").send().await.expect(200);
+    assert_eq!(listed.tags("VersionId"), [marker.as_str(), two.as_str(), one.as_str()]);
+    assert_eq!(listed.tags("IsLatest"), ["true", "false", "false"]);
+    assert!(world.get("/photos").send().await.tags("Key").is_empty());
+    let removed = world.delete(&uri).send().await.expect(204);
+    assert_eq!(removed.header("x-amz-delete-marker"), "true");
+    assert_eq!(world.get("/photos/k").send().await.expect(200).bytes(), "two");
+    world.delete("/photos").send().await.refused(409, "BucketNotEmpty");
+    for version in [&one, &two] {
+        world.delete(&format!("/photos/k?versionId={version}")).send().await.expect(204);
+    }
+    world.delete("/photos").send().await.expect(204);
+}
+
+#[tokio::test]
+async fn a_bucket_with_nothing_but_old_versions_is_not_empty() {
+    let world = versioned().await;
+    world.put("/photos/k").body("x").send().await.expect(200);
+    world.delete("/photos/k").send().await.expect(204);
+    world.delete("/photos").send().await.refused(409, "BucketNotEmpty");
+    world.put("/photos/l").body("writable again").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_the_null_version() {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos/k").body("before").send().await.expect(200);
+    world.put("/photos?versioning").body(ON).send().await.expect(200);
+    world.put("/photos/k").body("after").send().await.expect(200);
+    let null = world.get("/photos/k?versionId=null").send().await.expect(200);
+    assert_eq!((null.bytes().as_ref(), null.header("x-amz-version-id")), (&b"before"[..], "null"));
+    let copy = world.put("/photos/c").header("x-amz-copy-source", "photos/k?versionId=null");
+    let copied = copy.send().await.expect(200);
+    assert_eq!(copied.header("x-amz-copy-source-version-id"), "null");
+    assert_eq!(world.get("/photos/c").send().await.expect(200).bytes(), "before");
+    let body = "<Delete><Object><Key>k</Key><VersionId>null</VersionId></Object><Object><Key>c</Key></Object></Delete>";
+    let told = world.post("/photos?delete").body(body).send().await.expect(200);
+    assert_eq!(told.tags("DeleteMarker"), ["true"], "{}", told.text());
+    world.get("/photos/k?versionId=null").send().await.refused(404, "NoSuchVersion");
+    for bad in ["<VersioningConfiguration/>", "nonsense"] {
+        world.put("/photos?versioning").body(bad).send().await.refused(400, "MalformedXML");
+    }
+}
