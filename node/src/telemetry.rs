@@ -12,7 +12,7 @@ const FILTER_VARIABLE: &str = "VAULTAIRE_LOG";
 
 /// Libraries that speak at `info` of what only their authors need.
 const FILTER_DEFAULT: &str =
-    "info,openraft=warn,fjall=warn,lsm_tree=warn,s3s=off,hyper=warn,h2=warn,tower=warn,tonic=warn";
+    "info,openraft=error,fjall=warn,lsm_tree=warn,s3s=off,hyper=warn,h2=warn,tower=warn,tonic=warn";
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

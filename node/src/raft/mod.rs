@@ -5,6 +5,7 @@
 //! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in), `barrier` (reads in), `replica` (one
 //! group running), `purge` (what the log forgets), `opening` (a directory's start), and `group` (all of them).
 
+pub mod agreement;
 pub mod barrier;
 pub mod codec;
 pub mod group;

@@ -11,6 +11,7 @@ use openraft::{Config, EmptyNode, ServerState, SnapshotPolicy};
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::{Clock, GroupId, NodeId};
 
+use super::agreement;
 use super::barrier::Barrier;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
@@ -63,7 +64,7 @@ impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
         let Parts { group, node, journal, table, clock, stop } = parts;
-        agree(group, &journal, &table)?;
+        agreement::check(group, &journal, &table)?;
         let log = LogStore::new(journal, group);
         let appended_bytes = log.appended_bytes();
         let machine = StateMachine::new(Arc::clone(&table))?;
@@ -165,36 +166,6 @@ impl Replica {
     pub async fn shutdown(&self) -> Result<(), Error> {
         self.raft.shutdown().await.map_err(|error| engine(self.id, &error))
     }
-}
-
-/// Log and tables must be of one life. What the log has forgotten must be in the tables, else entries are missing that nobody can
-/// apply any more; and tables that applied something came from a log, in which at least a vote was kept.
-fn agree(group: GroupId, journal: &Journal, table: &Table) -> Result<(), Error> {
-    let log = journal.state(group.0);
-    let applied = table.applied().map(|applied| applied.index);
-    if let (None, Some(applied)) = (&log.vote, applied) {
-        return Err(Error::Engine {
-            what: "this node's log is gone",
-            why: format!(
-                "group {group} has applied entries up to {applied} and its log is empty; restore the journal, or remove this node's \
-                 data directory and rejoin it under a new id"
-            ),
-        });
-    }
-    let Some(purged) = log.purged else {
-        return Ok(());
-    };
-    if applied.is_some_and(|applied| applied >= purged.index) {
-        return Ok(());
-    }
-    Err(Error::Engine {
-        what: "this node's tables are older than its log",
-        why: format!(
-            "group {group} has applied {} and its log begins after {}; remove this node's data directory and rejoin it under a new id",
-            applied.map_or_else(|| "nothing".to_owned(), |index| format!("entries up to {index}")),
-            purged.index,
-        ),
-    })
 }
 
 fn config(group: GroupId) -> Result<Config, Error> {

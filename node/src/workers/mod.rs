@@ -11,9 +11,11 @@ pub mod sweep;
 mod tests;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vaultaire_proto::GroupId;
@@ -47,18 +49,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// The token that ends every worker; for loops that must look at it themselves.
-    pub fn stopped(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
-    /// Runs a task until it ends by itself; it is given the token and must heed it.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
-    }
-
     /// Repeats a step with a pause in between, until the owner stops. A step that is under way is
-    /// dropped at its next await: every step can be repeated from the start.
+    /// dropped at its next await: every step can be repeated from the start. So one that panics, which
+    /// the panic hook has told, does not end the others to come.
     pub fn every<F>(&self, pause: Duration, mut step: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
@@ -67,7 +60,11 @@ impl Workers {
         self.tasks.spawn(async move {
             let steps = async {
                 loop {
-                    step().await;
+                    if AssertUnwindSafe(step()).catch_unwind().await.is_err() {
+                        tracing::error!(
+                            "a worker's step panicked, which is a bug; it is tried again"
+                        );
+                    }
                     tokio::time::sleep(pause).await;
                 }
             };
@@ -104,7 +101,13 @@ mod ownership {
             }
         });
         workers.every(Duration::ZERO, std::future::pending);
-        while steps.load(Ordering::SeqCst) < 3 {
+        let panics = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&panics);
+        workers.every(Duration::from_millis(1), move || {
+            let count = counted.fetch_add(1, Ordering::SeqCst);
+            async move { assert!(count > 0, "the first step fails, the worker goes on") }
+        });
+        while steps.load(Ordering::SeqCst) < 3 || panics.load(Ordering::SeqCst) < 3 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         workers.stop().await;

@@ -150,5 +150,11 @@ async fn configurations_that_no_bucket_has_are_answered_as_s3_does() {
     for name in ["policy", "cors", "tagging", "lifecycle", "website"] {
         world.delete(&format!("/photos?{name}")).send().await.expect(204);
     }
+    world.put("/photos/k").body("x").send().await.expect(200);
+    for name in ["legal-hold", "retention"] {
+        let uri = format!("/photos/k?{name}");
+        world.get(&uri).send().await.refused(400, "InvalidRequest");
+        world.put(&uri).body("<Retention/>").send().await.refused(400, "InvalidRequest");
+    }
     world.head("/photos").send().await.expect(200);
 }

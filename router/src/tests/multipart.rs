@@ -183,3 +183,42 @@ async fn parts_are_copied_and_multipart_objects_too() {
     assert_eq!(again.bytes(), body);
     assert!(!again.header("etag").contains('-'), "a copy is one blob");
 }
+
+#[tokio::test]
+async fn parts_are_shown_with_their_own_checksums() {
+    let world = World::with_bucket("photos").await;
+    let id = begin(&world, "k", &[("x-amz-checksum-algorithm", "CRC32")]).await;
+    let one = part(&world, "k", &id, 1, filled(1, PART)).await.expect(200);
+    let two = part(&world, "k", &id, 4, filled(2, 10)).await.expect(200);
+    let (one, two) = (one.header("etag").to_owned(), two.header("etag").to_owned());
+    complete(&world, "k", &id, &[(1, &one), (4, &two)]).await.expect(200);
+    let last = world.get("/photos/k?partNumber=4").header("x-amz-checksum-mode", "ENABLED");
+    let last = last.send().await.expect(206);
+    assert_eq!(last.header("x-amz-checksum-crc32"), super::objects::crc32(&filled(2, 10)));
+    assert_eq!(last.header("x-amz-mp-parts-count"), "2");
+    let plain = begin(&world, "plain", &[]).await;
+    let one = part(&world, "plain", &plain, 1, filled(1, 10)).await.header("etag").to_owned();
+    complete(&world, "plain", &plain, &[(1, &one)]).await.expect(200);
+    for (key, count) in [("k", "2"), ("plain", "1")] {
+        let told = world.get(&format!("/photos/{key}?attributes"));
+        let told = told.header("x-amz-object-attributes", "ObjectParts").send().await.expect(200);
+        assert_eq!(told.tag("PartsCount").as_deref(), Some(count), "{}", told.text());
+        assert_eq!(told.tags("Size").len().to_string(), count, "{}", told.text());
+    }
+}
+
+#[tokio::test]
+async fn uploads_in_progress_do_not_keep_a_bucket() {
+    let world = World::with_bucket("photos").await;
+    let id = begin(&world, "k", &[]).await;
+    part(&world, "k", &id, 1, filled(1, 10)).await.expect(200);
+    begin(&world, "l", &[]).await;
+    world.put("/photos/kept").body("x").send().await.expect(200);
+    world.delete("/photos").send().await.refused(409, "BucketNotEmpty");
+    assert_eq!(world.get("/photos?uploads").send().await.expect(200).tags("UploadId").len(), 2);
+    world.delete("/photos/kept").send().await.expect(204);
+    world.delete("/photos").send().await.expect(204);
+    world.put("/photos").send().await.expect(200);
+    assert!(world.get("/photos?uploads").send().await.expect(200).tags("UploadId").is_empty());
+    part(&world, "k", &id, 1, filled(1, 10)).await.refused(404, "NoSuchUpload");
+}

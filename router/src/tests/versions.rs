@@ -81,3 +81,35 @@ async fn what_was_there_before_is_the_null_version() {
         world.put("/photos?versioning").body(bad).send().await.refused(400, "MalformedXML");
     }
 }
+
+#[tokio::test]
+async fn old_versions_and_markers_keep_a_bucket() {
+    let world = versioned().await;
+    let put = world.put("/photos/k").body("x").send().await.expect(200);
+    let marker = world.delete("/photos/k").send().await.expect(204);
+    for id in [put.header("x-amz-version-id"), marker.header("x-amz-version-id")] {
+        world.delete("/photos").send().await.refused(409, "BucketNotEmpty");
+        world.delete(&format!("/photos/k?versionId={id}")).send().await.expect(204);
+    }
+    world.delete("/photos").send().await.expect(204);
+}
+
+#[tokio::test]
+async fn versioning_is_on_or_suspended_and_nothing_else() {
+    let world = World::with_bucket("photos").await;
+    for body in ["<VersioningConfiguration/>", &ON.replace("Enabled", "Off"), "<Versioning"] {
+        let told = world.put("/photos?versioning").body(body.to_owned()).send().await;
+        told.refused(400, "MalformedXML");
+    }
+    let mfa = ON.replace("</V", "<MfaDelete>Enabled</MfaDelete></V");
+    world.put("/photos?versioning").body(mfa).send().await.refused(501, "NotImplemented");
+    world
+        .put("/photos?versioning")
+        .body(ON)
+        .by(&world.bob)
+        .send()
+        .await
+        .refused(403, "AccessDenied");
+    let status = world.get("/photos?versioning").send().await.expect(200);
+    assert_eq!(status.tag("Status"), None);
+}

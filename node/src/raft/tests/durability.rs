@@ -216,3 +216,26 @@ async fn a_lost_journal_is_not_taken_for_a_new_one() {
         assert!(error.contains("log is gone") && error.contains("restore"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_shorter_than_its_tables_costs_one_voter_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let older = folder.path().join("older-journal");
+    World::start(&folder).await.stop().await;
+    copy(&folder.path().join("journal"), &older);
+
+    let world = World::start(&folder).await;
+    let keys = keys(40);
+    put_all(&world, &keys, 1).await;
+    world.stop().await;
+    fs::remove_dir_all(folder.path().join("journal")).unwrap();
+    fs::rename(&older, folder.path().join("journal")).unwrap();
+
+    let world = World::start(&folder).await;
+    expect_all(&world, &keys, 1).await;
+    put_all(&world, &keys, 2).await;
+    world.stop().await;
+    let world = World::start(&folder).await;
+    expect_all(&world, &keys, 2).await;
+    world.stop().await;
+}
