@@ -1,5 +1,7 @@
 //! Questions to the catalog with typed answers, page by page. It decides nothing.
 
+use std::collections::BTreeSet;
+
 use vaultaire_proto::catalog::ScanPosition;
 use vaultaire_proto::object::{Location, VersionEntry};
 use vaultaire_proto::row::{
@@ -112,8 +114,8 @@ question!(
 #[derive(Clone, Debug)]
 pub struct SweepView {
     pub epoch: Option<Epoch>,
-    /// In ascending order.
-    pub kept: Vec<BlobKey>,
+    /// A set: what is deleted must not depend on somebody's sort order.
+    pub kept: BTreeSet<BlobKey>,
 }
 
 /// A sweep's guard: always fresh, since it decides what is deleted.
@@ -126,11 +128,10 @@ pub async fn sweep_view(
 ) -> Result<SweepView, Error> {
     let query = Query::SweepView { shard, backend, node, epoch, blobs };
     let answer = catalog.query(query, Consistency::Linearizable).await?;
-    let Answer::SweepView { epoch, mut kept } = answer else {
+    let Answer::SweepView { epoch, kept } = answer else {
         return Err(Error::UnexpectedAnswer { question: "sweep_view" });
     };
-    kept.sort_unstable();
-    Ok(SweepView { epoch, kept })
+    Ok(SweepView { epoch, kept: kept.into_iter().collect() })
 }
 
 /// The user of a name, by walking the users.

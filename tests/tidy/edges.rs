@@ -1,6 +1,6 @@
 //! Who may import whom: the edges between our crates and the owner of each library.
 //!
-//! The table is the design's; a new edge is a change of the design first.
+//! The table is the README's map; a new edge is a change of the map first.
 
 use crate::files::Finding;
 

@@ -65,7 +65,7 @@ impl Verifier {
             ask::sweep_view(catalog, shard, backend.id(), (node, epoch), blobs.clone()).await?;
         let sweep_to_come = to_come(view.epoch.as_ref());
         for blob in blobs {
-            if view.kept.binary_search(&blob).is_ok() {
+            if view.kept.contains(&blob) {
                 continue;
             }
             if sweep_to_come {

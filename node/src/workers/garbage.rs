@@ -1,4 +1,4 @@
-//! Deletes the bytes that nothing refers to any more (design 4.7): only where this node leads the shard,
+//! Deletes the bytes that nothing refers to any more: only where this node leads the shard,
 //! only what a fresh read says is garbage whose time has come, at a limited rate. A garbage blob never
 //! becomes live again, so what the fresh read said still holds when the bytes go.
 

@@ -1,4 +1,4 @@
-//! Sweeps closed write epochs (design 4.1): bytes that were written and never referenced, found by listing
+//! Sweeps closed write epochs: bytes that were written and never referenced, found by listing
 //! the epoch's prefix on every backend. The only place where bytes are deleted because no row knows them;
 //! `garbage.rs` deletes what rows call garbage.
 
@@ -146,7 +146,7 @@ impl Sweeper {
             };
             let orphans: Vec<BackendKey> = blobs
                 .iter()
-                .filter(|blob| view.kept.binary_search(blob).is_err())
+                .filter(|blob| !view.kept.contains(blob))
                 .map(|blob| blob.backend_key(cluster))
                 .collect();
             deleted += orphans.len();
