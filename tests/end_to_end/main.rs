@@ -2,6 +2,7 @@
 //! S3's surface is tested with real clients in `clients/`; here are start, commands, configuration and
 //! what is refused.
 
+mod backends;
 mod commands;
 mod configuration;
 mod console;
