@@ -294,6 +294,9 @@ async fn start_engine(
     )?;
     watch.lap("backends and first rows");
     let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
+    // Weak, since the epochs reach the groups through the catalog.
+    let writes = Arc::downgrade(&epochs);
+    groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
     let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
     let cut = report.journal.cut;
     Ok(Engine { groups, proposer, clock, node, sealer, opened, epochs, cut })

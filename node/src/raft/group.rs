@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
 use vaultaire_proto::{Clock, GroupId, NodeId};
 
+use super::gather::{Gather, Writes};
 use super::log::journal::Journal;
 use super::log::{Report, Stats};
 use super::opening::{Opening, blocking};
@@ -102,6 +103,7 @@ impl Role {
 pub struct Groups {
     groups: Vec<Arc<Replica>>,
     store: Arc<Store>,
+    gather: Arc<Gather>,
     journal: Mutex<Option<Arc<Journal>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
@@ -135,10 +137,10 @@ impl Groups {
             took_ms,
             "consensus is ready"
         );
-        let Opening { journal, store, stop, tasks, guard, .. } = opening;
+        let Opening { journal, store, gather, stop, tasks, guard, .. } = opening;
         let (journal, tasks) = (Mutex::new(Some(journal)), Mutex::new(tasks));
         Ok(Started {
-            groups: Self { groups, store, journal, tasks, stop, _guard: guard },
+            groups: Self { groups, store, gather, journal, tasks, stop, _guard: guard },
             catalog,
             report,
         })
@@ -147,6 +149,11 @@ impl Groups {
     /// One line per group, the control group first.
     pub fn metrics(&self) -> Vec<GroupMetrics> {
         self.groups.iter().map(|group| group.metrics()).collect()
+    }
+
+    /// Says where to ask how many writes are on their way: their commands wait for each other.
+    pub fn expect(&self, writes: Writes) {
+        self.gather.expect(writes);
     }
 
     /// The journal's counters; zero once it is closed.

@@ -2,12 +2,13 @@
 //! and nowhere else in the workspace.
 //!
 //! How it reads: `log` (the journal), `types` and `codec` (openraft's types as ours, and their bytes), `log_store`,
-//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in), `barrier` (reads in), `replica` (one
+//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in, `gather`ed), `barrier` (reads in), `replica` (one
 //! group running), `purge` (what the log forgets), `opening` (a directory's start), and `group` (all of them).
 
 pub mod agreement;
 pub mod barrier;
 pub mod codec;
+pub mod gather;
 pub mod group;
 pub mod log;
 pub mod log_store;

@@ -13,6 +13,7 @@ use vaultaire_proto::{
     ClusterId, Command, GroupId, Operation, Rejection, RequestId, Response, state,
 };
 
+use super::gather::Gather;
 use super::group::GroupsConfig;
 use super::log::disk::Real;
 use super::log::journal::Journal;
@@ -41,6 +42,7 @@ pub struct Opening {
     pub stop: CancellationToken,
     pub tasks: Vec<JoinHandle<()>>,
     pub founded: bool,
+    pub gather: Arc<Gather>,
     /// Ends the tasks where the start fails, and when the groups are dropped without having been stopped.
     pub guard: DropGuard,
     config: GroupsConfig,
@@ -66,6 +68,7 @@ impl Opening {
             stop,
             tasks: Vec::new(),
             founded: false,
+            gather: Arc::default(),
             config,
             cluster,
         };
@@ -140,6 +143,7 @@ impl Opening {
             journal: Arc::clone(&self.journal),
             table,
             clock: Arc::clone(&self.config.clock),
+            gather: Arc::clone(&self.gather),
             stop: self.stop.clone(),
         };
         let (group, tasks) = Replica::start(parts).await?;

@@ -19,6 +19,7 @@ use vaultaire_proto::{
 };
 
 use super::codec;
+use super::gather::{Gather, Next};
 use super::types::{Callback, Raft, TypeConfig};
 
 /// Commands that may wait for a place in an entry; beyond them clients are told to slow down.
@@ -67,6 +68,7 @@ impl Proposer {
         group: GroupId,
         raft: Raft,
         clock: Arc<dyn Clock>,
+        gather: Arc<Gather>,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
@@ -76,6 +78,7 @@ impl Proposer {
             group,
             raft,
             clock,
+            gather,
             counters: Arc::clone(&counters),
             in_flight,
             held: VecDeque::new(),
@@ -114,6 +117,7 @@ struct Task {
     group: GroupId,
     raft: Raft,
     clock: Arc<dyn Clock>,
+    gather: Arc<Gather>,
     counters: Arc<Counters>,
     in_flight: Arc<Semaphore>,
     /// Taken from the queue, not yet in an entry.
@@ -157,7 +161,29 @@ impl Task {
                 }
             }
             self.held.extend(arrived.drain(..));
+            self.gather(&mut queue, &mut arrived).await;
             self.submit(place).await;
+        }
+    }
+
+    /// Waits for company where it is worth it, and takes what comes meanwhile.
+    async fn gather(&mut self, queue: &mut mpsc::Receiver<Waiting>, arrived: &mut Vec<Waiting>) {
+        let Next::Wait(mut turn) = self.gather.join(self.held.len()) else {
+            return;
+        };
+        loop {
+            let room = COMMANDS_PER_ENTRY_MAX.saturating_sub(self.held.len());
+            tokio::select! {
+                biased;
+                () = self.gather.released(&mut turn) => break,
+                count = queue.recv_many(arrived, room), if room > 0 => {
+                    self.held.extend(arrived.drain(..));
+                    if count == 0 {
+                        break;
+                    }
+                    self.gather.add(&turn, count);
+                }
+            }
         }
     }
 

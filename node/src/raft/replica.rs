@@ -13,6 +13,7 @@ use vaultaire_proto::{Clock, GroupId, NodeId};
 
 use super::agreement;
 use super::barrier::Barrier;
+use super::gather::Gather;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
 use super::log_store::LogStore;
@@ -42,6 +43,7 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     pub table: Arc<Table>,
     pub clock: Arc<dyn Clock>,
+    pub gather: Arc<Gather>,
     pub stop: CancellationToken,
 }
 
@@ -63,7 +65,7 @@ pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
-        let Parts { group, node, journal, table, clock, stop } = parts;
+        let Parts { group, node, journal, table, clock, gather, stop } = parts;
         agreement::check(group, &journal, &table)?;
         let log = LogStore::new(journal, group);
         let appended_bytes = log.appended_bytes();
@@ -72,7 +74,7 @@ impl Replica {
         let raft = Raft::new(node.0, config, NoPeers, log, machine)
             .await
             .map_err(|error| engine(group, &error))?;
-        let (proposer, propose) = Proposer::new(group, raft.clone(), clock, stop.clone());
+        let (proposer, propose) = Proposer::new(group, raft.clone(), clock, gather, stop.clone());
         let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm)];
         Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))

@@ -1,13 +1,13 @@
-//! Hashing a body while it is written. Small bodies are hashed in place; of a large one each batch is hashed on a
-//! blocking thread while the next is received and the last is written. No thread is held for a
-//! slow sender, and at most two batches are kept beyond what the writer keeps.
+//! Hashing a body while it is written. Small bodies are hashed in place; of a large one a blocking thread hashes what has
+//! come while the next is received and the last is written. The thread goes on for as long as there is something
+//! to hash and no longer, so none is held for a slow sender; what waits for it is bounded.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 
 use super::checksum::{Algorithms, Digests, Sums};
 use crate::backend::ByteStream;
@@ -16,6 +16,9 @@ use crate::error::Error;
 /// How much is gathered before it is handed to another thread; bodies up to this size are hashed in
 /// place at their end, which takes well under a millisecond.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// The body waits for the thread when this much has not been hashed.
+const WAITING_BYTES_MAX: usize = 3 * BATCH_BYTES;
 
 /// A sender of tiny chunks fills a batch by their number: each costs memory beyond its bytes.
 const BATCH_CHUNKS_MAX: usize = 1024;
@@ -37,11 +40,10 @@ impl SumsSlot {
 /// Passes a body on and computes its checksums; at its end `check` has the last word.
 pub fn hashed(body: ByteStream, algorithms: Algorithms, check: Check) -> (ByteStream, SumsSlot) {
     let slot = SumsSlot::default();
+    let queue = Queue { idle: Some(Box::new(Digests::new(algorithms))), ..Queue::default() };
     let hasher = Hasher {
         body,
-        state: State::Idle(Box::new(Digests::new(algorithms))),
-        pending: Vec::new(),
-        pending_bytes: 0,
+        shared: Arc::new(Shared { queue: Mutex::new(queue), taken: Notify::new() }),
         check: Some(check),
         slot: slot.clone(),
     };
@@ -54,18 +56,66 @@ pub fn hashed(body: ByteStream, algorithms: Algorithms, check: Check) -> (ByteSt
 
 struct Hasher {
     body: ByteStream,
-    state: State,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
+    shared: Arc<Shared>,
     check: Option<Check>,
     slot: SumsSlot,
 }
 
-enum State {
-    Idle(Box<Digests>),
-    Running(JoinHandle<Box<Digests>>),
-    /// The stream failed; it is not polled again.
-    Failed,
+/// Between the stream and the thread.
+struct Shared {
+    queue: Mutex<Queue>,
+    /// The thread took a batch, or ended.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    /// The checksums of everything taken so far; with the thread while one runs.
+    idle: Option<Box<Digests>>,
+    /// The thread did not give the checksums back.
+    lost: bool,
+}
+
+impl Queue {
+    fn push(&mut self, chunk: Bytes) {
+        self.waiting_bytes += chunk.len();
+        self.waiting.push(chunk);
+    }
+
+    fn is_batch(&self) -> bool {
+        self.waiting_bytes > BATCH_BYTES || self.waiting.len() > BATCH_CHUNKS_MAX
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting_bytes > WAITING_BYTES_MAX || self.waiting.len() > 2 * BATCH_CHUNKS_MAX
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+impl Shared {
+    /// Waits for the thread until the queue is as wanted.
+    async fn until(&self, wanted: impl Fn(&Queue) -> bool) -> Result<(), Error> {
+        loop {
+            // Registered before the look, so that what happens after it is not missed.
+            let taken = self.taken.notified();
+            {
+                let queue = self.queue.lock();
+                if queue.lost {
+                    return Err(STOPPED);
+                }
+                if wanted(&queue) {
+                    return Ok(());
+                }
+            }
+            taken.await;
+        }
+    }
 }
 
 impl Hasher {
@@ -74,24 +124,27 @@ impl Hasher {
             self.end().await?;
             return Ok(None);
         };
-        self.pending_bytes += chunk.len();
-        self.pending.push(chunk.clone());
-        if self.pending_bytes > BATCH_BYTES || self.pending.len() > BATCH_CHUNKS_MAX {
-            let mut digests = self.digests().await?;
-            let batch = std::mem::take(&mut self.pending);
-            self.pending_bytes = 0;
-            self.state = State::Running(tokio::task::spawn_blocking(move || {
-                batch.iter().for_each(|chunk| digests.update(chunk));
-                digests
-            }));
+        let started = {
+            let mut queue = self.shared.queue.lock();
+            queue.push(chunk.clone());
+            if queue.is_batch() { queue.idle.take() } else { None }
+        };
+        if started.is_some() {
+            let worker = Worker { shared: self.shared.clone(), digests: started };
+            tokio::task::spawn_blocking(move || worker.run());
         }
+        self.shared.until(|queue| !queue.is_full()).await?;
         Ok(Some(chunk))
     }
 
     async fn end(&mut self) -> Result<(), Error> {
-        let mut digests = self.digests().await?;
-        self.pending.iter().for_each(|chunk| digests.update(chunk));
-        self.pending.clear();
+        self.shared.until(|queue| queue.idle.is_some()).await?;
+        let (digests, rest) = {
+            let mut queue = self.shared.queue.lock();
+            (queue.idle.take(), queue.take())
+        };
+        let mut digests = digests.ok_or(STOPPED)?;
+        rest.iter().for_each(|chunk| digests.update(chunk));
         let sums = digests.finish();
         if let Some(check) = self.check.take() {
             check(&sums)?;
@@ -99,14 +152,43 @@ impl Hasher {
         *self.slot.0.lock() = Some(sums);
         Ok(())
     }
+}
 
-    /// The checksums of everything that was handed over.
-    async fn digests(&mut self) -> Result<Box<Digests>, Error> {
-        let stopped = Error::Stopped { operation: "hash the body" };
-        match std::mem::replace(&mut self.state, State::Failed) {
-            State::Idle(digests) => Ok(digests),
-            State::Running(task) => task.await.map_err(|_stopping| stopped),
-            State::Failed => Err(stopped),
+const STOPPED: Error = Error::Stopped { operation: "hash the body" };
+
+/// The thread's part.
+struct Worker {
+    shared: Arc<Shared>,
+    digests: Option<Box<Digests>>,
+}
+
+impl Worker {
+    /// Hashes for as long as a batch waits; less than that is left for the stream's next call or its end.
+    fn run(mut self) {
+        loop {
+            let batch = {
+                let mut queue = self.shared.queue.lock();
+                if !queue.is_batch() {
+                    queue.idle = self.digests.take();
+                    break;
+                }
+                queue.take()
+            };
+            self.shared.taken.notify_one();
+            if let Some(digests) = &mut self.digests {
+                batch.iter().for_each(|chunk| digests.update(chunk));
+            }
+        }
+        self.shared.taken.notify_one();
+    }
+}
+
+impl Drop for Worker {
+    /// A thread that panicked, or that was never started because the process stops, has the checksums with it.
+    fn drop(&mut self) {
+        if self.digests.is_some() {
+            self.shared.queue.lock().lost = true;
+            self.shared.taken.notify_one();
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::backend::Stored;
 use crate::error::Error;
 
 /// After how many bytes the kernel is asked to start writing: the fsync at the end then has little left to do.
-const WRITEBACK_STEP_BYTES: u64 = 8 * 1024 * 1024;
+const WRITEBACK_STEP_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How often a rename is tried again because a delete removed the emptied folder just then.
 const ATTEMPTS_MAX: usize = 8;
