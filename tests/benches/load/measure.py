@@ -1,11 +1,13 @@
 """Runs the load tool and the probes, in interleaved rounds, and keeps every single figure."""
 
+import contextlib
 import json
 import subprocess
 import sys
 
 SERVER_CORE = "0"
 TOOL_CORE = "1"
+BOTH_CORES = f"{SERVER_CORE},{TOOL_CORE}"
 TOOL_TIMEOUT_S = 3600
 SYNC_PROBE_S = 0.5
 
@@ -19,6 +21,7 @@ class Bench:
         self.servers = {}
         self.probes = []
         self.log = []
+        self.tool_core = TOOL_CORE
 
     def start(self, name, server):
         server.start()
@@ -27,6 +30,21 @@ class Bench:
     def stop(self):
         for server in self.servers.values():
             server.stop()
+
+    @contextlib.contextmanager
+    def both_cores(self):
+        """Servers and tool share both cores: what a server can do at the same time shows."""
+        self._pin(BOTH_CORES, BOTH_CORES)
+        try:
+            yield
+        finally:
+            self._pin(SERVER_CORE, TOOL_CORE)
+
+    def _pin(self, servers, tool):
+        self.tool_core = tool
+        for server in self.servers.values():
+            for pid in server.family():
+                subprocess.run(["taskset", "--all-tasks", "--cpu-list", "--pid", servers, str(pid)], capture_output=True, check=True)
 
     def only(self, *names):
         return {name: server for name, server in self.servers.items() if name in names}
@@ -64,7 +82,7 @@ class Bench:
             "--keys", str(keys), "--size", str(size), "--prefix", prefix, *options,
         ]
         before = server.cpu_seconds()
-        found = self._tool(TOOL_CORE, *command)
+        found = self._tool(self.tool_core, *command)
         # What a request costs the server's core says more than its rate where the machine is not idle.
         found["cpu_us"] = (server.cpu_seconds() - before) * 1e6 / found["answered"]
         self.log.append({"server": server.name, "loop": loop, "operation": operation, "connections": connections, "size": size, **found})

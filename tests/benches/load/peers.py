@@ -92,12 +92,15 @@ class Server:
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             return int(re.search(rf"^{name}:\s+(\d+) kB", file.read(), re.MULTILINE).group(1)) * 1024
 
-    def cpu_seconds(self):
-        """User and system time of the process and of its children, which are nginx's workers."""
+    def family(self):
+        """The process and its children, which are nginx's workers."""
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="utf-8") as file:
-            family = [self.process.pid, *map(int, file.read().split())]
+            return [self.process.pid, *map(int, file.read().split())]
+
+    def cpu_seconds(self):
+        """User and system time of the family."""
         ticks = 0
-        for pid in family:
+        for pid in self.family():
             with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
                 # The name in brackets may hold spaces; the fields after it are counted from there.
                 fields = file.read().rpartition(")")[2].split()
