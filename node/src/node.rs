@@ -15,7 +15,7 @@ use vaultaire_router::epochs::Epochs;
 use vaultaire_router::server::Server;
 use vaultaire_router::service::{Parts as RouterParts, S3Service};
 
-use crate::clock::SystemClock;
+use crate::clock::NodeClock;
 use crate::discovery::{self, Announcement};
 use crate::error::Error;
 use crate::founding::{self, Opened};
@@ -256,7 +256,8 @@ async fn start_engine(
     settings: &Settings,
     watch: &mut Watch,
 ) -> Result<Engine, Error> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let node_clock = NodeClock::system();
+    let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
     let sealer = match identity {
         Some(_) => Sealer::open(data_dir.path())?,
         None => Sealer::open_or_create(data_dir.path())?,
@@ -268,7 +269,7 @@ async fn start_engine(
     let config = GroupsConfig {
         data_dir: data_dir.path().to_owned(),
         node,
-        clock: Arc::clone(&clock),
+        clock: node_clock,
         // Only a directory without identity may become a new cluster: with one, an empty journal is
         // a lost journal.
         foundation: identity.is_none().then(|| foundation(settings)),

@@ -61,8 +61,9 @@ pub const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
 pub const RESOLVE_ATTEMPTS_MAX: usize = 3;
 /// How often a command is repeated because the bucket's configuration changed meanwhile.
 pub const STALE_CONFIG_ATTEMPTS_MAX: usize = 5;
-/// A command may take effect until this long after it was proposed first.
-pub const COMMIT_NOT_AFTER: Duration = Duration::from_secs(60);
+/// A command may take effect until this long after it was proposed first. Longer than any election or slow disk, so that
+/// a command is not lost to them; answers of repeated requests are remembered for far longer.
+pub const COMMIT_NOT_AFTER: Duration = Duration::from_secs(10 * 60);
 /// How long a command is repeated while its outcome is unknown: less than `COMMIT_NOT_AFTER`.
 pub const COMMIT_PATIENCE: Duration = Duration::from_secs(45);
 /// How long a command, of which nothing can have happened yet, waits for a leader.

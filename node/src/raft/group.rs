@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
-use vaultaire_proto::{Clock, GroupId, NodeId};
+use vaultaire_proto::{GroupId, NodeId};
 
 use super::gather::{Gather, Writes};
 use super::log::journal::Journal;
@@ -18,6 +18,7 @@ use super::opening::{Opening, blocking};
 use super::purge;
 use super::replica::Replica;
 use crate::catalog::RaftCatalog;
+use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::tables::Store;
 
@@ -32,7 +33,8 @@ pub struct GroupsConfig {
     pub data_dir: PathBuf,
     /// The node whose directory it is: the same at every start.
     pub node: NodeId,
-    pub clock: Arc<dyn Clock>,
+    /// Told what each group applies, and asked what entries are stamped with.
+    pub clock: Arc<NodeClock>,
     /// Founds a cluster of one where there is none yet. Where a founding was cut short it goes on, under the cluster id it
     /// began with; where there is a cluster this is not looked at.
     pub foundation: Option<InitCluster>,

@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
 use vaultaire_proto::row::ClusterRow;
 use vaultaire_proto::{
-    ClusterId, Command, GroupId, Operation, Rejection, RequestId, Response, state,
+    Clock, ClusterId, Command, GroupId, Operation, Rejection, RequestId, Response, state,
 };
 
 use super::gather::Gather;

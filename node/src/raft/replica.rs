@@ -9,7 +9,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::{Config, EmptyNode, ServerState, SnapshotPolicy};
 use tokio_util::sync::CancellationToken;
-use vaultaire_proto::{Clock, GroupId, NodeId};
+use vaultaire_proto::{GroupId, NodeId};
 
 use super::agreement;
 use super::barrier::Barrier;
@@ -21,6 +21,7 @@ use super::network::NoPeers;
 use super::proposer::Proposer;
 use super::state_machine::StateMachine;
 use super::types::{LogId, Raft};
+use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::tables::table::Table;
 
@@ -42,7 +43,7 @@ pub struct Parts {
     pub node: NodeId,
     pub journal: Arc<Journal>,
     pub table: Arc<Table>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<NodeClock>,
     pub gather: Arc<Gather>,
     pub stop: CancellationToken,
 }
@@ -69,7 +70,7 @@ impl Replica {
         agreement::check(group, &journal, &table)?;
         let log = LogStore::new(journal, group);
         let appended_bytes = log.appended_bytes();
-        let machine = StateMachine::new(Arc::clone(&table))?;
+        let machine = StateMachine::new(Arc::clone(&table), Arc::clone(&clock))?;
         let config = Arc::new(config(group)?);
         let raft = Raft::new(node.0, config, NoPeers, log, machine)
             .await

@@ -8,14 +8,16 @@ use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use vaultaire_proto::convert::Stored;
-use vaultaire_proto::state;
+use vaultaire_proto::{TimeMs, state};
 
 use super::codec;
 use super::snapshot::{self, Builder, SnapshotData};
 use super::types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::clock::NodeClock;
 use crate::tables::meta::Meta;
 use crate::tables::stream::Rows;
 use crate::tables::table::Table;
+use crate::tables::view::View;
 use crate::tables::writer::{Outcome, Work};
 
 /// Entries that one batch of rows may carry: at a restart there may be millions to apply.
@@ -25,6 +27,7 @@ const ENTRIES_PER_BATCH_MAX: usize = 256;
 #[derive(Debug)]
 pub struct StateMachine {
     table: Arc<Table>,
+    clock: Arc<NodeClock>,
     /// What the tables' reserved row says; only this changes it.
     meta: Meta,
 }
@@ -42,9 +45,12 @@ struct Ready {
 }
 
 impl StateMachine {
-    pub fn new(table: Arc<Table>) -> Result<Self, crate::error::Error> {
-        let meta = table.meta_of(&table.view())?;
-        Ok(Self { table, meta })
+    pub fn new(table: Arc<Table>, clock: Arc<NodeClock>) -> Result<Self, crate::error::Error> {
+        let view = table.view();
+        let meta = table.meta_of(&view)?;
+        // Before the first command of this start is dated.
+        clock.applied(last_stamp(&view));
+        Ok(Self { table, clock, meta })
     }
 
     /// Decodes an entry and notes what it says of the log itself.
@@ -74,6 +80,11 @@ impl StateMachine {
             return Ok(());
         }
         let meta = self.meta.clone();
+        let stamps = batch.iter().map(|ready| match &ready.step {
+            Step::Commands(entry) => entry.stamped_at,
+            Step::Nothing => TimeMs::default(),
+        });
+        let latest = stamps.max().unwrap_or_default();
         let work: Work = Box::new(move |tables| {
             let mut answers = Vec::with_capacity(batch.len());
             for Ready { index, step, responder } in batch {
@@ -90,8 +101,15 @@ impl StateMachine {
             });
             Outcome { meta, then }
         });
+        // Before anybody hears of it: who repeats a command after its answer dates it no earlier.
+        self.clock.applied(latest);
         self.table.apply(work).await.map_err(io::Error::other)
     }
+}
+
+/// The latest stamp that the rows of a group have seen.
+fn last_stamp(view: &View) -> TimeMs {
+    state::dedupe::clock(view).0
 }
 
 fn unreadable(id: &LogId, error: &vaultaire_proto::convert::DecodeError) -> io::Error {
@@ -145,6 +163,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok(meta)
         };
         self.meta = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        self.clock.applied(last_stamp(&self.table.view()));
         Ok(())
     }
 

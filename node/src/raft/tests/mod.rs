@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod durability;
+mod stamps;
 mod suite;
 mod writes;
 
@@ -22,7 +23,7 @@ use vaultaire_proto::{
 
 use super::group::{Groups, GroupsConfig, Started};
 use crate::catalog::RaftCatalog;
-use crate::clock::SystemClock;
+use crate::clock::NodeClock;
 use crate::error::Error;
 
 pub const NODE: NodeId = NodeId(1);
@@ -44,9 +45,17 @@ pub fn foundation() -> InitCluster {
 }
 
 pub async fn try_start(folder: &Path, foundation: Option<InitCluster>) -> Result<Started, Error> {
+    start_by(NodeClock::system(), folder, foundation).await
+}
+
+/// The same by another clock than this machine's.
+pub async fn start_by(
+    clock: Arc<NodeClock>,
+    folder: &Path,
+    foundation: Option<InitCluster>,
+) -> Result<Started, Error> {
     let data_dir = folder.to_owned();
-    Groups::start(GroupsConfig { data_dir, node: NODE, clock: Arc::new(SystemClock), foundation })
-        .await
+    Groups::start(GroupsConfig { data_dir, node: NODE, clock, foundation }).await
 }
 
 /// A cluster of one, with a bucket, a backend and an open epoch in every shard.
@@ -60,8 +69,13 @@ pub struct World {
 impl World {
     /// A restart opens new epochs, as a node does.
     pub async fn start(folder: &TempDir) -> Self {
+        Self::start_by(NodeClock::system(), folder).await
+    }
+
+    /// The same by another clock than this machine's.
+    pub async fn start_by(clock: Arc<NodeClock>, folder: &TempDir) -> Self {
         let Started { groups, catalog, .. } =
-            try_start(folder.path(), Some(foundation())).await.unwrap();
+            start_by(clock, folder.path(), Some(foundation())).await.unwrap();
         let mut world = Self { groups, catalog, epochs: Vec::new(), seq: AtomicU64::new(0) };
         for shard in 1..=SHARDS {
             let epoch = world.prepare(GroupId(shard)).await;

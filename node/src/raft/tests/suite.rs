@@ -7,6 +7,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 use vaultaire_proto::GroupId;
 
+use crate::clock::NodeClock;
 use crate::raft::log::disk::Real;
 use crate::raft::log::journal::Journal;
 use crate::raft::log::{Identity, Options};
@@ -36,7 +37,7 @@ fn build() -> (Files, LogStore, StateMachine) {
     let store = Store::open(&folder.path().join("tables")).unwrap();
     let group = GroupId(3);
     let log = LogStore::new(Arc::new(journal), group);
-    let machine = StateMachine::new(store.table(group).unwrap()).unwrap();
+    let machine = StateMachine::new(store.table(group).unwrap(), NodeClock::system()).unwrap();
     (Files { _folder: folder, _store: store }, log, machine)
 }
 
