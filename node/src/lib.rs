@@ -20,6 +20,7 @@ pub mod listen;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+pub mod open_files;
 pub mod opener;
 pub mod propose;
 pub mod raft;

@@ -24,6 +24,7 @@ use crate::http::{self, Ready};
 use crate::identity::{DataDir, Identity};
 use crate::listen::{self, Listeners, address, url};
 use crate::metrics::Metrics;
+use crate::open_files;
 use crate::opener::Opener;
 use crate::propose::Proposer;
 use crate::raft::group::{Groups, GroupsConfig, Role, Started};
@@ -53,6 +54,8 @@ pub struct Node {
     stop_rest: CancellationToken,
     s3: TaskTracker,
     rest: TaskTracker,
+    /// What the limit of open files leaves for S3.
+    connections_max: usize,
 }
 
 /// How long one step of the start took.
@@ -93,6 +96,7 @@ impl Node {
     pub async fn start(data_dir: DataDir, settings: Settings) -> Result<Self, Error> {
         settings.check()?;
         let mut watch = Watch { last: Instant::now(), timings: Vec::new() };
+        let connections_max = open_files::share_out(&settings)?;
         let identity = data_dir.identity()?;
         let served = tls::serve(&settings)?;
         let token = discovery::token(data_dir.path())?;
@@ -113,6 +117,7 @@ impl Node {
             stop_rest: CancellationToken::new(),
             s3: TaskTracker::new(),
             rest: TaskTracker::new(),
+            connections_max,
         };
         node.serve(engine, &settings, listeners, served, token);
         node.announcement.write(node.data_dir.path())?;
@@ -162,7 +167,7 @@ impl Node {
             },
         });
         let tls = served.map(|served| served.server);
-        let server = Server::new(listeners.s3, service, tls);
+        let server = Server::new(listeners.s3, service, tls).at_most(self.connections_max);
         self.s3.spawn(server.run(self.stop_s3.clone()));
         let pages = http::Parts {
             registry: Arc::new(RwLock::new(registry)),

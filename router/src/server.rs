@@ -25,6 +25,7 @@ pub struct Server {
     listener: TcpListener,
     service: S3Service,
     tls: Option<TlsAcceptor>,
+    connections_max: usize,
 }
 
 impl Server {
@@ -34,13 +35,19 @@ impl Server {
         service: S3Service,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> Self {
-        Self { listener, service, tls: tls.map(TlsAcceptor::from) }
+        let tls = tls.map(TlsAcceptor::from);
+        Self { listener, service, tls, connections_max: limits::CONNECTIONS_MAX }
+    }
+
+    /// Serves fewer connections at once, where the process may open too few files for all.
+    pub fn at_most(self, connections_max: usize) -> Self {
+        Self { connections_max: connections_max.min(limits::CONNECTIONS_MAX), ..self }
     }
 
     /// Serves until cancelled, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
         let graceful = GracefulShutdown::new();
-        let connections = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+        let connections = Arc::new(Semaphore::new(self.connections_max));
         loop {
             // A connection too many waits in the kernel's queue.
             let permit = tokio::select! {

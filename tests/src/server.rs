@@ -27,6 +27,8 @@ pub struct Options {
     pub tls: bool,
     /// Appended to the command line.
     pub extra_args: Vec<String>,
+    /// The most files that the process may open, by a hard limit.
+    pub files_max: Option<u64>,
 }
 
 /// A running server. Dropping it kills the process, as a test that failed half-way would.
@@ -166,7 +168,14 @@ impl Drop for Server {
 }
 
 fn command(data_dir: &Path, options: &Options) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = match options.files_max {
+        None => Command::new(binary()),
+        Some(files) => {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={files}:{files}")).arg(binary());
+            limited
+        }
+    };
     command.arg("dev").arg("--json").arg("--data-dir").arg(data_dir);
     for surface in ["--s3-addr", "--admin-addr", "--http-addr"] {
         command.args([surface, "127.0.0.1:0"]);

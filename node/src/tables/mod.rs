@@ -23,7 +23,7 @@ use fjall::{Database, PersistMode};
 use vaultaire_proto::GroupId;
 
 use crate::error::Error;
-use crate::files;
+use crate::{files, open_files};
 use table::Table;
 use writer::Writer;
 
@@ -38,6 +38,9 @@ const WORKER_THREADS: usize = 2;
 
 /// Files that stay open: enough for the tables of 65 groups' upper levels.
 const OPEN_FILES_MAX: usize = 512;
+
+/// At most this part of what the process may open.
+const OPEN_FILES_PART: usize = 4;
 
 /// How long a lock that another holder is about to give back is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -85,6 +88,11 @@ impl Store {
     }
 }
 
+/// How many files stay open where the process may open `limit`.
+pub fn files_max(limit: usize) -> usize {
+    OPEN_FILES_MAX.min(limit / OPEN_FILES_PART)
+}
+
 /// A process that is just ending, or a node that was just stopped in this one, may hold the lock a little longer.
 fn open(path: &Path) -> Result<Database, fjall::Error> {
     let deadline = Instant::now() + LOCK_WAIT;
@@ -92,7 +100,7 @@ fn open(path: &Path) -> Result<Database, fjall::Error> {
         let opened = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNALS_BYTES_MAX)
-            .max_cached_files(Some(OPEN_FILES_MAX))
+            .max_cached_files(Some(files_max(open_files::limit())))
             .worker_threads(WORKER_THREADS)
             .open();
         match opened {

@@ -1,5 +1,6 @@
 //! A connection that cuts a peer who takes no byte for too long: such a peer would hold a part of the
-//! memory budget for ever. Silence in the other direction is bounded where bodies and headers are read.
+//! memory budget for ever. It also cuts one who never says a first byte, which holds a place among the connections.
+//! Silence later is bounded where bodies and headers are read.
 
 use std::io;
 use std::pin::Pin;
@@ -16,12 +17,15 @@ pub struct Stall<S> {
     inner: S,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Runs until the first byte has come: hyper waits for it without a bound, to tell HTTP/2 from HTTP/1.
+    silent: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stall<S> {
-    /// Nothing runs until a write has to wait.
+    /// The peer has this long for its first byte.
     pub fn new(inner: S) -> Self {
-        Self { inner, waiting: None }
+        let silent = Some(Box::pin(tokio::time::sleep(limits::HEADER_TIMEOUT)));
+        Self { inner, waiting: None, silent }
     }
 
     /// What the write made of it, or the end of our patience.
@@ -48,7 +52,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.silent = None;
+        } else if let Some(silent) = &mut self.silent {
+            ready!(silent.as_mut().poll(cx));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer says nothing",
+            )));
+        }
+        read
     }
 }
 
@@ -99,6 +113,21 @@ mod tests {
         let (near, _far) = tokio::io::duplex(16);
         let error = Stall::new(near).write_all(&[0; 17]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_speaks_is_cut_and_one_that_did_may_pause() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = Stall::new(near);
+        let error = near.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (other, mut speaks) = tokio::io::duplex(16);
+        let mut other = Stall::new(other);
+        speaks.write_all(b"ab").await.unwrap();
+        assert_eq!(other.read_u8().await.unwrap(), b'a');
+        tokio::time::sleep(limits::HEADER_TIMEOUT * 2).await;
+        assert_eq!(other.read_u8().await.unwrap(), b'b');
+        far.shutdown().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@
 //! blobs/<key>       the key's own path, its last segment marked with `@`
 //! ```
 
-mod directories;
+pub mod directories;
 mod group_sync;
 pub mod identity;
 mod layout;

@@ -17,6 +17,14 @@ use super::layout::join;
 /// How many folders are kept open. One more empties the cache, which costs one fsync per level on the next use.
 const OPEN_MAX: usize = 512;
 
+/// At most this part of what the process may open: a journal that cannot open a file stops its process.
+const OPEN_PART: usize = 16;
+
+/// How many folders one disk keeps open in a process that may open `files`.
+pub fn open_max(files: usize) -> usize {
+    OPEN_MAX.min(files / OPEN_PART)
+}
+
 /// How often making a folder starts again because another task removed an empty parent just then.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -45,13 +53,16 @@ pub struct Directories {
     open: Mutex<HashMap<String, Arc<Folder>>>,
     /// Held while folders are made, so that nobody uses a folder before its parent was flushed.
     making: Mutex<()>,
+    open_max: usize,
 }
 
 impl Directories {
     /// The tree below an open folder.
     pub fn new(top: OwnedFd) -> Self {
         let top = Arc::new(Folder { descriptor: top, group: GroupSync::default() });
-        Self { top, open: Mutex::default(), making: Mutex::default() }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+        Self { top, open: Mutex::default(), making: Mutex::default(), open_max: open_max(files) }
     }
 
     /// The folder that holds them all.
@@ -137,7 +148,7 @@ impl Directories {
         above.sync()?;
         let folder = Arc::new(Folder { descriptor, group: GroupSync::default() });
         let mut open = self.open.lock();
-        if open.len() >= OPEN_MAX {
+        if open.len() >= self.open_max {
             open.clear();
         }
         open.insert(path.to_owned(), folder.clone());
