@@ -30,13 +30,30 @@ impl Readers {
     }
 }
 
-/// Creates a directory and its parents; the last one is for its owner alone.
+/// Creates a directory and its parents; the last one is for its owner alone. Each new name is durable in its parent:
+/// what is synced below a directory that a crash forgets is gone all the same.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    let made: Vec<&Path> = path.ancestors().take_while(|above| !exists(above)).collect();
     fs::create_dir_all(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    made.iter().rev().try_for_each(|folder| sync_parent(folder))
+}
+
+/// The end of a relative path is the current directory.
+fn exists(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.exists()
+}
+
+/// Makes the name of a file or directory durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Replaces a file in one step: after a crash it holds the old bytes or the new ones.
@@ -54,10 +71,7 @@ fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    sync_parent(path)
 }
 
 /// Reads a small file; `None` where there is none.
@@ -114,6 +128,19 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         assert!(!folder.path().join("secret.new").exists());
+    }
+
+    #[test]
+    fn directories_are_made_with_their_parents_and_the_last_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join("b");
+        create_private_dir(&path).unwrap();
+        create_private_dir(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        assert!(create_private_dir(&file.join("below")).is_err());
+        assert!(sync_parent(Path::new("relative")).is_ok() && exists(Path::new("")));
     }
 
     #[test]

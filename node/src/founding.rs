@@ -143,8 +143,14 @@ async fn open_backend(
     }
 }
 
-/// Makes the first user with its access key, and the first bucket, where they are asked for and missing.
-pub async fn make_first(proposer: &Proposer, sealer: &Sealer, first: &First) -> Result<(), Error> {
+/// Makes the first user with its access key, and the first bucket, where they are asked for and missing. What a first
+/// start made and somebody deleted stays deleted: a key that was revoked must not come back with a restart.
+pub async fn make_first(
+    proposer: &Proposer,
+    sealer: &Sealer,
+    first: &First,
+    made: bool,
+) -> Result<(), Error> {
     let Some(wanted) = &first.user else {
         return Ok(());
     };
@@ -162,6 +168,13 @@ pub async fn make_first(proposer: &Proposer, sealer: &Sealer, first: &First) -> 
             }
             row.user
         }
+        None if made => {
+            tracing::warn!(
+                access_key,
+                "this access key is not made: the first start is over, and it is unknown or was deleted since; `vaultaire key create` makes another"
+            );
+            return Ok(());
+        }
         None => {
             let user = ensure_user(proposer, &wanted.name).await?;
             create_key(proposer, sealer, user.id, &wanted.credentials).await?;
@@ -169,6 +182,7 @@ pub async fn make_first(proposer: &Proposer, sealer: &Sealer, first: &First) -> 
         }
     };
     match &first.bucket {
+        Some(_) if made => Ok(()),
         Some(name) => make_bucket(proposer, name, user).await,
         None => Ok(()),
     }

@@ -4,6 +4,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vaultaire_proto::{ClusterId, NodeId};
@@ -25,6 +27,10 @@ const FOUNDING: &str = "founding";
 /// What a founding makes.
 const FOUNDED: [&str; 3] = ["journal", "tables", "snapshots"];
 
+/// How long a lock is waited for that only somebody who looks can hold.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(10);
+
 /// What an empty file system has.
 const EMPTY: &str = "lost+found";
 
@@ -34,6 +40,9 @@ pub struct Identity {
     pub format: u32,
     cluster: String,
     node: u64,
+    /// Whether the first user and bucket were made: no later start makes them again, whoever deleted them.
+    #[serde(default)]
+    first_made: bool,
 }
 
 impl Identity {
@@ -51,8 +60,13 @@ impl Identity {
         NodeId(self.node)
     }
 
+    /// Whether the first start has come to its end.
+    pub fn first_made(&self) -> bool {
+        self.first_made
+    }
+
     fn of(cluster: ClusterId) -> Self {
-        Self { format: FORMAT, cluster: cluster.to_string(), node: 1 }
+        Self { format: FORMAT, cluster: cluster.to_string(), node: 1, first_made: false }
     }
 }
 
@@ -72,13 +86,20 @@ impl DataDir {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut lock = options.open(path.join(LOCK)).map_err(unwritable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = holder_of(&mut lock);
-                return Err(Error::DataDirInUse { path: path.to_owned(), holder });
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                // A command that looks whether a node runs holds it for a moment.
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(LOCK_POLL)
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = holder_of(&mut lock);
+                    return Err(Error::DataDirInUse { path: path.to_owned(), holder });
+                }
+                Err(TryLockError::Error(source)) => return Err(unwritable(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
         lock.set_len(0).map_err(unwritable)?;
         writeln!(lock, "{}", std::process::id()).map_err(unwritable)?;
@@ -129,13 +150,32 @@ impl DataDir {
     /// secrets) must be there already.
     pub fn found(&self, cluster: ClusterId) -> Result<(), Error> {
         files::write_json(&self.path.join(IDENTITY), &Identity::of(cluster), Readers::Everyone)?;
+        self.end_founding()
+    }
+
+    /// Takes the marker of a founding away. A crash may leave it beside the identity; if that file were lost later, the
+    /// marker would say that journal and tables are nobody's.
+    pub fn end_founding(&self) -> Result<(), Error> {
         let marker = self.path.join(FOUNDING);
+        let fail = |source| Error::file("remove", &marker, source);
         match fs::remove_file(&marker) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::file("remove", &marker, source))
-            }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(fail),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(fail(source)),
         }
+    }
+
+    /// Notes that the first user and bucket were made, before anybody can be served who might delete them.
+    pub fn note_first_made(&self) -> Result<(), Error> {
+        let Some(identity) = self.identity()? else {
+            return Err(Error::Damaged {
+                path: self.path.join(IDENTITY),
+                problem: "missing".to_owned(),
+                advice: "restore it from a backup of the data directory",
+            });
+        };
+        let made = Identity { first_made: true, ..identity };
+        files::write_json(&self.path.join(IDENTITY), &made, Readers::Everyone)
     }
 }
 
@@ -144,7 +184,8 @@ pub fn is_held(path: &Path) -> bool {
     let Ok(lock) = File::open(path.join(LOCK)) else {
         return false;
     };
-    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+    // Shared, so that two who look at the same time do not take each other for a node.
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 fn holder_of(lock: &mut File) -> String {
@@ -211,6 +252,51 @@ mod tests {
         fs::remove_file(folder.path().join(IDENTITY)).unwrap();
         held.begin_founding().unwrap();
         assert!(journal.exists(), "a cluster that lost its identity file is kept");
+    }
+
+    #[test]
+    fn those_who_look_disturb_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        drop(DataDir::lock(&path).unwrap());
+        let one = File::open(path.join(LOCK)).unwrap();
+        one.try_lock_shared().unwrap();
+        assert!(!is_held(&path), "somebody else who looks is no node");
+        let looking = thread::spawn(move || {
+            thread::sleep(LOCK_WAIT / 4);
+            drop(one);
+        });
+        DataDir::lock(&path).unwrap();
+        looking.join().unwrap();
+    }
+
+    #[test]
+    fn a_marker_that_a_crash_left_beside_the_identity_is_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataDir::lock(folder.path()).unwrap();
+        held.begin_founding().unwrap();
+        let journal = folder.path().join("journal");
+        fs::create_dir(&journal).unwrap();
+        held.found(ClusterId([7; 16])).unwrap();
+        // What a crash between the two steps of `found` leaves.
+        fs::write(folder.path().join(FOUNDING), b"").unwrap();
+        held.end_founding().unwrap();
+        fs::remove_file(folder.path().join(IDENTITY)).unwrap();
+        held.begin_founding().unwrap();
+        assert!(journal.exists(), "a cluster that lost its identity file is kept");
+    }
+
+    #[test]
+    fn the_first_start_is_noted_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataDir::lock(folder.path()).unwrap();
+        assert!(held.note_first_made().is_err());
+        held.found(ClusterId([7; 16])).unwrap();
+        assert!(!held.identity().unwrap().unwrap().first_made());
+        held.note_first_made().unwrap();
+        let identity = held.identity().unwrap().unwrap();
+        assert!(identity.first_made());
+        assert_eq!(identity.cluster(folder.path()).unwrap(), ClusterId([7; 16]));
     }
 
     #[test]

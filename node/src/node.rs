@@ -267,9 +267,11 @@ async fn start_engine(
         Some(_) => Sealer::open(data_dir.path())?,
         None => Sealer::open_or_create(data_dir.path())?,
     };
-    if identity.is_none() {
-        data_dir.begin_founding()?;
+    match identity {
+        Some(_) => data_dir.end_founding()?,
+        None => data_dir.begin_founding()?,
     }
+    let first_made = identity.is_some_and(Identity::first_made);
     let node = identity.map_or(NodeId(1), Identity::node);
     let config = GroupsConfig {
         data_dir: data_dir.path().to_owned(),
@@ -296,8 +298,11 @@ async fn start_engine(
         founding::open_backends(&proposer, settings),
         founding::share_settings(&proposer, &settings.garbage),
         founding::close_former_epochs(&proposer, node, incarnation),
-        founding::make_first(&proposer, &sealer, &settings.first),
+        founding::make_first(&proposer, &sealer, &settings.first, first_made),
     )?;
+    if !first_made {
+        data_dir.note_first_made()?;
+    }
     watch.lap("backends and first rows");
     let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
     // Weak, since the epochs reach the groups through the catalog.

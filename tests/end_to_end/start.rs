@@ -54,6 +54,31 @@ async fn a_restart_keeps_credentials_bucket_and_objects() {
     assert_eq!(body.as_ref(), b"bytes");
 }
 
+/// A key that was revoked must not come back, nor a bucket that was deleted.
+#[tokio::test]
+async fn what_a_first_start_made_and_somebody_deleted_stays_deleted() {
+    let mut server = Server::start(Options::default());
+    let access_key = server.ready("access_key").to_owned();
+    on(&server, &["bucket", "delete", server.bucket()]).done();
+    on(&server, &["key", "delete", &access_key]).done();
+    for killed in [false, true] {
+        match killed {
+            true => server.kill(),
+            false => assert!(server.stop().success()),
+        }
+        server = server.restart();
+        let refused = server.client().list_buckets().send().await.expect_err("the key is gone");
+        let code = refused.raw_response().map(|response| response.status().as_u16());
+        assert_eq!(code, Some(403), "{refused:?}");
+        let keys = on(&server, &["key", "list", "--json"]).done().json();
+        assert_eq!(keys["keys"].as_array().map(Vec::len), Some(0), "{keys}");
+        let buckets = on(&server, &["bucket", "list", "--json"]).done().json();
+        assert_eq!(buckets["buckets"].as_array().map(Vec::len), Some(0), "{buckets}");
+        let log = server.log_tail();
+        assert!(log.contains("vaultaire key create"), "the next step is said: {log}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     let mut server = Server::start(Options::default());
