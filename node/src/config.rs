@@ -252,9 +252,20 @@ impl FirstSection {
         let user = match (self.access_key, self.secret_key_file) {
             (None, None) => None,
             (Some(access_key), Some(path)) => {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| Error::file("read", &path, source))?;
+                let fail = |why| Error::Setting { key: "first.secret_key_file".to_owned(), why };
+                let text = std::fs::read_to_string(&path).map_err(|source| {
+                    fail(format!(
+                        "cannot read {}: {source}; write the secret into it",
+                        path.display()
+                    ))
+                })?;
                 let secret_key = Secret::new(text.trim());
+                if secret_key.expose().is_empty() {
+                    return Err(fail(format!(
+                        "{} is empty; write the secret into it",
+                        path.display()
+                    )));
+                }
                 Some(FirstUser {
                     name: self.user.unwrap_or_else(|| "admin".to_owned()),
                     credentials: Credentials { access_key, secret_key },

@@ -77,6 +77,39 @@ fn what_cannot_work_is_refused_with_its_key() {
     run(check(&folder.path().join("absent.toml"))).refused(1, &["absent.toml"]);
 }
 
+/// What the first start would refuse, the check refuses too, and says which key it is.
+#[test]
+fn a_secret_that_is_not_there_is_named_with_its_key() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    let first = "\n[first]\naccess_key = \"VTA\"\nsecret_key_file = \"first-secret\"\n";
+    let remote = |secret: &str| {
+        format!(
+            "write_to = [\"disk\"]\n{SOUND}\n[backends.warm]\nkind = \"s3\"\nendpoint = \"https://s3.example.com\"\nregion = \"r\"\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key = {secret}\n"
+        )
+    };
+    write(&folder.path().join("empty"), "\n");
+    for (text, says) in [
+        (format!("{SOUND}{first}"), ["first.secret_key_file", "first-secret"]),
+        (
+            format!("{SOUND}{}", first.replace("first-secret", "empty")),
+            ["first.secret_key_file", "is empty"],
+        ),
+        (
+            remote("{ env = \"NOBODY_SETS_THIS\" }"),
+            ["backends.warm.secret_key", "NOBODY_SETS_THIS"],
+        ),
+        (remote("{ file = \"absent\" }"), ["backends.warm.secret_key", "absent"]),
+        (remote("{ file = \"empty\" }"), ["backends.warm.secret_key", "empty"]),
+    ] {
+        write(&path, &text);
+        run(check(&path)).refused(1, &says);
+    }
+    write(&folder.path().join("secret"), "s3cret\n");
+    write(&path, &remote("{ file = \"secret\" }"));
+    run(check(&path)).done();
+}
+
 #[test]
 fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     let folder = folder();
