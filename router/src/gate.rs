@@ -15,6 +15,7 @@ use vaultaire_proto::{BucketName, ObjectKey};
 use crate::error::Error;
 use crate::error::code::Code;
 use crate::host::BaseDomain;
+use crate::limits;
 use crate::operation::Operation;
 use crate::query::Query;
 use table::{Resource, Unknown};
@@ -51,6 +52,7 @@ pub fn pass(
     headers: &mut HeaderMap,
     base: &BaseDomain,
 ) -> Result<Passed, Error> {
+    header_bytes(headers)?;
     let query = Query::parse(uri.query().unwrap_or_default())
         .ok_or_else(|| Error::new(Code::InvalidURI))?;
     if let Some(name) = query.repeated() {
@@ -72,6 +74,23 @@ pub fn pass(
     let bucket = path.bucket.map(|name| bucket_name(&name)).transpose()?;
     let key = path.key.map(|key| object_key(&key)).transpose()?;
     Ok(Passed { operation, bucket, key, query })
+}
+
+/// HTTP/2 counts them itself; HTTP/1 has a buffer that is far larger, since pieces of bodies lie in it too.
+fn header_bytes(headers: &HeaderMap) -> Result<(), Error> {
+    /// The colon, the space and the end of the line.
+    const AROUND: usize = 4;
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND).sum();
+    if bytes <= limits::HEADER_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "Your request header section of {bytes} bytes exceeds the maximum allowed size; send at most {} bytes of headers.",
+        limits::HEADER_BYTES_MAX
+    );
+    Err(Error::with(Code::RequestHeaderSectionTooLarge, message)
+        .detail("MaxSizeAllowed", limits::HEADER_BYTES_MAX.to_string()))
 }
 
 /// A browser's form is told by its type alone; it carries its own signature, in a field.
