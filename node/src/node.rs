@@ -186,6 +186,7 @@ impl Node {
             data_dir: self.data_dir.path().to_owned(),
             cut: engine.cut,
             started: Instant::now(),
+            deletions: grpc::buckets::Deletions::default(),
             stop: self.stop_rest.clone(),
         };
         self.rest.spawn(async move {

@@ -32,6 +32,23 @@ fn buckets_are_created_listed_shown_and_deleted() {
     on(&server, &["bucket", "create", "theirs", "--owner", "nobody"]).refused(1, &["no such user"]);
 }
 
+#[test]
+fn every_change_leaves_a_line_in_the_log() {
+    let server = Server::start(Options::default());
+    on(&server, &["bucket", "create", "photos"]).done();
+    on(&server, &["bucket", "delete", "photos"]).done();
+    on(&server, &["key", "delete", "VTNONE"]).refused(1, &["no such access key"]);
+    let log = server.log_tail();
+    for words in [
+        ["CreateBucket", "buckets/photos"],
+        ["DeleteBucket", "buckets/photos"],
+        ["DeleteKey", "keys/VTNONE"],
+    ] {
+        let said = |line: &str| words.iter().all(|word| line.contains(word)) && line.contains("id");
+        assert!(log.lines().any(said), "{words:?} in {log}");
+    }
+}
+
 #[tokio::test]
 async fn a_bucket_with_objects_is_not_deleted() {
     let server = Server::start(Options::default());

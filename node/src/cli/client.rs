@@ -112,6 +112,11 @@ pub fn refused(status: Status) -> Error {
         Code::Unavailable => {
             Error::Admin(format!("the node cannot answer now: {}", status.message()))
         }
+        Code::Internal | Code::DataLoss | Code::Unknown => {
+            let id = status.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+            let id = id.unwrap_or("unknown");
+            Error::Admin(format!("{}; the node's log has more under id={id}", status.message()))
+        }
         _ => Error::Admin(status.message().to_owned()),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
+use ulid::Ulid;
 use vaultaire_proto::wire::admin::admin_service_server::AdminService;
 use vaultaire_proto::wire::admin::{
     CheckBackendRequest, CheckBackendResponse, CreateBucketRequest, CreateBucketResponse,
@@ -30,16 +32,50 @@ impl Admin {
     }
 }
 
-/// Every answer leaves here; every change leaves a line in the log.
-fn answer<T>(call: &'static str, outcome: Result<T, Error>) -> Result<Response<T>, Status> {
-    match outcome {
-        Ok(answer) => {
-            tracing::debug!(call, "admin call answered");
-            Ok(Response::new(answer))
-        }
-        Err(error) => {
-            tracing::info!(call, %error, "admin call refused");
-            Err(status::of(&error))
+/// Under this name every answer, and every refusal, carries the id that the log has for the call.
+const REQUEST_ID: &str = "x-request-id";
+
+/// One call: every answer leaves through it, every change leaves a line in the log.
+struct Call {
+    name: &'static str,
+    id: String,
+    /// What is changed, and the request id that the caller named; none for a question.
+    change: Option<(String, String)>,
+}
+
+impl Call {
+    fn question(name: &'static str) -> Self {
+        Self { name, id: Ulid::new().to_string(), change: None }
+    }
+
+    fn change(name: &'static str, subject: &str, request_id: &str) -> Self {
+        let change = Some((subject.to_owned(), request_id.to_owned()));
+        Self { change, ..Self::question(name) }
+    }
+
+    fn answer<T>(self, outcome: Result<T, Error>) -> Result<Response<T>, Status> {
+        let Self { name, id, change } = self;
+        // An id is letters and digits, which metadata takes.
+        let value = MetadataValue::try_from(id.as_str()).ok();
+        match outcome {
+            Ok(answer) => {
+                match change {
+                    Some((subject, request_id)) => {
+                        tracing::info!(call = name, id, subject, request_id, "admin change");
+                    }
+                    None => tracing::debug!(call = name, id, "admin question answered"),
+                }
+                let mut response = Response::new(answer);
+                value.and_then(|value| response.metadata_mut().insert(REQUEST_ID, value));
+                Ok(response)
+            }
+            Err(error) => {
+                let (subject, request_id) = change.unwrap_or_default();
+                tracing::info!(call = name, id, subject, request_id, %error, "admin call refused");
+                let mut status = status::of(&error);
+                value.and_then(|value| status.metadata_mut().insert(REQUEST_ID, value));
+                Err(status)
+            }
         }
     }
 }
@@ -50,82 +86,92 @@ impl AdminService for Admin {
         &self,
         _request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
-        answer("GetStatus", overview::status(&self.parts).await)
+        Call::question("GetStatus").answer(overview::status(&self.parts).await)
     }
 
     async fn list_buckets(
         &self,
         request: Request<ListBucketsRequest>,
     ) -> Result<Response<ListBucketsResponse>, Status> {
-        answer("ListBuckets", buckets::list(&self.parts, request.into_inner()).await)
+        Call::question("ListBuckets").answer(buckets::list(&self.parts, request.into_inner()).await)
     }
 
     async fn get_bucket(
         &self,
         request: Request<GetBucketRequest>,
     ) -> Result<Response<GetBucketResponse>, Status> {
-        answer("GetBucket", buckets::get(&self.parts, request.into_inner()).await)
+        Call::question("GetBucket").answer(buckets::get(&self.parts, request.into_inner()).await)
     }
 
     async fn create_bucket(
         &self,
         request: Request<CreateBucketRequest>,
     ) -> Result<Response<CreateBucketResponse>, Status> {
-        answer("CreateBucket", buckets::create(&self.parts, request.into_inner()).await)
+        let request = request.into_inner();
+        let call = Call::change("CreateBucket", &request.name, &request.request_id);
+        call.answer(buckets::create(&self.parts, request).await)
     }
 
     async fn delete_bucket(
         &self,
         request: Request<DeleteBucketRequest>,
     ) -> Result<Response<DeleteBucketResponse>, Status> {
-        answer("DeleteBucket", buckets::delete(&self.parts, request.into_inner()).await)
+        let request = request.into_inner();
+        let call = Call::change("DeleteBucket", &request.name, &request.request_id);
+        call.answer(buckets::delete(&self.parts, request).await)
     }
 
     async fn list_users(
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        answer("ListUsers", keys::list_users(&self.parts, request.into_inner()).await)
+        Call::question("ListUsers")
+            .answer(keys::list_users(&self.parts, request.into_inner()).await)
     }
 
     async fn list_keys(
         &self,
         request: Request<ListKeysRequest>,
     ) -> Result<Response<ListKeysResponse>, Status> {
-        answer("ListKeys", keys::list(&self.parts, request.into_inner()).await)
+        Call::question("ListKeys").answer(keys::list(&self.parts, request.into_inner()).await)
     }
 
     async fn create_key(
         &self,
         request: Request<CreateKeyRequest>,
     ) -> Result<Response<CreateKeyResponse>, Status> {
-        answer("CreateKey", keys::create(&self.parts, request.into_inner()).await)
+        let request = request.into_inner();
+        let call = Call::change("CreateKey", &request.user, &request.request_id);
+        call.answer(keys::create(&self.parts, request).await)
     }
 
     async fn delete_key(
         &self,
         request: Request<DeleteKeyRequest>,
     ) -> Result<Response<DeleteKeyResponse>, Status> {
-        answer("DeleteKey", keys::delete(&self.parts, request.into_inner()).await)
+        let request = request.into_inner();
+        let call = Call::change("DeleteKey", &request.name, &request.request_id);
+        call.answer(keys::delete(&self.parts, request).await)
     }
 
     async fn list_backends(
         &self,
         _request: Request<ListBackendsRequest>,
     ) -> Result<Response<ListBackendsResponse>, Status> {
-        answer("ListBackends", backends::list(&self.parts).await)
+        Call::question("ListBackends").answer(backends::list(&self.parts).await)
     }
 
     async fn check_backend(
         &self,
         request: Request<CheckBackendRequest>,
     ) -> Result<Response<CheckBackendResponse>, Status> {
-        answer("CheckBackend", backends::check(&self.parts, request.into_inner()).await)
+        Call::question("CheckBackend")
+            .answer(backends::check(&self.parts, request.into_inner()).await)
     }
 
     type VerifyStream = Events;
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Events>, Status> {
-        verifying::stream(&self.parts, &request.into_inner()).map(Response::new)
+        Call::question("Verify").answer(verifying::stream(&self.parts, &request.into_inner()))
     }
 }

@@ -1,9 +1,14 @@
 //! Buckets over the admin API: the same commands as S3's, in the name of a user whom the caller names.
 
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
 use vaultaire_proto::row::{Bucket, BucketPhase, Versioning};
 use vaultaire_proto::settle::settle_bucket;
 use vaultaire_proto::wire::admin;
-use vaultaire_proto::{BucketName, Consistency, GroupId, Operation, Rejection, Response, UserId};
+use vaultaire_proto::{
+    BucketId, BucketName, Consistency, GroupId, Operation, Rejection, RequestId, Response, UserId,
+};
 
 use crate::ask;
 use crate::error::Error;
@@ -12,6 +17,9 @@ use crate::propose::{accepted, rejected, request_id};
 
 /// The most buckets one page holds: each costs a question per shard.
 const PAGE_MAX: usize = 100;
+
+/// How many deletions are remembered for those who repeat them.
+const DELETIONS_MAX: usize = 1024;
 
 pub async fn list(
     parts: &Parts,
@@ -88,9 +96,18 @@ pub async fn delete(
     parts: &Parts,
     request: admin::DeleteBucketRequest,
 ) -> Result<admin::DeleteBucketResponse, Error> {
-    let row = find(parts, &request.name).await?;
-    let subject = format!("bucket {}", row.name);
     let id = request_id("DeleteBucket", &request.name, &request.request_id);
+    let row = match parts.deletions.bucket(id) {
+        Some(bucket) => find_again(parts, &request.name, bucket).await?,
+        None => find(parts, &request.name).await?,
+    };
+    if row.phase == BucketPhase::Deleted {
+        return Ok(admin::DeleteBucketResponse {});
+    }
+    if !request.request_id.is_empty() {
+        parts.deletions.remember(id, row.id);
+    }
+    let subject = format!("bucket {}", row.name);
     let operation = Operation::DeleteBucket { bucket: row.id };
     let response = parts.proposer.commit_as(id, GroupId::CONTROL, operation).await?;
     let deleting = bucket_in(accepted(&subject, response)?)?;
@@ -100,6 +117,33 @@ pub async fn delete(
         BucketPhase::Open => Err(rejected(&subject, Rejection::BucketNotEmpty)),
         BucketPhase::Deleting => Err(rejected(&subject, Rejection::OperationAborted)),
     }
+}
+
+/// Which bucket each of the latest requests meant. A deleted bucket is not found by its name, and another may have that
+/// name by now: without this a repeated request would be told that there is none, or take the other. It is forgotten with
+/// the process; a repetition after a restart learns that there is no such bucket.
+#[derive(Debug, Default)]
+pub struct Deletions(Mutex<VecDeque<(RequestId, BucketId)>>);
+
+impl Deletions {
+    fn bucket(&self, request: RequestId) -> Option<BucketId> {
+        let latest = self.0.lock();
+        latest.iter().find(|(id, _)| *id == request).map(|(_, bucket)| *bucket)
+    }
+
+    fn remember(&self, request: RequestId, bucket: BucketId) {
+        let mut latest = self.0.lock();
+        latest.retain(|(id, _)| *id != request);
+        if latest.len() >= DELETIONS_MAX {
+            latest.pop_front();
+        }
+        latest.push_back((request, bucket));
+    }
+}
+
+async fn find_again(parts: &Parts, name: &str, id: BucketId) -> Result<Bucket, Error> {
+    let found = ask::bucket_by_id(parts.proposer.catalog(), Consistency::Linearizable, id).await?;
+    found.ok_or_else(|| rejected(name, Rejection::NoSuchBucket))
 }
 
 async fn find(parts: &Parts, name: &str) -> Result<Bucket, Error> {

@@ -49,6 +49,7 @@ pub struct Parts {
     /// What the start cut from the journal.
     pub cut: Option<Cut>,
     pub started: Instant,
+    pub deletions: buckets::Deletions,
     /// Ends long streams when the node stops.
     pub stop: CancellationToken,
 }

@@ -123,6 +123,53 @@ async fn a_repeated_call_has_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_deletion_is_done_and_takes_no_other_bucket() {
+    let running = Running::start().await;
+    let mut client = running.client().await;
+    let key = admin::CreateKeyRequest { user: "users/alice".to_owned(), request_id: String::new() };
+    client.create_key(key).await.unwrap();
+    let create = admin::CreateBucketRequest {
+        name: "buckets/photos".to_owned(),
+        owner: "users/alice".to_owned(),
+        ..admin::CreateBucketRequest::default()
+    };
+    client.create_bucket(create.clone()).await.unwrap();
+    let delete = admin::DeleteBucketRequest {
+        name: "buckets/photos".to_owned(),
+        request_id: "7f".to_owned(),
+    };
+    for _ in 0..3 {
+        client.delete_bucket(delete.clone()).await.unwrap();
+    }
+    let other = admin::DeleteBucketRequest { request_id: "80".to_owned(), ..delete.clone() };
+    assert_eq!(client.delete_bucket(other).await.unwrap_err().code(), Code::NotFound);
+    client.create_bucket(create).await.unwrap();
+    client.delete_bucket(delete).await.unwrap();
+    let get = admin::GetBucketRequest { name: "buckets/photos".to_owned() };
+    client.get_bucket(get).await.expect("the new bucket of that name is another one");
+    running.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_and_every_refusal_has_an_id() {
+    let running = Running::start().await;
+    let mut client = running.client().await;
+    let status = client.get_status(admin::GetStatusRequest {}).await.unwrap();
+    let verify = client.verify(admin::VerifyRequest::default()).await.unwrap();
+    let absent = admin::GetBucketRequest { name: "buckets/absent".to_owned() };
+    let refused = client.get_bucket(absent).await.unwrap_err();
+    let nowhere = admin::VerifyRequest { backend: "backends/x".to_owned(), checksums: false };
+    let unverified = client.verify(nowhere).await.unwrap_err();
+    assert_eq!(unverified.code(), Code::NotFound);
+    let ids: std::collections::BTreeSet<String> =
+        [status.metadata(), verify.metadata(), refused.metadata(), unverified.metadata()]
+            .map(|metadata| metadata.get("x-request-id").unwrap().to_str().unwrap().to_owned())
+            .into();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    running.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_without_gaps() {
     let running = Running::start().await;
     let mut client = running.client().await;

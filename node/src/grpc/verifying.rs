@@ -9,6 +9,7 @@ use tonic::Status;
 use vaultaire_proto::wire::admin;
 use vaultaire_proto::wire::admin::verify_response::Event as Sent;
 
+use crate::error::Error;
 use crate::grpc::{Parts, names, status};
 use crate::verify::{Event, Finding, Kind, Options, Phase, Progress, Summary, Verifier};
 
@@ -18,13 +19,12 @@ pub type Events = Pin<Box<dyn Stream<Item = Result<admin::VerifyResponse, Status
 const EVENTS_MAX: usize = 64;
 
 /// Starts a check that ends when the caller goes away or the node stops.
-pub fn stream(parts: &Parts, request: &admin::VerifyRequest) -> Result<Events, Status> {
+pub fn stream(parts: &Parts, request: &admin::VerifyRequest) -> Result<Events, Error> {
     let backend = match request.backend.as_str() {
         "" => None,
         name => {
-            let own = names::within(names::BACKENDS, name).map_err(|error| status::of(&error))?;
-            let found = parts.registry.by_name(own);
-            Some(found.map_err(|error| status::of(&error.into()))?.id())
+            let own = names::within(names::BACKENDS, name)?;
+            Some(parts.registry.by_name(own)?.id())
         }
     };
     let options = Options { checksums: request.checksums, backend };
@@ -38,7 +38,7 @@ pub fn stream(parts: &Parts, request: &admin::VerifyRequest) -> Result<Events, S
             let _ = events.send(Err(error)).await;
         }
     });
-    let shown = |event: Result<Event, crate::error::Error>| match event {
+    let shown = |event: Result<Event, Error>| match event {
         Ok(event) => Ok(admin::VerifyResponse { event: Some(event_shown(event)) }),
         Err(error) => Err(status::of(&error)),
     };
