@@ -53,7 +53,7 @@ pub struct Args {
     /// No further kill after so long, even if fewer were done than asked.
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     time: Duration,
-    /// The server [default: the one that was built beside this program].
+    /// The server [default: the one of this workspace, built beside this program].
     #[arg(long, env = "VAULTAIRE_BINARY")]
     binary: Option<PathBuf>,
     /// Where the history, the server's log and its data go [default: a new temporary directory].
@@ -153,13 +153,17 @@ impl Run {
             what: "looking for a free port".to_owned(),
             why: "all of them are taken".to_owned(),
         })?;
+        let binary = match args.binary.clone() {
+            Some(binary) => binary,
+            None => process::build()?,
+        };
         let recorder = Recorder::create(dir)?;
         let (clients, kills) = (args.clients, args.kills);
         recorder.write(&Line::Run { seed, clients, kills })?;
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Ok(Self {
             launch: Launch {
-                binary: args.binary.clone().unwrap_or_else(process::default_binary),
+                binary,
                 data_dir: dir.join("data"),
                 s3_addr: format!("127.0.0.1:{port}"),
                 environment: GRACE_UNDER_FIRE.into_iter().map(owned).collect(),

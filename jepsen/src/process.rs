@@ -59,10 +59,27 @@ pub struct Server {
     pub took: Duration,
 }
 
-/// The file that the package's binary has in a build of this workspace: beside this program.
-pub fn default_binary() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.parent().unwrap_or(Path::new(".")).join("vaultaire")
+/// The server of this workspace, beside this program. Cargo builds this program alone when it is run, so the server is
+/// brought up to date here: an old one would be judged in the place of the one that was meant.
+pub fn build() -> Result<PathBuf, Error> {
+    let own = std::env::current_exe().map_err(Error::file("find", Path::new("this program")))?;
+    let profile_dir = own.parent().unwrap_or(Path::new("."));
+    let target_dir = profile_dir.parent().unwrap_or(Path::new("."));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.args(["build", "--locked", "--bin", "vaultaire", "--target-dir"]).arg(target_dir);
+    if profile_dir.ends_with("release") {
+        command.arg("--release");
+    }
+    eprintln!("building the server; --binary names one that is built already");
+    let what = "cargo build --bin vaultaire";
+    let built =
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["--package", "vaultaire"]).status();
+    match built {
+        Ok(status) if status.success() => Ok(profile_dir.join("vaultaire")),
+        Ok(status) => Err(Error::Command { what: what.to_owned(), why: status.to_string() }),
+        Err(error) => Err(Error::Command { what: what.to_owned(), why: error.to_string() }),
+    }
 }
 
 impl Launch {

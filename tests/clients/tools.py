@@ -1,5 +1,8 @@
 """Installs the pinned client programs of the lanes into a cache, without root where that is possible.
 
+Everything is pinned but restic: no package index carries it, so it is the distribution's, or the one that is installed
+already. Its lane asks it for its version, and that is the one in the table.
+
 A tool that cannot be installed is a reason, not an exception: its lanes are skipped and say why.
 """
 
@@ -25,6 +28,14 @@ def cache_dir():
         if os.access(path, os.W_OK):
             return path
     return None
+
+
+def target_dir(root):
+    """Where every script of this repository has cargo build, so that nothing is built twice."""
+    if os.environ.get("CARGO_TARGET_DIR"):
+        return os.path.abspath(os.environ["CARGO_TARGET_DIR"])
+    cache = cache_dir()
+    return os.path.join(cache, "target") if cache else os.path.join(root, "target")
 
 
 def pins():

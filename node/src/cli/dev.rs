@@ -217,7 +217,7 @@ fn text(ready: &Ready<'_>, timings: &[Timing], took: Duration) -> String {
 
   S3           {s3_url}
   admin gRPC   {admin_url}
-  dashboard    {http_url}
+  web page     {http_url}
   metrics      {http_url}/metrics
   data         {data}
   bucket       {bucket}

@@ -26,10 +26,12 @@ LARGE_BYTES = 1024 * 1024
 
 def programs(root, binary, tool):
     """The two release binaries of this workspace, built unless they were named."""
+    target = installer.target_dir(root)
     if not (binary and tool):
-        said(["cargo", "build", "--release", "-p", "vaultaire", "-p", "vaultaire-tests", "--bin", "vaultaire", "--bin", "vaultaire-load"], cwd=root)
-    target = os.path.join(os.environ.get("CARGO_TARGET_DIR") or os.path.join(root, "target"), "release")
-    return binary or os.path.join(target, "vaultaire"), tool or os.path.join(target, "vaultaire-load")
+        wanted = ["-p", "vaultaire", "-p", "vaultaire-tests", "--bin", "vaultaire", "--bin", "vaultaire-load"]
+        said(["cargo", "build", "--release", "--locked", *wanted], cwd=root, env={**os.environ, "CARGO_TARGET_DIR": target})
+    release = os.path.join(target, "release")
+    return binary or os.path.join(release, "vaultaire"), tool or os.path.join(release, "vaultaire-load")
 
 
 def said(command, **options):
