@@ -92,6 +92,10 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] vaultaire_storage::error::Error),
 
+    /// A backend that is configured and could not be opened.
+    #[error("backend {name} cannot be reached from this node: {why}")]
+    BackendAbsent { name: String, why: String },
+
     /// The replicated state gave no answer.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -152,6 +156,7 @@ impl Error {
             | Self::Sealed { .. }
             | Self::Engine { .. }
             | Self::Storage(_)
+            | Self::BackendAbsent { .. }
             | Self::Catalog(_)
             | Self::Rejected { .. }
             | Self::UnexpectedAnswer { .. }

@@ -1,7 +1,6 @@
 //! What a start must make true before the node serves: its own row, its backends, the settings that `apply`
 //! needs, and the first user and bucket where they are asked for. Every step can be repeated.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use vaultaire_proto::row::{BackendRow, BackendState, BucketPhase, EpochState, Settings as Shared};
@@ -10,14 +9,13 @@ use vaultaire_proto::{
     BackendId, BucketName, Consistency, GroupId, NodeId, Operation, Rejection, Response, UserId,
 };
 use vaultaire_storage::backends::disk::identity::Expect;
-use vaultaire_storage::config::BackendConfig;
-use vaultaire_storage::registry::{Opening, Registry, open};
+use vaultaire_storage::registry::{Opening, Registry};
 
+use crate::absent::Absent;
 use crate::ask;
 use crate::error::Error;
 use crate::grpc::keys::{create_key, ensure_user};
 use crate::propose::Proposer;
-use crate::reserve;
 use crate::secrets::Sealer;
 use crate::settings::{First, Garbage, NamedBackend, Settings, Takes};
 
@@ -70,27 +68,32 @@ pub async fn share_settings(proposer: &Proposer, garbage: &Garbage) -> Result<()
 #[derive(Debug)]
 pub struct Opened {
     pub registry: Arc<Registry>,
+    /// Those that could not be reached.
+    pub absent: Arc<Absent>,
     pub write: Vec<BackendId>,
 }
 
-/// Gives every configured backend its row, opens it, and tells all shards of it.
+/// Gives every configured backend its row, opens it, and tells all shards of it. One that cannot be reached stops only
+/// a node that has no other.
 pub async fn open_backends(proposer: &Proposer, settings: &Settings) -> Result<Opened, Error> {
-    let opened = Opened { registry: Arc::new(Registry::default()), write: Vec::new() };
-    let mut write = Vec::new();
+    let absent = Arc::new(Absent::new(&settings.data_dir));
+    let mut opened = Opened { registry: Arc::new(Registry::default()), absent, write: Vec::new() };
     for named in &settings.backends {
-        let row = open_backend(proposer, named, &settings.data_dir, &opened.registry).await?;
+        let row = open_backend(proposer, named, &opened).await?;
         if named.takes == Takes::NewObjects {
-            write.push(row.id);
+            opened.write.push(row.id);
         }
     }
-    Ok(Opened { write, ..opened })
+    if opened.registry.all().is_empty() {
+        opened.absent.names().iter().try_for_each(|name| opened.absent.refuse(name))?;
+    }
+    Ok(opened)
 }
 
 async fn open_backend(
     proposer: &Proposer,
     named: &NamedBackend,
-    data_dir: &Path,
-    registry: &Registry,
+    opened: &Opened,
 ) -> Result<BackendRow, Error> {
     let subject = format!("backend {}", named.name);
     let catalog = proposer.catalog();
@@ -131,12 +134,7 @@ async fn open_backend(
             false => Expect::FreshOrOurs,
         },
     };
-    let backend = open(&named.config, opening).await?;
-    registry.insert(match &named.config {
-        BackendConfig::Disk(disk) => reserve::keep(backend, &disk.path, data_dir)
-            .map_err(|source| Error::file("look at the file system of", &disk.path, source))?,
-        BackendConfig::Memory(_) | BackendConfig::S3(_) => backend,
-    })?;
+    opened.absent.open(named, opening, &opened.registry).await?;
     match row.settled {
         true => Ok(row),
         false => Ok(settle_backend(catalog, row).await?),

@@ -23,6 +23,11 @@ struct GroupLabel {
     group: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BackendLabel {
+    backend: String,
+}
+
 type Gauges = Family<GroupLabel, Gauge<u64, AtomicU64>>;
 
 /// What the node counts.
@@ -31,6 +36,7 @@ pub struct Metrics {
     garbage: Counter,
     orphans: Counter,
     ready: Gauge<u64, AtomicU64>,
+    backends: Family<BackendLabel, Gauge<u64, AtomicU64>>,
     leader: Gauges,
     term: Gauges,
     committed: Gauges,
@@ -62,6 +68,11 @@ impl Metrics {
             metrics.orphans.clone(),
         );
         registry.register("ready", "1 when the node has caught up", metrics.ready.clone());
+        registry.register(
+            "backend_open",
+            "1 where this node has the backend open, 0 where it cannot be reached",
+            metrics.backends.clone(),
+        );
         for (name, help, gauges) in [
             ("raft_leader", "1 where this node leads the group", &metrics.leader),
             ("raft_term", "Current term", &metrics.term),
@@ -96,6 +107,16 @@ impl Metrics {
     /// A sweep deleted blobs that nothing had ever referenced.
     pub fn orphans_swept(&self, blobs: usize) {
         self.orphans.inc_by(u64::try_from(blobs).unwrap_or(u64::MAX));
+    }
+
+    /// A backend can be used.
+    pub fn backend_opened(&self, name: &str) {
+        self.backends.get_or_create(&BackendLabel { backend: name.to_owned() }).set(1);
+    }
+
+    /// A backend is configured, and cannot be reached.
+    pub fn backend_absent(&self, name: &str) {
+        self.backends.get_or_create(&BackendLabel { backend: name.to_owned() }).set(0);
     }
 
     /// Takes over what the groups say of themselves; called when somebody looks.

@@ -15,6 +15,7 @@ use vaultaire_router::epochs::Epochs;
 use vaultaire_router::server::Server;
 use vaultaire_router::service::{Parts as RouterParts, S3Service};
 
+use crate::absent;
 use crate::clock::NodeClock;
 use crate::discovery::{self, Announcement};
 use crate::error::Error;
@@ -179,6 +180,7 @@ impl Node {
         let admin = grpc::Parts {
             proposer: engine.proposer.clone(),
             registry: Arc::clone(&engine.opened.registry),
+            absent: Arc::clone(&engine.opened.absent),
             sealer: Arc::clone(&engine.sealer),
             groups: Arc::clone(&engine.groups),
             node: engine.node,
@@ -198,6 +200,7 @@ impl Node {
     }
 
     fn start_workers(&self, engine: &Engine, settings: &Settings, metrics: Arc<Metrics>) {
+        self.watch_backends(&engine.opened, &metrics);
         let groups = Arc::clone(&engine.groups);
         let context = Arc::new(Context {
             proposer: engine.proposer.clone(),
@@ -229,6 +232,23 @@ impl Node {
         self.workers.every(workers::sweep::pause(&settings.garbage), move || {
             let (sweeper, context) = (Arc::clone(&sweeper), Arc::clone(&context));
             async move { sweeper.lock().await.step(&context).await }
+        });
+    }
+
+    /// Shows which backends are here, and tries those again that are not.
+    fn watch_backends(&self, opened: &Opened, metrics: &Arc<Metrics>) {
+        for backend in opened.registry.all() {
+            metrics.backend_opened(backend.name());
+        }
+        for name in opened.absent.names() {
+            metrics.backend_absent(&name);
+        }
+        let (registry, absent) = (Arc::clone(&opened.registry), Arc::clone(&opened.absent));
+        let metrics = Arc::clone(metrics);
+        self.workers.every(absent::PAUSE, move || {
+            let (registry, absent) = (Arc::clone(&registry), Arc::clone(&absent));
+            let metrics = Arc::clone(&metrics);
+            async move { absent.step(&registry, &metrics).await }
         });
     }
 

@@ -98,17 +98,26 @@ fn a_directory_whose_secrets_cannot_be_opened() {
 }
 
 #[test]
-fn a_backend_that_is_gone_or_anothers() {
+fn a_backend_that_is_anothers() {
     let (one, two) = (folder(), folder());
     founded(one.path());
     founded(two.path());
     let hot = one.path().join("backends").join("hot");
     std::fs::remove_dir_all(&hot).expect("a folder can be removed");
-    std::fs::create_dir(&hot).expect("a folder can be made");
-    try_dev(one.path(), &[]).refused(1, &["the disk is lost, not empty"]);
-    std::fs::remove_dir(&hot).expect("a folder can be removed");
     std::fs::rename(two.path().join("backends").join("hot"), &hot).expect("a folder can be moved");
     try_dev(one.path(), &[]).refused(1, &["the disk is lost, not empty"]);
+}
+
+#[test]
+fn backends_of_which_none_can_be_reached() {
+    let data = folder();
+    founded(data.path());
+    let backends = data.path().join("backends");
+    std::fs::remove_dir_all(&backends).expect("a folder can be removed");
+    for name in ["hot", "warm", "cold"] {
+        std::fs::create_dir_all(backends.join(name)).expect("a folder can be made");
+    }
+    try_dev(data.path(), &[]).refused(1, &["cannot be reached", "the disk is lost, not empty"]);
 }
 
 #[test]

@@ -54,9 +54,10 @@ pub fn rows(backends: &[admin::Backend]) -> String {
                 true => "yes".to_owned(),
                 false => "no".to_owned(),
             },
+            backend.problem.clone(),
         ]
     });
-    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "CONFIGURED HERE"], rows)
+    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "OPEN HERE", "PROBLEM"], rows)
 }
 
 async fn check(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
@@ -102,6 +103,7 @@ pub fn shown(backend: &admin::Backend) -> Value {
         "live_blobs": backend.live_blobs,
         "live_bytes": backend.live_bytes,
         "configured": backend.configured,
+        "problem": backend.problem,
     })
 }
 

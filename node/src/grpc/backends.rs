@@ -1,11 +1,13 @@
 //! Backends over the admin API: what they hold, and what they can really do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ulid::Ulid;
 use vaultaire_proto::row::{BackendRow, BackendState, ShardBackend};
 use vaultaire_proto::wire::admin;
 use vaultaire_proto::{BackendId, Consistency};
+use vaultaire_storage::backend::Backend;
 use vaultaire_storage::probe::{Row, Verdict, probe};
 
 use crate::ask;
@@ -33,16 +35,13 @@ pub async fn all(parts: &Parts, consistency: Consistency) -> Result<Vec<admin::B
     let shown = rows.into_iter().filter(|row| row.state != BackendState::Removed).map(|row| {
         let sum = held.get(&row.id).copied().unwrap_or_default();
         let configured = parts.registry.get(row.id).is_ok();
-        shown(row, sum, configured)
+        let problem = parts.absent.why(row.id).unwrap_or_default();
+        admin::Backend { configured, problem, ..shown(row, sum) }
     });
     Ok(shown.collect())
 }
 
-fn shown(
-    row: BackendRow,
-    (live_blobs, live_bytes): (u64, u64),
-    configured: bool,
-) -> admin::Backend {
+fn shown(row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backend {
     let state = match row.state {
         BackendState::Active => admin::BackendState::Active,
         BackendState::Draining => admin::BackendState::Draining,
@@ -55,7 +54,8 @@ fn shown(
         state: state.into(),
         live_blobs,
         live_bytes,
-        configured,
+        configured: false,
+        problem: String::new(),
     }
 }
 
@@ -64,10 +64,16 @@ pub async fn check(
     request: admin::CheckBackendRequest,
 ) -> Result<admin::CheckBackendResponse, Error> {
     let name = names::within(names::BACKENDS, &request.name)?;
-    let backend = parts.registry.by_name(name)?;
+    let backend = named(parts, name)?;
     let nonce = Ulid::new().to_string().to_ascii_lowercase();
     let rows = probe(backend.as_ref(), &nonce).await?;
     Ok(admin::CheckBackendResponse { probes: rows.into_iter().map(probe_shown).collect() })
+}
+
+/// The backend of a name; one that is configured and cannot be reached is told from one that nobody knows.
+pub fn named(parts: &Parts, name: &str) -> Result<Arc<dyn Backend>, Error> {
+    parts.absent.refuse(name)?;
+    Ok(parts.registry.by_name(name)?)
 }
 
 fn probe_shown(row: Row) -> admin::Probe {

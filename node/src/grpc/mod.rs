@@ -29,6 +29,7 @@ use vaultaire_proto::wire::DESCRIPTORS;
 use vaultaire_proto::wire::admin::admin_service_server::AdminServiceServer;
 use vaultaire_storage::registry::Registry;
 
+use crate::absent::Absent;
 use crate::error::Error;
 use crate::grpc::admin::Admin;
 use crate::propose::Proposer;
@@ -41,6 +42,7 @@ use crate::secrets::{Sealer, Secret};
 pub struct Parts {
     pub proposer: Proposer,
     pub registry: Arc<Registry>,
+    pub absent: Arc<Absent>,
     pub sealer: Arc<Sealer>,
     pub groups: Arc<Groups>,
     pub node: NodeId,

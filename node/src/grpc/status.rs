@@ -25,6 +25,7 @@ pub fn of(error: &Error) -> Status {
         Error::Rejected { rejection, .. } => of_rejection(*rejection),
         Error::Catalog(error) => of_catalog(error),
         Error::Storage(error) => of_storage(error),
+        Error::BackendAbsent { .. } => Code::Unavailable,
         Error::Sealed { .. } | Error::Damaged { .. } => Code::DataLoss,
         Error::Config { .. }
         | Error::Setting { .. }

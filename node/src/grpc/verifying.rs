@@ -10,7 +10,7 @@ use vaultaire_proto::wire::admin;
 use vaultaire_proto::wire::admin::verify_response::Event as Sent;
 
 use crate::error::Error;
-use crate::grpc::{Parts, names, status};
+use crate::grpc::{Parts, backends, names, status};
 use crate::verify::{Event, Finding, Kind, Options, Phase, Progress, Summary, Verifier};
 
 pub type Events = Pin<Box<dyn Stream<Item = Result<admin::VerifyResponse, Status>> + Send>>;
@@ -24,7 +24,7 @@ pub fn stream(parts: &Parts, request: &admin::VerifyRequest) -> Result<Events, E
         "" => None,
         name => {
             let own = names::within(names::BACKENDS, name)?;
-            Some(parts.registry.by_name(own)?.id())
+            Some(backends::named(parts, own)?.id())
         }
     };
     let options = Options { checksums: request.checksums, backend };

@@ -77,6 +77,13 @@ impl From<StorageError> for Error {
                 tracing::error!(%error, "a backend is full");
                 return Self::new(Code::InsufficientStorage);
             }
+            // A location names it, so it was there: its disk is not mounted, or this node's configuration lacks it.
+            StorageError::UnknownBackend { .. } => {
+                tracing::error!(%error, "a backend that holds objects is not open on this node");
+                return Self::slow_down(
+                    "The storage that holds this object cannot be reached from this node; try again later, and look at `vaultaire backend list`.",
+                );
+            }
             StorageError::WrongSize { .. } => return Self::new(Code::IncompleteBody),
             StorageError::ChecksumMismatch { .. } => return Self::new(Code::BadDigest),
             StorageError::Body { source } => return Self::from_body(source.as_ref()),
@@ -166,6 +173,13 @@ mod tests {
         let error = Error::from(full);
         assert_eq!(error.status(), StatusCode::INSUFFICIENT_STORAGE);
         assert!(error.message().contains("nothing was stored"));
+    }
+
+    #[test]
+    fn a_backend_that_is_away_is_no_bug() {
+        let error = Error::from(StorageError::UnknownBackend { name: "1".to_owned() });
+        assert_eq!((error.code(), error.status()), ("SlowDown", StatusCode::SERVICE_UNAVAILABLE));
+        assert!(error.message().contains("vaultaire backend list"));
     }
 
     #[test]
