@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use vaultaire_proto::BucketName;
 use vaultaire_storage::backend::Kind;
 use vaultaire_storage::config::BackendConfig;
+use vaultaire_storage::config::shared::ensure_apart;
 
 use crate::error::Error;
 use crate::secrets::Credentials;
@@ -150,6 +151,9 @@ impl Settings {
                     .to_owned(),
             });
         }
+        let backends: Vec<(&str, &BackendConfig)> =
+            self.backends.iter().map(|named| (named.name.as_str(), &named.config)).collect();
+        ensure_apart(&backends)?;
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! What a configuration file may say about a backend. Ids and limits that run are derived in `registry.rs`.
 
+pub mod shared;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::Error;
 
@@ -60,18 +62,50 @@ pub struct S3Config {
     pub conditional_put: bool,
 }
 
+/// Longer names of variables are not repeated in errors: access keys have 20 characters, secrets 40.
+const VARIABLE_SHOWN_MAX: usize = 39;
+
 fn yes() -> bool {
     true
 }
 
 /// Where a secret is. Never in the configuration itself, which ends up in repositories and bug reports.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// In this environment variable.
     Env(String),
     /// In this file, without the white space around it.
     File(PathBuf),
+}
+
+/// How a source is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum WrittenSource {
+    Env(String),
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    /// Whatever is wrong here may be the secret itself, in plain sight: no error repeats what was written.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match WrittenSource::deserialize(from) {
+            Ok(WrittenSource::Env(variable)) => Ok(Self::Env(variable)),
+            Ok(WrittenSource::File(path)) => Ok(Self::File(path)),
+            Err(_shows_what_was_written) => Err(serde::de::Error::custom(
+                "a secret never stands in the configuration: write { env = \"VARIABLE\" } or { file = \"PATH\" }",
+            )),
+        }
+    }
+}
+
+/// A variable's name, unless it looks as if the secret itself was written in its place.
+fn variable_for_people(variable: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    match variable.len() <= VARIABLE_SHOWN_MAX && variable.bytes().all(is_plain) {
+        true => variable,
+        false => "whose name is not shown, since it may be a secret,",
+    }
 }
 
 impl SecretSource {
@@ -80,7 +114,12 @@ impl SecretSource {
         let failed = |reason: String| Error::Config { name: name.to_owned(), reason };
         let text = match self {
             Self::Env(variable) => std::env::var(variable).map_err(|error| {
-                failed(format!("environment variable {variable}: {error}; set it"))
+                let why = match error {
+                    std::env::VarError::NotPresent => "is not set",
+                    std::env::VarError::NotUnicode(_) => "is no text",
+                };
+                let variable = variable_for_people(variable);
+                failed(format!("environment variable {variable} {why}; set it to the secret"))
             })?,
             Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
                 failed(format!("secret file {}: {error}; make it readable", path.display()))
@@ -151,6 +190,29 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_in_plain_sight_is_refused_and_not_repeated() {
+        for written in [
+            r#""hunter2""#,
+            r#"["hunter2"]"#,
+            r#"{"hunter2": 1}"#,
+            r#"{"value": "hunter2"}"#,
+            "770077",
+            "77.0077",
+        ] {
+            let text = format!(
+                r#"{{"kind": "s3", "endpoint": "http://e", "region": "r", "bucket": "b", "access_key": "a",
+                     "secret_key": {written}}}"#
+            );
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("write { env ="), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("77"), "{error}");
+        }
+        let mistaken = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY";
+        let error = SecretSource::Env(mistaken.to_owned()).read("b").unwrap_err().to_string();
+        assert!(!error.contains(mistaken) && error.contains("is not set"), "{error}");
     }
 
     #[test]
