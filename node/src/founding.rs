@@ -8,7 +8,7 @@ use vaultaire_proto::settle::{settle_backend, settle_bucket};
 use vaultaire_proto::{
     BackendId, BucketName, Consistency, GroupId, NodeId, Operation, Rejection, Response, UserId,
 };
-use vaultaire_storage::backends::disk::identity::Expect;
+use vaultaire_storage::backends::identity::Expect;
 use vaultaire_storage::registry::{Opening, Registry};
 
 use crate::absent::Absent;

@@ -65,7 +65,18 @@ pub trait Backend: Send + Sync + Debug {
     /// Copies a blob to a key that was never used, inside the backend where it can.
     async fn copy(&self, from: &BackendKey, to: &BackendKey) -> Result<Stored, Error>;
 
-    /// Whether the backend is reachable and still the one that it should be.
+    /// Gives up uploads of keys with the prefix that were begun and never completed, as a killed process leaves them:
+    /// some stores keep their bytes, and charge for them, without ever listing them. Answers how many there were. The
+    /// caller knows that nobody writes under the prefix any more. Most backends have nothing of the kind.
+    async fn abort_unfinished(&self, _prefix: &str) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    /// Proves that the backend is still the one that it should be, and writes nothing: asked before bytes are deleted
+    /// because no row knows them. In another backend's place, or a lost one's, no row knows any.
+    async fn identify(&self) -> Result<(), Error>;
+
+    /// Whether the backend is reachable, takes writes where that can be told, and is still the one that it should be.
     async fn check(&self) -> Result<(), Error>;
 }
 

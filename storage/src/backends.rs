@@ -2,5 +2,6 @@
 //! node uses is configuration (`config.rs`, `registry.rs`).
 
 pub mod disk;
+pub mod identity;
 pub mod memory;
 pub mod s3;

@@ -50,22 +50,18 @@ pub enum Error {
     Full { backend: BackendId, operation: &'static str, source: io::Error },
 
     /// The place holds another backend, or another cluster's.
-    #[error(
-        "{path} should hold {expected} but holds {found}: the disk is lost, not empty; mount the right one"
-    )]
-    IdentityMismatch { path: PathBuf, expected: String, found: String },
+    #[error("{place} should hold {expected} but holds {found}: {advice}")]
+    IdentityMismatch { place: String, expected: String, found: String, advice: &'static str },
 
     /// The place should hold a backend and has no identity.
-    #[error(
-        "{path} has no identity file although {reason}: the disk is lost, not empty; mount the right one or point to an empty folder"
-    )]
-    IdentityMissing { path: PathBuf, reason: &'static str },
+    #[error("{place} has no identity although {reason}: {advice}")]
+    IdentityMissing { place: String, reason: &'static str, advice: String },
 
     /// The place was written by a later release.
     #[error(
-        "{path} has format version {found}, this release reads up to {supported}; start the newer release"
+        "{place} has format version {found}, this release reads up to {supported}; start the newer release"
     )]
-    FormatTooNew { path: PathBuf, found: u32, supported: u32 },
+    FormatTooNew { place: String, found: u32, supported: u32 },
 
     /// Another process holds the place.
     #[error("{path} is in use by another process; stop it or choose another path")]

@@ -7,10 +7,10 @@ use parking_lot::RwLock;
 use vaultaire_proto::BackendId;
 
 use crate::backend::Backend;
-use crate::backends::disk::identity::Expect;
 use crate::backends::disk::{self, Disk};
+use crate::backends::identity::Expect;
 use crate::backends::memory::Memory;
-use crate::backends::s3::S3;
+use crate::backends::s3::{self, S3};
 use crate::config::BackendConfig;
 use crate::error::Error;
 
@@ -84,7 +84,10 @@ pub async fn open(config: &BackendConfig, opening: Opening) -> Result<Arc<dyn Ba
             Ok(Arc::new(disk))
         }
         BackendConfig::Memory(_) => Ok(Arc::new(Memory::new(id, name))),
-        BackendConfig::S3(config) => Ok(Arc::new(S3::new(id, name, config)?)),
+        BackendConfig::S3(config) => {
+            let settings = s3::Settings { id, name, cluster, expect };
+            Ok(Arc::new(S3::open(settings, config).await?))
+        }
     }
 }
 

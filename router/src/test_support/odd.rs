@@ -96,6 +96,14 @@ impl Backend for Odd {
         self.inner.copy(from, to).await
     }
 
+    async fn abort_unfinished(&self, prefix: &str) -> Result<usize, Error> {
+        self.inner.abort_unfinished(prefix).await
+    }
+
+    async fn identify(&self) -> Result<(), Error> {
+        self.inner.identify().await
+    }
+
     async fn check(&self) -> Result<(), Error> {
         self.inner.check().await
     }

@@ -10,7 +10,7 @@
 
 pub mod directories;
 mod group_sync;
-pub mod identity;
+mod identity;
 mod layout;
 mod list;
 mod put;
@@ -32,8 +32,8 @@ use crate::backend::{
     Attributes, AttributesKept, Backend, ByteStream, Capabilities, Info, Kind, LIST_PAGE_MAX,
     Listed, Object, Stored, WriteOnce,
 };
+use crate::backends::identity::Expect;
 use crate::error::Error;
-use identity::Expect;
 use root::{Lane, Root};
 
 /// Where a disk is and what it should be.
@@ -127,6 +127,10 @@ impl Backend for Disk {
 
     async fn copy(&self, from: &BackendKey, to: &BackendKey) -> Result<Stored, Error> {
         put::copy(&self.root, from, to).await
+    }
+
+    async fn identify(&self) -> Result<(), Error> {
+        self.root.blocking(Lane::Read, "identify", Root::identify).await
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -18,6 +18,7 @@ use crate::backend::{
     Attributes, AttributesKept, Backend, ByteStream, Capabilities, Info, Kind, LIST_PAGE_MAX,
     Listed, Object, Stored, WriteOnce, collect, once, resolve_range,
 };
+use crate::backends::identity::{Identity, Place};
 use crate::error::Error;
 use faults::{Dice, Fault, Faults};
 
@@ -37,6 +38,8 @@ struct State {
     /// Writes that were reported as timed out and land later: (after so many operations, key, blob).
     zombies: Vec<(u64, BackendKey, Blob)>,
     operations: u64,
+    /// Whether it says that it is another backend.
+    is_mistaken: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +62,11 @@ impl Memory {
     /// An empty backend that fails as its seed says.
     pub fn with_faults(id: BackendId, name: impl Into<String>, faults: Faults) -> Self {
         Self { id, name: name.into(), faults, state: Mutex::default() }
+    }
+
+    /// From now on it says that it is another backend, as a place does that two backends share.
+    pub fn mistake(&self) {
+        self.state.lock().is_mistaken = true;
     }
 
     /// What a blob says about itself.
@@ -231,7 +239,19 @@ impl Backend for Memory {
         self.store(&turn, to, blob)
     }
 
+    async fn identify(&self) -> Result<(), Error> {
+        self.turn("identify", "").await?;
+        match self.state.lock().is_mistaken {
+            false => Ok(()),
+            true => {
+                let place = Place { name: self.name.clone(), kind: Kind::Memory };
+                Err(Identity::new("", self.id).missing(&place, "it was mistaken for another"))
+            }
+        }
+    }
+
     async fn check(&self) -> Result<(), Error> {
-        self.turn("check", "").await.map(|_turn| ())
+        self.turn("check", "").await?;
+        self.identify().await
     }
 }

@@ -3,42 +3,42 @@
 //! a look at its key. Class changes and restores of archived blobs are not here: this client cannot ask for them.
 
 mod attributes;
+mod budget;
 mod classify;
+mod client;
+mod identity;
 mod observe;
 mod parts;
+mod transport;
+mod unfinished;
 mod upload;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, CopyOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt,
-    RetryConfig,
-};
+use object_store::{CopyOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use vaultaire_proto::{BackendId, BackendKey};
 
 use crate::backend::{
     Attributes, AttributesKept, Backend, ByteStream, Capabilities, Info, Kind, LIST_PAGE_MAX,
     Listed, Object, Stored, WriteOnce,
 };
+use crate::backends::identity::{Expect, Identity};
 use crate::config::S3Config;
 use crate::error::Error;
+use budget::Budget;
 use classify::{Effect, Subject};
-use observe::{Observed, watch};
-
-/// An endpoint that sends nothing for this long is given up. It is not a limit on whole transfers.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-
-/// Requests that may be repeated are repeated this often, and this long at most.
-const RETRIES_MAX: usize = 3;
-const RETRIES_FOR_MAX: Duration = Duration::from_secs(30);
+use client::Clients;
+use observe::watch;
 
 /// The most keys that an endpoint returns at once.
 const ENDPOINT_PAGE_MAX: usize = 1000;
@@ -46,32 +46,59 @@ const ENDPOINT_PAGE_MAX: usize = 1000;
 /// The largest object that S3 copies in one request; larger ones pass through this process.
 const SERVER_COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
+/// Which backend a bucket should be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The backend's id.
+    pub id: BackendId,
+    /// The backend's name.
+    pub name: String,
+    /// The cluster that owns it, as text.
+    pub cluster: String,
+    /// Whether an empty prefix may become this backend.
+    pub expect: Expect,
+}
+
 /// A bucket behind an S3 endpoint.
 #[derive(Debug)]
 pub struct S3 {
     id: BackendId,
     name: String,
+    /// Endpoint, bucket and prefix, for errors.
+    address: String,
     prefix: String,
     conditional_put: bool,
-    /// For requests that may be repeated.
-    store: Arc<AmazonS3>,
-    /// For conditional writes: a repetition would meet its own success and call it a conflict.
-    unrepeated: Arc<AmazonS3>,
+    identity: Identity,
+    clients: Clients,
+    budget: Arc<Budget>,
 }
 
 impl S3 {
-    /// A client for the bucket; nothing is sent yet. The process must have installed its TLS provider.
-    pub fn new(id: BackendId, name: String, config: &S3Config) -> Result<Self, Error> {
-        let prefix = config.prefix.trim_matches('/').to_owned();
+    /// Proves that the bucket and prefix are the right ones. The process must have installed its TLS provider.
+    pub async fn open(settings: Settings, config: &S3Config) -> Result<Self, Error> {
+        let clients = Clients::new(&settings.name, config)?;
+        Self::open_over(settings, config, clients, Budget::shared()).await
+    }
+
+    async fn open_over(
+        settings: Settings,
+        config: &S3Config,
+        clients: Clients,
+        budget: Arc<Budget>,
+    ) -> Result<Self, Error> {
+        let Settings { id, name, cluster, expect } = settings;
+        let prefix = config.place().prefix;
         if let Err(error) = Path::parse(&prefix) {
             return Err(Error::Config {
                 name,
                 reason: format!("the prefix cannot be used: {error}"),
             });
         }
-        let store = Arc::new(build(&name, config, RETRIES_MAX)?);
-        let unrepeated = Arc::new(build(&name, config, 0)?);
-        Ok(Self { id, name, prefix, conditional_put: config.conditional_put, store, unrepeated })
+        let (address, conditional_put) = (config.place().to_string(), config.conditional_put);
+        let identity = Identity::new(&cluster, id);
+        let s3 = Self { id, name, address, prefix, conditional_put, identity, clients, budget };
+        identity::establish(&s3, expect).await?;
+        Ok(s3)
     }
 
     /// What the bucket calls the text of a key or of a prefix of keys.
@@ -93,6 +120,21 @@ impl S3 {
         effect: Effect,
     ) -> Subject<'s> {
         Subject { backend: self.id, name: &self.name, operation, key: Some(key), effect }
+    }
+
+    /// A request that is about no single key.
+    fn of_all(&self, operation: &'static str) -> Subject<'_> {
+        Subject { backend: self.id, name: &self.name, operation, key: None, effect: Effect::None }
+    }
+
+    /// Refuses to change what is not a blob.
+    fn ensure_a_blobs(&self, key: &BackendKey) -> Result<(), Error> {
+        match identity::is_reserved(key) {
+            true => {
+                Err(Error::Unsupported { backend: self.id, operation: "a change of its identity" })
+            }
+            false => Ok(()),
+        }
     }
 
     /// Whether the key is taken, as the error that says so.
@@ -130,7 +172,7 @@ impl S3 {
         let options =
             GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
         let path = self.path(key)?;
-        let got = match watch(self.store.get_opts(&path, options)).await {
+        let got = match watch(self.clients.store.get_opts(&path, options)).await {
             Ok(got) => got,
             Err(failure) => {
                 return Err(match (failure.is_unsatisfiable(), range) {
@@ -163,44 +205,6 @@ impl S3 {
     }
 }
 
-/// The HTTP client sets TCP_NODELAY by itself, and no limit on whole transfers is wanted.
-fn build(name: &str, config: &S3Config, retries: usize) -> Result<AmazonS3, Error> {
-    let endpoint = if config.path_style { config.endpoint.clone() } else { virtual_host(config) };
-    let options = ClientOptions::new()
-        .with_allow_http(config.allow_http)
-        .with_timeout_disabled()
-        .with_read_timeout(IDLE_MAX)
-        .with_connect_timeout(CONNECT_MAX);
-    let retry = RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: retries,
-        retry_timeout: RETRIES_FOR_MAX,
-    };
-    AmazonS3Builder::new()
-        .with_client_options(options)
-        .with_endpoint(endpoint)
-        .with_virtual_hosted_style_request(!config.path_style)
-        .with_region(&config.region)
-        .with_bucket_name(&config.bucket)
-        .with_access_key_id(&config.access_key)
-        .with_secret_access_key(config.secret_key.read(name)?.reveal())
-        .with_conditional_put(S3ConditionalPut::ETagMatch)
-        .with_disable_bulk_delete(true)
-        .with_disable_tagging(true)
-        .with_retry(retry)
-        .with_http_connector(Observed)
-        .build()
-        .map_err(|error| Error::Config { name: name.to_owned(), reason: error.to_string() })
-}
-
-/// `https://endpoint` with the bucket in front of its host.
-fn virtual_host(config: &S3Config) -> String {
-    match config.endpoint.split_once("://") {
-        Some((scheme, host)) => format!("{scheme}://{}.{host}", config.bucket),
-        None => format!("{}.{}", config.bucket, config.endpoint),
-    }
-}
-
 #[async_trait]
 impl Backend for S3 {
     fn id(&self) -> BackendId {
@@ -227,6 +231,7 @@ impl Backend for S3 {
         size_hint: Option<u64>,
         body: ByteStream,
     ) -> Result<Stored, Error> {
+        self.ensure_a_blobs(key)?;
         upload::put(self, key, attributes, size_hint, body).await
     }
 
@@ -235,7 +240,7 @@ impl Backend for S3 {
     }
 
     async fn head(&self, key: &BackendKey) -> Result<Info, Error> {
-        match watch(self.store.head(&self.path(key)?)).await {
+        match watch(self.clients.store.head(&self.path(key)?)).await {
             Ok(meta) => Ok(Info { size_bytes: meta.size }),
             Err(failure) => match self.subject("head", key, Effect::None).classify(failure) {
                 Error::NotFound { .. } => Err(self.confirm_missing(key).await),
@@ -245,7 +250,8 @@ impl Backend for S3 {
     }
 
     async fn delete(&self, key: &BackendKey) -> Result<(), Error> {
-        let deleted = watch(self.store.delete(&self.path(key)?)).await;
+        self.ensure_a_blobs(key)?;
+        let deleted = watch(self.clients.store.delete(&self.path(key)?)).await;
         match deleted
             .map_err(|failure| self.subject("delete", key, Effect::Repeatable).classify(failure))
         {
@@ -272,21 +278,13 @@ impl Backend for S3 {
                 page_token,
                 ..PaginatedListOptions::default()
             };
-            let listing = self.store.list_paginated(Some(&full_prefix), options);
-            let page = watch(listing).await.map_err(|failure| {
-                let subject = Subject {
-                    backend: self.id,
-                    name: &self.name,
-                    operation: "list",
-                    key: None,
-                    effect: Effect::None,
-                };
-                subject.classify(failure)
-            })?;
+            let listing = self.clients.store.list_paginated(Some(&full_prefix), options);
+            let page = watch(listing).await;
+            let page = page.map_err(|failure| self.of_all("list").classify(failure))?;
             // What is not a key of ours was put there by others, and is none of our business.
             rows.extend(page.result.objects.into_iter().filter_map(|object| {
                 let key = BackendKey::parse(object.location.as_ref().get(start..)?).ok()?;
-                Some(Listed { key, size_bytes: object.size })
+                (!identity::is_reserved(&key)).then_some(Listed { key, size_bytes: object.size })
             }));
             page_token = page.page_token;
             if page_token.is_none() {
@@ -297,13 +295,14 @@ impl Backend for S3 {
     }
 
     async fn copy(&self, from: &BackendKey, to: &BackendKey) -> Result<Stored, Error> {
+        self.ensure_a_blobs(to)?;
         let Info { size_bytes } = self.head(from).await?;
         if size_bytes > SERVER_COPY_BYTES_MAX {
             return self.copy_through(from, to).await;
         }
         self.ensure_free(to).await?;
         let (source, target) = (self.path(from)?, self.path(to)?);
-        match watch(self.store.copy_opts(&source, &target, CopyOptions::default())).await {
+        match watch(self.clients.store.copy_opts(&source, &target, CopyOptions::default())).await {
             Ok(()) => Ok(Stored { size_bytes }),
             Err(failure) if failure.is_missing() => {
                 Err(Error::NotFound { backend: self.id, key: from.clone() })
@@ -312,7 +311,15 @@ impl Backend for S3 {
         }
     }
 
+    async fn abort_unfinished(&self, prefix: &str) -> Result<usize, Error> {
+        unfinished::abort(self, prefix).await
+    }
+
+    async fn identify(&self) -> Result<(), Error> {
+        identity::verify(self).await
+    }
+
     async fn check(&self) -> Result<(), Error> {
-        self.list("", None, 1).await.map(|_listed| ())
+        self.identify().await
     }
 }

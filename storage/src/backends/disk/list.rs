@@ -149,8 +149,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Settings;
-    use super::super::identity::Expect;
     use super::*;
+    use crate::backends::identity::Expect;
     use vaultaire_proto::BackendId;
 
     fn disk(path: &Path) -> Root {

@@ -16,9 +16,9 @@ use tracing::{info, warn};
 use vaultaire_proto::{BackendId, BackendKey};
 
 use super::directories::{Directories, each_entry, open_or_make};
-use super::identity::Identity;
 use super::layout::Place;
-use super::{Settings, read};
+use super::{Settings, identity, read};
+use crate::backends::identity::Identity;
 use crate::error::Error;
 
 /// How many file operations of one disk may hold a blocking thread at once. More wait as tasks,
@@ -73,7 +73,7 @@ impl Root {
         let lock = File::open(&settings.path).map_err(failed("open"))?;
         take_lock(&lock, settings)?;
         let identity = Identity::new(&settings.cluster, settings.id);
-        identity.establish(&settings.path, settings.expect)?;
+        identity::establish(&identity, &settings.path, settings.expect)?;
 
         let top = OwnedFd::from(lock.try_clone().map_err(failed("open"))?);
         let incoming = open_or_make(&top, "incoming").map_err(failed("open incoming in"))?;
@@ -144,9 +144,14 @@ impl Root {
         Ok(())
     }
 
+    /// Proves that the path still leads to this disk.
+    pub fn identify(&self) -> Result<(), Error> {
+        identity::verify(&self.identity, &self.path)
+    }
+
     /// Proves that the path still leads to this disk, and that it can be written.
     pub fn check(&self) -> Result<(), Error> {
-        self.identity.verify(&self.path)?;
+        self.identify()?;
         let failed = |error: Errno| Error::path(self.id, "write to", &self.path, error.into());
         let name = self.incoming_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

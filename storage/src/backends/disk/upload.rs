@@ -240,8 +240,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::super::Settings;
-    use super::super::identity::Expect;
     use super::*;
+    use crate::backends::identity::Expect;
     use vaultaire_proto::BackendId;
 
     fn root(folder: &std::path::Path) -> Arc<Root> {

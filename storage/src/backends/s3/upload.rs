@@ -13,6 +13,7 @@ use vaultaire_proto::BackendKey;
 
 use super::S3;
 use super::attributes::to_metadata;
+use super::budget::{Budget, Reservation};
 use super::classify::Effect;
 use super::observe::{Failure, watch};
 use super::parts::{Part, Parts};
@@ -25,7 +26,7 @@ const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// The most parts that S3 accepts.
 const PARTS_MAX: u64 = 10_000;
 
-/// How many parts of one body are under way: with the one being received, the memory that a body may hold.
+/// How many parts of one body are under way at once. What all bodies together may hold is `budget.rs`.
 const PARTS_IN_FLIGHT_MAX: usize = 2;
 
 /// How often an endpoint that said it was too busy is asked again to write the same body.
@@ -42,7 +43,9 @@ pub async fn put(
 ) -> Result<Stored, Error> {
     let part_bytes = part_bytes(size_hint);
     let mut parts = Parts::of(body);
-    let first = parts.next(PART_BYTES).await?;
+    // The room of the first part, so that an upload in parts need not ask for more while it holds what it looked at.
+    let room = s3.budget.reserve(size_hint.map_or(part_bytes, |size| size.min(part_bytes))).await?;
+    let first = parts.next(size_hint.map_or(PART_BYTES, |size| size.min(PART_BYTES))).await?;
     if first.is_last {
         check_length(key, size_hint, parts.received_bytes())?;
         put_whole(s3, key, attributes, first).await?;
@@ -56,10 +59,11 @@ pub async fn put(
         ..PutMultipartOptions::default()
     };
     let subject = s3.subject("start an upload", key, Effect::Repeatable);
-    let started = watch(s3.store.put_multipart_opts(&s3.path(key)?, options)).await;
+    let started = watch(s3.clients.store.put_multipart_opts(&s3.path(key)?, options)).await;
     let upload = started.map_err(|failure| subject.classify(failure))?;
     let mut unfinished = Unfinished { upload: Some(upload), key: key.clone() };
-    match send_parts(s3, key, size_hint, part_bytes, parts, &mut unfinished).await {
+    let cut = Cut { key, size_hint, part_bytes, room: Some(room) };
+    match send_parts(s3, cut, parts, &mut unfinished).await {
         Ok(stored) => Ok(stored),
         Err(error) => {
             unfinished.abort().await;
@@ -87,7 +91,7 @@ async fn put_whole(
     if !s3.conditional_put {
         s3.ensure_free(key).await?;
         let options = PutOptions { mode: PutMode::Overwrite, attributes, ..PutOptions::default() };
-        let put = watch(s3.store.put_opts(&path, payload, options)).await;
+        let put = watch(s3.clients.store.put_opts(&path, payload, options)).await;
         return put
             .map(|_result| ())
             .map_err(|failure| s3.subject("put", key, Effect::Write).classify(failure));
@@ -120,22 +124,45 @@ async fn put_if_free(
         attributes: attributes.clone(),
         ..PutOptions::default()
     };
-    watch(s3.unrepeated.put_opts(path, payload.clone(), options)).await.map(|_result| ())
+    watch(s3.clients.unrepeated.put_opts(path, payload.clone(), options)).await.map(|_result| ())
+}
+
+/// How a body is cut into parts.
+struct Cut<'cut> {
+    key: &'cut BackendKey,
+    size_hint: Option<u64>,
+    part_bytes: u64,
+    /// Room that is there already, for the first part.
+    room: Option<Reservation>,
+}
+
+impl Cut<'_> {
+    /// Room for the next part. Asked for only while no part is being received.
+    async fn room(&mut self, budget: &Budget, received_bytes: u64) -> Result<Reservation, Error> {
+        if let Some(room) = self.room.take() {
+            return Ok(room);
+        }
+        let left = self.size_hint.map(|size| size.saturating_sub(received_bytes));
+        budget.reserve(left.map_or(self.part_bytes, |left| left.min(self.part_bytes))).await
+    }
 }
 
 async fn send_parts(
     s3: &S3,
-    key: &BackendKey,
-    size_hint: Option<u64>,
-    part_bytes: u64,
+    mut cut: Cut<'_>,
     mut parts: Parts,
     unfinished: &mut Unfinished,
 ) -> Result<Stored, Error> {
+    let (key, size_hint, part_bytes) = (cut.key, cut.size_hint, cut.part_bytes);
     let mut under_way: JoinSet<Result<(), Failure>> = JoinSet::new();
     let mut count = 0;
     loop {
-        let part = tokio::select! {
-            part = parts.next(part_bytes) => part?,
+        let next = async {
+            let room = cut.room(&s3.budget, parts.received_bytes()).await?;
+            Ok((parts.next(part_bytes).await?, room))
+        };
+        let (part, room) = tokio::select! {
+            next = next => next?,
             // A part that failed ends the upload at once, however slow the sender is.
             failure = first_failure(&mut under_way) => return Err(part_error(s3, key, failure)),
         };
@@ -151,7 +178,12 @@ async fn send_parts(
             settle_one(s3, key, &mut under_way).await?;
         }
         let upload = unfinished.upload.as_mut().ok_or(Error::Stopped { operation: "put" })?;
-        under_way.spawn(watch(upload.put_part(PutPayload::from_iter(part.chunks))));
+        let sending = watch(upload.put_part(PutPayload::from_iter(part.chunks)));
+        under_way.spawn(async move {
+            let outcome = sending.await;
+            drop(room);
+            outcome
+        });
         if part.is_last {
             break;
         }
