@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vaultaire_proto::row::{Epoch, EpochState, Sweep};
-use vaultaire_proto::{BackendKey, BlobKey, Consistency, GroupId, Operation, Response, TimeMs};
-use vaultaire_storage::backend::Backend;
+use vaultaire_proto::{
+    BackendId, BackendKey, BlobKey, Consistency, GroupId, Operation, Response, TimeMs,
+};
+use vaultaire_storage::backend::{Backend, LIST_PAGE_MAX};
 
 use crate::ask;
 use crate::error::Error;
@@ -15,8 +17,9 @@ use crate::settings::Garbage;
 use crate::workers::Context;
 use crate::workers::pace::{DELETES_IN_FLIGHT, Pace, delete_all};
 
-/// How many keys one page of a listing has.
-const PAGE: usize = 1000;
+/// How many keys the state machine is asked about at once. A page of a listing holds many times that, since some
+/// backends read a whole folder for each page.
+const VIEW: usize = 1000;
 
 /// How many spent rows one command drops.
 const PRUNE_PAGE: u32 = 1000;
@@ -120,10 +123,16 @@ impl Sweeper {
             seq: 0,
         };
         let prefix = any.epoch_prefix(cluster);
+        // First, so that none of them is completed after the listing.
+        backend.identify().await?;
+        let aborted = backend.abort_unfinished(&prefix).await?;
+        if aborted > 0 {
+            tracing::info!(%shard, epoch = %epoch.id, backend = backend.name(), aborted, "unfinished uploads");
+        }
         let mut after: Option<BackendKey> = None;
         let mut deleted = 0;
         loop {
-            let page = backend.list(&prefix, after.as_ref(), PAGE).await?;
+            let page = backend.list(&prefix, after.as_ref(), LIST_PAGE_MAX).await?;
             let Some(last) = page.last() else {
                 return Ok(deleted);
             };
@@ -132,25 +141,11 @@ impl Sweeper {
                 .iter()
                 .filter_map(|listed| BlobKey::from_backend_key(&listed.key, cluster))
                 .collect();
-            let place = (epoch.node, epoch.id);
-            let view = ask::sweep_view(
-                context.proposer.catalog(),
-                shard,
-                backend.id(),
-                place,
-                blobs.clone(),
-            )
-            .await?;
-            let Some(EpochState::Closed { .. }) = view.epoch.map(|row| row.state) else {
-                return Err(Error::Found("the epoch is not closed any more".to_owned()));
-            };
-            let orphans: Vec<BackendKey> = blobs
-                .iter()
-                .filter(|blob| !view.kept.contains(blob))
-                .map(|blob| blob.backend_key(cluster))
-                .collect();
-            deleted += orphans.len();
-            self.delete(backend, orphans).await?;
+            for asked in blobs.chunks(VIEW) {
+                let orphans = orphans(context, shard, epoch, backend.id(), asked).await?;
+                deleted += orphans.len();
+                self.delete(backend, orphans).await?;
+            }
         }
     }
 
@@ -159,6 +154,11 @@ impl Sweeper {
         backend: &Arc<dyn Backend>,
         keys: Vec<BackendKey>,
     ) -> Result<(), Error> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        // No row knows these keys: true of every key where the place is another backend's, or came back as one.
+        backend.identify().await?;
         for chunk in keys.chunks(DELETES_IN_FLIGHT) {
             for _ in chunk {
                 self.pace.one().await;
@@ -170,6 +170,25 @@ impl Sweeper {
         }
         Ok(())
     }
+}
+
+/// Those of `blobs` that no row keeps, as of one moment at which the epoch was closed.
+async fn orphans(
+    context: &Context,
+    shard: GroupId,
+    epoch: &Epoch,
+    backend: BackendId,
+    blobs: &[BlobKey],
+) -> Result<Vec<BackendKey>, Error> {
+    let catalog = context.proposer.catalog();
+    let place = (epoch.node, epoch.id);
+    let view = ask::sweep_view(catalog, shard, backend, place, blobs.to_vec()).await?;
+    let Some(EpochState::Closed { .. }) = view.epoch.map(|row| row.state) else {
+        return Err(Error::Found("the epoch is not closed any more".to_owned()));
+    };
+    let cluster = catalog.cluster().cluster;
+    let orphans = blobs.iter().filter(|blob| !view.kept.contains(blob));
+    Ok(orphans.map(|blob| blob.backend_key(cluster)).collect())
 }
 
 /// When the next sweep of a backend is due that was swept `done` times, and whether it is the last.

@@ -118,6 +118,27 @@ async fn late_bytes_are_found_by_a_later_sweep_and_then_the_epoch_goes() {
 }
 
 #[tokio::test]
+async fn a_place_that_is_not_the_backends_any_more_is_not_swept() {
+    let world = World::new(quick()).await;
+    let orphan = world.upload(b"perhaps another backend's").await.copies[0];
+    world.close_epoch().await;
+    world.clock.advance_ms(1000);
+    world.backend.mistake();
+    sweep(&world.context).await;
+    assert!(world.holds(orphan).await);
+    let catalog = world.context.proposer.catalog();
+    let epochs = ask::epochs(catalog, Consistency::Linearizable, SHARD).await.unwrap();
+    let unswept = |state: &EpochState| match state {
+        EpochState::Closed { sweeps, .. } => sweeps.is_empty(),
+        EpochState::Open | EpochState::Swept => false,
+    };
+    assert!(
+        epochs.iter().any(|epoch| epoch.id == world.epoch && unswept(&epoch.state)),
+        "{epochs:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_sweep_that_fails_half_way_is_not_counted() {
     let faults = Faults { seed: 3, error_before: 1000, ..Faults::NONE };
     let world = World::new(quick()).await;
