@@ -49,7 +49,7 @@ impl Absent {
         registry: &Registry,
     ) -> Result<(), Error> {
         // Nothing was ever stored on a new one: its path or its endpoint is a mistake in the configuration.
-        let in_use = opening.expect == vaultaire_storage::backends::disk::identity::Expect::Ours;
+        let in_use = opening.expect == vaultaire_storage::backends::identity::Expect::Ours;
         match self.open_now(named, opening.clone()).await {
             Ok(backend) => Ok(registry.insert(backend)?),
             Err(Error::Storage(error)) if in_use && is_unreachable(&error) => {
@@ -142,7 +142,7 @@ fn is_unreachable(error: &StorageError) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use vaultaire_storage::backends::disk::identity::Expect;
+    use vaultaire_storage::backends::identity::Expect;
     use vaultaire_storage::config::DiskConfig;
 
     use super::*;

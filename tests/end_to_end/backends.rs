@@ -1,88 +1,111 @@
-//! Backends of real nodes: the S3 backend over http against a real server process, and a disk that is not mounted.
-//! What every backend promises is `storage::conformance`; nothing of it is repeated here.
+//! The S3 backend over http against real server processes: a node whose bytes live in another node, and an
+//! independent implementation. What every backend promises is `storage::conformance`; nothing of it is repeated here.
 
+mod moto;
+
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use aws_sdk_s3::primitives::ByteStream;
 use vaultaire_proto::BackendId;
-use vaultaire_storage::backends::s3::S3;
+use vaultaire_storage::backend::Backend;
+use vaultaire_storage::backends::identity::Expect;
+use vaultaire_storage::backends::s3::{S3, Settings};
 use vaultaire_storage::config::{S3Config, SecretSource};
 use vaultaire_storage::conformance;
-use vaultaire_tests::client::REGION;
+use vaultaire_storage::error::Error;
+use vaultaire_tests::client::{Endpoint, REGION, connect};
 use vaultaire_tests::server::{Options, Server};
 
-use crate::console::on;
+/// A bucket of a server, and where the secret for it may be written.
+struct Store<'store> {
+    endpoint: Endpoint,
+    bucket: &'store str,
+    folder: &'store Path,
+}
 
-const BACK_MAX: Duration = Duration::from_secs(60);
-
-/// The server honours conditions, but not every endpoint does: then keys are looked up first.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_s3_endpoint_is_a_backend_with_and_without_conditional_writes() {
-    // An error means that another test was first, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = Server::start(Options::default());
-    let endpoint = server.endpoint();
-    let secret = server.data_dir().join("backend.secret");
-    std::fs::write(&secret, &endpoint.secret_key).expect("the data directory is writable");
-    for conditional_put in [true, false] {
-        let config = S3Config {
-            endpoint: endpoint.url.clone(),
+impl Store<'_> {
+    fn config(&self, prefix: &str, conditional_put: bool) -> S3Config {
+        // An error means that another test was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let secret = self.folder.join("backend.secret");
+        std::fs::write(&secret, &self.endpoint.secret_key).expect("the folder is writable");
+        S3Config {
+            endpoint: self.endpoint.url.clone(),
             region: REGION.to_owned(),
-            bucket: server.bucket().to_owned(),
-            prefix: format!("conditional-{conditional_put}"),
-            access_key: endpoint.access_key.clone(),
-            secret_key: SecretSource::File(secret.clone()),
+            bucket: self.bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            access_key: self.endpoint.access_key.clone(),
+            secret_key: SecretSource::File(secret),
             path_style: true,
             allow_http: true,
             conditional_put,
+        }
+    }
+
+    /// The server honours conditions, but not every endpoint does: then keys are looked up first.
+    async fn conforms(&self) {
+        for conditional_put in [true, false] {
+            let config = self.config(&format!("conditional-{conditional_put}"), conditional_put);
+            let backend = open(&config, 1).await.expect("a fresh prefix");
+            conformance::assert_conforms(Arc::new(backend), "w/conformance").await;
+            let renamed = open(&config, 2).await;
+            assert!(matches!(renamed, Err(Error::IdentityMismatch { .. })), "{renamed:?}");
+            open(&config, 1).await.expect("the same backend").identify().await.expect("its own");
+        }
+    }
+
+    /// What a killed process leaves is found and given up, page by page, and only under the prefix.
+    async fn gives_up_unfinished_uploads(&self) {
+        const UPLOADS: usize = 5;
+        let client = connect(&self.endpoint);
+        let begin = async |key: String| {
+            let begun = client.create_multipart_upload().bucket(self.bucket).key(&key).send().await;
+            let begun = begun.expect("CreateMultipartUpload");
+            let part = client.upload_part().bucket(self.bucket).key(&key).part_number(1);
+            let part = part.set_upload_id(begun.upload_id).body(vec![7; 1000].into());
+            part.send().await.expect("UploadPart");
         };
-        let backend = S3::new(BackendId(1), "peer".to_owned(), &config).expect("a sound config");
-        conformance::assert_conforms(Arc::new(backend), "w/conformance").await;
+        for number in 0..UPLOADS {
+            begin(format!("unfinished/w/c/1/1/1/7/{number}")).await;
+        }
+        begin("unfinished/w/c/1/1/1/77/1".to_owned()).await;
+        let backend = open(&self.config("unfinished", true), 1).await.expect("a fresh prefix");
+        let aborted =
+            backend.abort_unfinished("w/c/1/1/1/7/").await.expect("the uploads are listed");
+        assert_eq!(aborted, UPLOADS);
+        let listed = client.list_multipart_uploads().bucket(self.bucket).prefix("unfinished/");
+        let listed = listed.send().await.expect("ListMultipartUploads");
+        let left: Vec<_> = listed.uploads().iter().filter_map(|upload| upload.key()).collect();
+        assert_eq!(left, ["unfinished/w/c/1/1/1/77/1"]);
     }
 }
 
-/// One dead backend never takes a node out: its objects wait, everything else goes on, and it is taken up again.
+async fn open(config: &S3Config, id: u32) -> Result<S3, Error> {
+    let settings = Settings {
+        id: BackendId(id),
+        name: "peer".to_owned(),
+        cluster: "c".to_owned(),
+        expect: Expect::FreshOrOurs,
+    };
+    S3::open(settings, config).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_runs_without_a_disk_that_is_not_mounted() {
-    let mut server = Server::start(Options::default());
-    let bucket = server.bucket().to_owned();
-    let put = server.client().put_object().bucket(&bucket).key("kept");
-    put.body(ByteStream::from(vec![7; 10_000])).send().await.expect("PUT");
-    assert!(server.stop().success());
-    let hot = server.data_dir().join("backends").join("hot");
-    let aside = hot.with_extension("aside");
-    std::fs::rename(&hot, &aside).expect("a folder can be moved");
-    std::fs::create_dir(&hot).expect("an empty mount point");
-    let server = server.restart();
-    let client = server.client();
-    let head = client.head_object().bucket(&bucket).key("kept").send().await.expect("HEAD");
-    assert_eq!(head.content_length(), Some(10_000));
-    let once = aws_sdk_s3::config::Builder::default()
-        .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled());
-    let get = client.get_object().bucket(&bucket).key("kept");
-    let refused = get.customize().config_override(once).send().await.expect_err("no bytes");
-    let status = refused.raw_response().map(|response| response.status().as_u16());
-    let said = format!("{:?}", refused.into_service_error());
-    assert!(status == Some(503) && said.contains("cannot be reached"), "{status:?} {said}");
-    let list = on(&server, &["backend", "list", "--json"]).done().json();
-    let hot_row = &list["backends"][0];
-    assert_eq!((&hot_row["name"], &hot_row["configured"]), (&"hot".into(), &false.into()));
-    assert!(hot_row["problem"].as_str().is_some_and(|why| why.contains("lost")), "{list}");
-    on(&server, &["backend", "check", "hot"]).refused(1, &["hot", "cannot be reached"]);
-    on(&server, &["status"]).done();
-    std::fs::remove_dir(&hot).expect("it is still empty");
-    std::fs::rename(&aside, &hot).expect("a folder can be moved");
-    let deadline = Instant::now() + BACK_MAX;
-    loop {
-        let list = on(&server, &["backend", "list", "--json"]).done().json();
-        if list["backends"][0]["configured"] == true {
-            break;
-        }
-        assert!(Instant::now() < deadline, "it was not taken up again: {list}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let got = client.get_object().bucket(&bucket).key("kept").send().await.expect("GET");
-    assert_eq!(got.body.collect().await.expect("body").into_bytes().len(), 10_000);
-    on(&server, &["verify", "--json"]).done();
+async fn another_node_is_a_backend() {
+    let server = Server::start(Options::default());
+    let (endpoint, folder) = (server.endpoint(), server.data_dir());
+    let store = Store { endpoint, bucket: server.bucket(), folder };
+    store.conforms().await;
+    store.gives_up_unfinished_uploads().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_independent_server_is_a_backend() {
+    let Some(moto) = moto::Moto::start() else { return };
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let store = Store { endpoint: moto.endpoint(), bucket: "backend", folder: folder.path() };
+    let made = connect(&store.endpoint).create_bucket().bucket(store.bucket).send().await;
+    made.expect("CreateBucket");
+    store.conforms().await;
+    store.gives_up_unfinished_uploads().await;
 }

@@ -8,6 +8,7 @@ mod configuration;
 mod console;
 mod full_disk;
 mod garbage;
+mod mounts;
 mod open_files;
 mod refusals;
 mod start;
