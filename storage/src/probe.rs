@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use vaultaire_proto::BackendKey;
 
-use crate::backend::{Attributes, Backend, once};
+use crate::backend::{Attributes, Backend, LIST_PAGE_MAX, once};
 use crate::error::Error;
+
+/// Where all probes write.
+const PREFIX: &str = "probe/";
 
 /// How much is written and read.
 const PROBE_BYTES: usize = 4096;
@@ -44,10 +47,25 @@ impl Verdict {
     }
 }
 
+/// Removes what probes left that were killed: those whose nonce sorts before `stale`. Nonces ascend with time, so a
+/// probe that still runs is left alone. Answers how many blobs that were; what one page does not hold is found next time.
+pub async fn clean(backend: &dyn Backend, stale: &str) -> Result<usize, Error> {
+    let mut removed = 0;
+    for listed in backend.list(PREFIX, None, LIST_PAGE_MAX).await? {
+        let nonce =
+            listed.key.as_str().strip_prefix(PREFIX).and_then(|rest| rest.split('/').next());
+        if nonce.is_some_and(|nonce| nonce < stale) {
+            backend.delete(&listed.key).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 /// Tries every operation below `probe/<nonce>/`, which must be unused, and removes what it wrote.
 pub async fn probe(backend: &dyn Backend, nonce: &str) -> Result<Vec<Row>, Error> {
     let key = |name: &str| {
-        BackendKey::parse(&format!("probe/{nonce}/{name}")).map_err(|invalid| Error::Config {
+        BackendKey::parse(&format!("{PREFIX}{nonce}/{name}")).map_err(|invalid| Error::Config {
             name: backend.name().to_owned(),
             reason: format!("the probe's nonce {nonce} {}", invalid.why),
         })
@@ -56,7 +74,7 @@ pub async fn probe(backend: &dyn Backend, nonce: &str) -> Result<Vec<Row>, Error
         backend,
         first: key("first")?,
         second: key("second")?,
-        prefix: format!("probe/{nonce}/"),
+        prefix: format!("{PREFIX}{nonce}/"),
     };
     let mut rows = Vec::new();
     for operation in OPERATIONS {
@@ -167,6 +185,21 @@ mod tests {
             assert!(rows.iter().all(|row| row.verdict == Verdict::Works), "{}", table(&rows));
         }
         assert!(backend.list("", None, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_killed_probes_are_removed_and_nothing_else() {
+        let backend = Memory::new(BackendId(1), "memory");
+        let names = ["probe/01a/first", "probe/01a/second", "probe/01b/first", "w/01a/first"];
+        for name in names {
+            let body = once(Bytes::from_static(b"x"));
+            let key = BackendKey::parse(name).unwrap();
+            backend.put(&key, &Attributes::default(), None, body).await.unwrap();
+        }
+        assert_eq!(clean(&backend, "01b").await.unwrap(), 2);
+        let left = backend.list("", None, 10).await.unwrap();
+        let left: Vec<_> = left.iter().map(|listed| listed.key.as_str()).collect();
+        assert_eq!(left, ["probe/01b/first", "w/01a/first"]);
     }
 
     #[tokio::test]

@@ -111,6 +111,53 @@ fn a_secret_that_is_not_there_is_named_with_its_key() {
 }
 
 #[test]
+fn a_secret_in_the_file_is_refused_and_never_shown() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    let warm = "write_to = [\"disk\"]\n".to_owned()
+        + SOUND
+        + r#"
+[backends.warm]
+kind = "s3"
+endpoint = "http://127.0.0.1:1"
+region = "r"
+bucket = "b"
+access_key = "a"
+"#;
+    for written in [
+        r#"secret_key = "hunter2""#,
+        "secret_key = hunter2",
+        "secret_key = \"hunter2",
+        r#"secret_key = ["hunter2"]"#,
+        r#"secret_key = { value = "hunter2" }"#,
+        r#"secret_key = { hunter2 = "x" }"#,
+        r#"secret_kye = "hunter2""#,
+        r#"secret_key = { env = "hunter2/+x" }"#,
+    ] {
+        write(&path, &format!("{warm}{written}\n"));
+        let mut server = vaultaire(&["server", "--config"]);
+        server.arg(&path);
+        for ended in [run(check(&path)), run(server)] {
+            let shown = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!shown.contains("hunter2"), "{written}: {shown}");
+        }
+    }
+    write(&path, &format!("{warm}secret_key = \"hunter2\"\n"));
+    run(check(&path)).refused(1, &["line", "write { env = "]);
+}
+
+#[test]
+fn two_sections_for_one_place_are_refused_with_both_names() {
+    let folder = folder();
+    let path = folder.path().join("vaultaire.toml");
+    let twice = "write_to = [\"disk\"]\n".to_owned()
+        + SOUND
+        + "[backends.again]\nkind = \"disk\"\npath = \"./blobs/\"\n";
+    write(&path, &twice);
+    run(check(&path)).refused(1, &["again", "disk", "a place of its own"]);
+}
+
+#[test]
 fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     let folder = folder();
     let path = folder.path().join("vaultaire.toml");

@@ -8,11 +8,14 @@ use vaultaire_proto::row::{BackendRow, BackendState, ShardBackend};
 use vaultaire_proto::wire::admin;
 use vaultaire_proto::{BackendId, Consistency};
 use vaultaire_storage::backend::Backend;
-use vaultaire_storage::probe::{Row, Verdict, probe};
+use vaultaire_storage::probe::{Row, Verdict, clean, probe};
 
 use crate::ask;
 use crate::error::Error;
 use crate::grpc::{Parts, names};
+
+/// No probe takes longer: what an older one wrote was left behind.
+const PROBE_MAX_MS: u64 = 60 * 60 * 1000;
 
 /// There are few: one page holds them all.
 pub async fn list(parts: &Parts) -> Result<admin::ListBackendsResponse, Error> {
@@ -65,8 +68,13 @@ pub async fn check(
 ) -> Result<admin::CheckBackendResponse, Error> {
     let name = names::within(names::BACKENDS, &request.name)?;
     let backend = named(parts, name)?;
-    let nonce = Ulid::new().to_string().to_ascii_lowercase();
-    let rows = probe(backend.as_ref(), &nonce).await?;
+    let now = Ulid::new();
+    let text = |ulid: Ulid| ulid.to_string().to_ascii_lowercase();
+    let stale = Ulid::from_parts(now.timestamp_ms().saturating_sub(PROBE_MAX_MS), 0);
+    if let Err(error) = clean(backend.as_ref(), &text(stale)).await {
+        tracing::warn!(backend = name, %error, "what earlier probes left is tried again by the next");
+    }
+    let rows = probe(backend.as_ref(), &text(now)).await?;
     Ok(admin::CheckBackendResponse { probes: rows.into_iter().map(probe_shown).collect() })
 }
 

@@ -20,6 +20,7 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -69,6 +70,8 @@ pub struct S3 {
     prefix: String,
     conditional_put: bool,
     identity: Identity,
+    /// Whether the identity was seen since this was opened.
+    is_proved: AtomicBool,
     clients: Clients,
     budget: Arc<Budget>,
 }
@@ -96,7 +99,17 @@ impl S3 {
         }
         let (address, conditional_put) = (config.place().to_string(), config.conditional_put);
         let identity = Identity::new(&cluster, id);
-        let s3 = Self { id, name, address, prefix, conditional_put, identity, clients, budget };
+        let s3 = Self {
+            id,
+            name,
+            address,
+            prefix,
+            conditional_put,
+            identity,
+            is_proved: AtomicBool::new(false),
+            clients,
+            budget,
+        };
         identity::establish(&s3, expect).await?;
         Ok(s3)
     }
@@ -232,6 +245,7 @@ impl Backend for S3 {
         body: ByteStream,
     ) -> Result<Stored, Error> {
         self.ensure_a_blobs(key)?;
+        identity::ensure_proved(self).await?;
         upload::put(self, key, attributes, size_hint, body).await
     }
 
@@ -296,6 +310,7 @@ impl Backend for S3 {
 
     async fn copy(&self, from: &BackendKey, to: &BackendKey) -> Result<Stored, Error> {
         self.ensure_a_blobs(to)?;
+        identity::ensure_proved(self).await?;
         let Info { size_bytes } = self.head(from).await?;
         if size_bytes > SERVER_COPY_BYTES_MAX {
             return self.copy_through(from, to).await;

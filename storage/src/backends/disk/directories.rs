@@ -31,7 +31,7 @@ const ATTEMPTS_MAX: usize = 8;
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A folder that is durable in its parent.
+/// An open folder. One that [`Directories::ensure`] answers is durable in its parents.
 #[derive(Debug)]
 pub struct Folder {
     /// The folder itself.
@@ -90,13 +90,16 @@ impl Directories {
         Err(gone.into())
     }
 
-    /// Opens a folder only where it exists.
+    /// Opens a folder only where it exists. It is not kept open: nobody knows whether it is durable in its parents, which
+    /// only writers need.
     pub fn existing(&self, path: &str) -> io::Result<Option<Arc<Folder>>> {
         if let Some(folder) = self.cached(path) {
             return Ok(Some(folder));
         }
         match rustix::fs::openat(self.top(), path, FOLDER, Mode::empty()) {
-            Ok(_exists) => self.ensure(path).map(Some),
+            Ok(descriptor) => {
+                Ok(Some(Arc::new(Folder { descriptor, group: GroupSync::default() })))
+            }
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -231,6 +234,18 @@ mod tests {
         assert!(folder.path().join("a/d").is_dir());
         assert!(directories.existing("a/b/c").unwrap().is_none());
         assert!(directories.existing("a/d").unwrap().is_some());
+    }
+
+    #[test]
+    fn looking_at_folders_makes_none_and_keeps_none_open() {
+        let (folder, directories) = tree();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        directories.ensure("kept").unwrap();
+        assert!(directories.existing("a/b").unwrap().is_some());
+        assert!(directories.existing("a/c/d").unwrap().is_none());
+        assert!(!folder.path().join("a/c").exists());
+        let open = directories.open.lock();
+        assert_eq!(open.keys().collect::<Vec<_>>(), ["kept"]);
     }
 
     #[test]

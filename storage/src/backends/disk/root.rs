@@ -134,8 +134,8 @@ impl Root {
             return Ok(());
         };
         match rustix::fs::unlinkat(&folder.descriptor, &place.file, AtFlags::empty()) {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(()),
+            // Already gone, yet perhaps not durably: a deletion is repeated when its process was killed before this flush.
+            Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(failed(error.into())),
         }
         // A blob that came back with a crash would be known to nobody.
@@ -161,15 +161,20 @@ impl Root {
     }
 }
 
-/// Makes the folder, but not its parents: a missing parent is most likely a missing mount.
+/// Makes the folder, but not its parents: a missing parent is most likely a missing mount. The parent is flushed also
+/// where the folder exists: an earlier start may have been killed right after it made it.
 fn make_folder(path: &std::path::Path) -> io::Result<()> {
-    match std::fs::create_dir(path) {
-        Ok(()) => match path.parent() {
-            Some(above) if !above.as_os_str().is_empty() => File::open(above)?.sync_all(),
-            Some(_) | None => File::open(".")?.sync_all(),
-        },
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    let made = match std::fs::create_dir(path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(std::path::Path::new("."));
+    match File::open(above).and_then(|above| above.sync_all()) {
+        // Where we may not look into the parent, somebody else made the folder.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !made => Ok(()),
+        outcome => outcome,
     }
 }
 

@@ -121,6 +121,21 @@ async fn swept_epochs_leave_no_folders() {
     assert_eq!(entries(&folder.path().join("blobs")), 0);
 }
 
+/// A crash after a blob was unlinked: the repeated deletion does all that was left, the flush of the folder too.
+#[tokio::test]
+async fn a_deletion_that_was_cut_off_is_finished_when_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = open(folder.path(), Expect::FreshOrOurs).await.unwrap();
+    put(&disk, "w/c/1/1/1/7/1", b"x").await.unwrap();
+    drop(disk);
+    std::fs::remove_file(folder.path().join("blobs/w/c/1/1/1/7/@1")).unwrap();
+    let disk = open(folder.path(), Expect::Ours).await.unwrap();
+    disk.delete(&key("w/c/1/1/1/7/1")).await.unwrap();
+    assert_eq!(entries(&folder.path().join("blobs")), 0);
+    disk.delete(&key("w/c/1/1/1/7/1")).await.unwrap();
+    assert_eq!(entries(&folder.path().join("blobs")), 0, "looking made no folder");
+}
+
 /// Writers and deleters of one folder race: its removal never loses a write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn puts_survive_the_removal_of_their_folder() {

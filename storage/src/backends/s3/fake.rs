@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +30,8 @@ const UPLOADS_PAGE: usize = 2;
 pub struct Fake {
     /// How long each request takes.
     pub pause: Duration,
+    /// Whether it answers nothing but 503.
+    pub is_down: AtomicBool,
     /// How many bytes of bodies were taken.
     pub taken_bytes: AtomicU64,
     pub objects: Mutex<BTreeMap<String, Bytes>>,
@@ -113,7 +115,10 @@ impl HttpService for Service {
         }
         let body = whole(body).await?;
         let length = body.len() as u64;
-        let (status, code, document) = self.0.answer(&request, body);
+        let (status, code, document) = match self.0.is_down.load(Ordering::SeqCst) {
+            true => (503, "SlowDown", Bytes::new()),
+            false => self.0.answer(&request, body),
+        };
         self.0.taken_bytes.fetch_add(length, Ordering::SeqCst);
         let length = document.len();
         let document = match (code, &request.method) {

@@ -2,9 +2,11 @@
 //! What an identity is, and why, is `backends/identity.rs`.
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use tracing::warn;
 use vaultaire_proto::BackendKey;
 
 use super::S3;
@@ -12,7 +14,7 @@ use super::observe::watch;
 use super::upload;
 use crate::backend::{Attributes, Kind, once};
 use crate::backends::identity::{Expect, NAME, Place};
-use crate::error::Error;
+use crate::error::{Class, Error};
 
 /// No identity is larger.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
@@ -24,6 +26,12 @@ static KEY: LazyLock<BackendKey> =
 pub async fn establish(s3: &S3, expect: Expect) -> Result<(), Error> {
     match verify(s3).await {
         Err(Error::IdentityMissing { .. }) => {}
+        // A node starts while an endpoint that it has used before is down. Nothing is written there until it is proved,
+        // and nothing is swept.
+        Err(error) if expect == Expect::Ours && error.class() == Class::Transient => {
+            warn!(backend = %s3.id, name = s3.name, %error, "opened unproved: the endpoint does not answer");
+            return Ok(());
+        }
         settled => return settled,
     }
     match expect {
@@ -46,8 +54,20 @@ pub async fn establish(s3: &S3, expect: Expect) -> Result<(), Error> {
     }
 }
 
-/// Proves that the prefix is this backend now.
+/// Proves that the prefix is this backend now. What was proved holds until an answer says otherwise.
 pub async fn verify(s3: &S3) -> Result<(), Error> {
+    let outcome = look(s3).await;
+    match outcome.as_ref().map_err(Error::class) {
+        Ok(()) => s3.is_proved.store(true, Ordering::Relaxed),
+        Err(Class::Operator | Class::Corrupt) => s3.is_proved.store(false, Ordering::Relaxed),
+        Err(
+            Class::Missing | Class::Conflict | Class::Request | Class::Transient | Class::Unknown,
+        ) => {}
+    }
+    outcome
+}
+
+async fn look(s3: &S3) -> Result<(), Error> {
     match s3.read(&KEY, None).await {
         Ok((_attributes, object)) => {
             let text = object.collect(IDENTITY_BYTES_MAX).await?;
@@ -57,6 +77,14 @@ pub async fn verify(s3: &S3) -> Result<(), Error> {
             Err(s3.identity.missing(&place(s3), "the backend is to have one"))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Proves it unless that was done since the backend was opened.
+pub async fn ensure_proved(s3: &S3) -> Result<(), Error> {
+    match s3.is_proved.load(Ordering::Relaxed) {
+        true => Ok(()),
+        false => verify(s3).await,
     }
 }
 

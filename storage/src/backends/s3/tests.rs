@@ -127,6 +127,27 @@ async fn a_store_that_lost_its_identity_is_not_an_empty_one() {
     s3.identify().await.unwrap();
 }
 
+/// An endpoint that is down keeps no node from starting; nothing is written to it before it was proved.
+#[tokio::test(start_paused = true)]
+async fn a_known_backend_opens_while_its_endpoint_is_down_and_is_proved_later() {
+    let fake = Arc::new(Fake::default());
+    let config = config("p", true);
+    fake.is_down.store(true, Ordering::SeqCst);
+    assert!(open_as(&fake, ("c", 1), &config, Expect::FreshOrOurs).await.is_err());
+    let s3 = open_as(&fake, ("c", 1), &config, Expect::Ours).await.unwrap();
+    assert!(s3.identify().await.is_err() && s3.check().await.is_err());
+    fake.is_down.store(false, Ordering::SeqCst);
+    let other = Identity::new("d", BackendId(1)).to_text();
+    fake.objects.lock().insert("p/identity.json".to_owned(), other.into());
+    let body = || once(Bytes::from_static(b"x"));
+    let refused = put(&s3, "w/1", body()).await;
+    assert!(matches!(refused, Err(Error::IdentityMismatch { .. })), "{refused:?}");
+    assert!(s3.copy(&key("w/1"), &key("w/2")).await.is_err());
+    let ours = Identity::new("c", BackendId(1)).to_text();
+    fake.objects.lock().insert("p/identity.json".to_owned(), ours.into());
+    put(&s3, "w/1", body()).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_identity_is_no_blob() {
     let fake = Arc::new(Fake::default());
