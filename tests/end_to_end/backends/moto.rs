@@ -17,6 +17,19 @@ const STRICT: &str = "VAULTAIRE_STRICT";
 /// Importing it takes seconds on a busy machine.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// moto looks for a key and writes it in two steps, so its conditional writes are not atomic by themselves: here it
+/// handles one request at a time.
+const SERVE: &str = "
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+app, one = DomainDispatcherApplication(create_backend_app), threading.Lock()
+def serial(environ, start_response):
+    with one:
+        return app(environ, start_response)
+run_simple('127.0.0.1', 0, serial, threaded=True)
+";
+
 /// How it says where it listens.
 const READY: &str = "Running on ";
 
@@ -39,7 +52,7 @@ impl Moto {
             return None;
         };
         let mut child = Command::new(python)
-            .args(["-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
+            .args(["-u", "-c", SERVE])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
