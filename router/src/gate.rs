@@ -2,6 +2,7 @@
 //! sub-resources to other operations, takes unsigned `x-amz-copy-source` headers on presigned URLs,
 //! and buffers forms before it authenticates; none of that can happen behind this gate.
 
+pub mod authorization;
 pub mod chunked;
 pub mod headers;
 pub mod signature;
