@@ -2,5 +2,6 @@
 
 pub mod incoming;
 pub mod outgoing;
+pub mod rewrite;
 pub mod store;
 pub mod xml;

@@ -44,6 +44,8 @@ impl Markup {
                 '&' => self.0.push_str("&amp;"),
                 '"' => self.0.push_str("&quot;"),
                 '\t' | '\n' => self.0.push(character),
+                // As it is, it would be read as the end of a line.
+                '\r' => self.0.push_str("&#13;"),
                 // Other control characters do not exist in XML 1.0, not even as references.
                 character if character.is_control() => self.0.push('\u{fffd}'),
                 character => self.0.push(character),

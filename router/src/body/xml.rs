@@ -8,6 +8,7 @@ use s3s::xml::{Deserialize, Deserializer};
 use vaultaire_proto::object::ChecksumAlgorithm;
 use vaultaire_storage::pipeline::checksum::Digests;
 
+use crate::body::rewrite;
 use crate::call::{Call, Context};
 use crate::checksum::{self, Announced};
 use crate::error::Error;
@@ -28,7 +29,8 @@ pub fn parse<T>(bytes: &[u8]) -> Result<T, Error>
 where
     T: for<'xml> Deserialize<'xml>,
 {
-    let mut deserializer = Deserializer::new(bytes);
+    let plain = rewrite::plain(bytes)?;
+    let mut deserializer = Deserializer::new(&plain);
     let value = T::deserialize(&mut deserializer)
         .and_then(|value| deserializer.expect_eof().map(|()| value));
     value.map_err(|error| {

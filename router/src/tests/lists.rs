@@ -84,6 +84,23 @@ async fn names_are_encoded_when_asked() {
     assert!(told.text().contains("<Prefix>d%20</Prefix>"), "{}", told.text());
 }
 
+/// XML reads a bare carriage return as the end of a line.
+#[tokio::test]
+async fn a_key_with_a_carriage_return_comes_back_as_itself() {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos/a%0D%0Ab").body("x").send().await.expect(200);
+    for uri in ["/photos?list-type=2", "/photos", "/photos?versions"] {
+        let text = world.get(uri).send().await.expect(200).text();
+        assert!(text.contains("<Key>a&#13;\nb</Key>"), "{uri}: {text}");
+        assert!(!text.contains('\r'), "{uri}: {text}");
+    }
+    let missing = world.get("/photos/%0D").send().await.refused(404, "NoSuchKey");
+    assert!(missing.text().contains("<Key>&#13;</Key>"), "{}", missing.text());
+    let delete = "<Delete><Object><Key>a&#13;\nb</Key></Object></Delete>";
+    world.post("/photos?delete").body(delete).send().await.expect(200);
+    world.get("/photos/a%0D%0Ab").send().await.refused(404, "NoSuchKey");
+}
+
 #[tokio::test]
 async fn unversioned_objects_are_null_versions() {
     let world = world().await;

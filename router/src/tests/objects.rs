@@ -330,6 +330,30 @@ async fn many_objects_are_deleted_at_once() {
     world.post("/photos?delete").body("not xml").send().await.refused(400, "MalformedXML");
 }
 
+#[tokio::test]
+async fn cdata_and_references_name_the_keys_they_say() {
+    let world = World::with_bucket("photos").await;
+    for key in ["backup", "backup%26old", "%F0%9F%98%80"] {
+        world.put(&format!("/photos/{key}")).body("x").send().await.expect(200);
+    }
+    let body = "<Delete><Object><Key>backup<![CDATA[&old]]></Key></Object>\
+                <Object><Key>&#128512;</Key></Object></Delete>";
+    let told = world.post("/photos?delete").body(body).send().await.expect(200);
+    assert_eq!(told.tags("Key"), ["backup&old", "\u{1f600}"]);
+    assert_eq!(world.get("/photos?list-type=2").send().await.tags("Key"), ["backup"]);
+    let tagging = "<Tagging><TagSet><Tag><Key>a<![CDATA[<b>]]></Key><Value><![CDATA[1]]>2</Value></Tag>\
+                   </TagSet></Tagging>";
+    world.put("/photos/backup?tagging").body(tagging).send().await.expect(200);
+    let told = world.get("/photos/backup?tagging").send().await.expect(200);
+    assert_eq!(
+        (told.tag("Key").unwrap(), told.tag("Value").unwrap()),
+        ("a<b>".into(), "12".into())
+    );
+    let entity =
+        "<!DOCTYPE d [<!ENTITY k 'backup'>]><Delete><Object><Key>&k;</Key></Object></Delete>";
+    world.post("/photos?delete").body(entity).send().await.refused(400, "MalformedXML");
+}
+
 pub fn crc32(bytes: &[u8]) -> String {
     use base64::Engine;
     use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
