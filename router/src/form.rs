@@ -129,10 +129,12 @@ impl Form {
         })
     }
 
-    /// Takes what stands before a pattern, and the pattern.
+    /// Takes what stands before a pattern, and the pattern. What was searched is not searched again, or a form
+    /// that comes byte by byte would be read once for each of them.
     async fn until(&mut self, pattern: &[u8], bytes_max: usize) -> Result<Bytes, Error> {
+        let mut searched_bytes = 0;
         loop {
-            if let Some(place) = find(&self.buffer, pattern) {
+            if let Some(place) = find(&self.buffer, pattern, searched_bytes) {
                 let found = self.buffer.split_to(place).freeze();
                 self.buffer.advance(pattern.len());
                 return Ok(found);
@@ -140,6 +142,8 @@ impl Form {
             if self.buffer.len() > bytes_max.saturating_add(pattern.len()) {
                 return Err(Error::new(Code::MaxPostPreDataLengthExceededError));
             }
+            // The pattern may have begun.
+            searched_bytes = (self.buffer.len() + 1).saturating_sub(pattern.len());
             self.fill().await?;
         }
     }
@@ -160,7 +164,7 @@ impl Form {
         futures::stream::try_unfold(Some(self), |form| async {
             let Some(mut form) = form else { return Ok(None) };
             loop {
-                if let Some(place) = find(&form.buffer, &form.delimiter) {
+                if let Some(place) = find(&form.buffer, &form.delimiter, 0) {
                     let last = form.buffer.split_to(place).freeze();
                     form.epilogue().await;
                     return Ok(Some((last, None)));
@@ -195,9 +199,9 @@ fn malformed(why: &'static str) -> Error {
     )
 }
 
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+/// Where the pattern stands first, at `from` or behind it.
+fn find(bytes: &[u8], pattern: &[u8], mut from: usize) -> Option<usize> {
     let first = *pattern.first()?;
-    let mut from = 0;
     while let Some(rest) = bytes.get(from..) {
         let place = from + rest.iter().position(|byte| *byte == first)?;
         if bytes.get(place..)?.starts_with(pattern) {
