@@ -5,10 +5,9 @@ mod stall;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -90,7 +89,7 @@ impl Server {
             None => {
                 let connection = connection(stream, service);
                 tokio::spawn(async move {
-                    finish(watcher.watch(connection.into_owned_connection()).await, &permit);
+                    finish(watcher.watch(connection).await, &permit);
                 });
             }
             Some(tls) => {
@@ -98,56 +97,30 @@ impl Server {
                 tokio::spawn(async move {
                     let Some(stream) = handshake(tls, stream, &shutdown).await else { return };
                     let connection = connection(stream, service);
-                    finish(watcher.watch(connection.into_owned_connection()).await, &permit);
+                    finish(watcher.watch(connection).await, &permit);
                 });
             }
         }
     }
 }
 
-/// hyper's builder with our bounds; one for each connection, since a connection borrows it.
-struct Connection<S> {
-    builder: auto::Builder<TokioExecutor>,
-    stream: S,
-    service: S3Service,
-}
-
-impl<S> Connection<S>
+/// One connection of HTTP/1.1, which every S3 client speaks. HTTP/2 is left out: its flow control is the client's,
+/// who could open windows of nothing and keep the answers in our memory for ever, and telling the two apart waits
+/// for a first byte without a bound.
+fn connection<S>(stream: S, service: S3Service) -> http1::Connection<TokioIo<Stall<S>>, S3Service>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn into_owned_connection(
-        self,
-    ) -> auto::Connection<'static, TokioIo<Stall<S>>, S3Service, TokioExecutor> {
-        self.builder
-            .serve_connection(TokioIo::new(Stall::new(self.stream)), self.service)
-            .into_owned()
-    }
-}
-
-fn connection<S>(stream: S, service: S3Service) -> Connection<S> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_TIMEOUT)
         .max_headers(limits::HEADERS_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(limits::HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(KEEP_ALIVE);
-    Connection { builder, stream, service }
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(Stall::new(stream)), service)
 }
 
 /// hyper's buffer holds the headers and pieces of bodies; headers that do not fit are answered 431.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 128;
-/// How often an idle HTTP/2 peer is asked whether it still lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 async fn handshake(
     tls: TlsAcceptor,
@@ -172,10 +145,7 @@ async fn handshake(
     }
 }
 
-fn finish(
-    ended: Result<(), Box<dyn std::error::Error + Send + Sync>>,
-    permit: &OwnedSemaphorePermit,
-) {
+fn finish(ended: Result<(), hyper::Error>, permit: &OwnedSemaphorePermit) {
     if let Err(error) = ended {
         tracing::debug!(%error, connections = permit.num_permits(), "a connection ended early");
     }

@@ -128,6 +128,43 @@ async fn requests_in_flight_are_finished_before_the_server_stops() {
     assert_eq!(world.get("/photos/k").send().await.bytes(), "helloworld");
 }
 
+/// What the server does to a peer who says nothing, or not what HTTP/1.1 begins with.
+async fn is_closed_in_time(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let patience = limits::HEADER_TIMEOUT * 2;
+    assert!(tokio::time::timeout(patience, read).await.is_ok(), "the connection stayed open");
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let world = World::new().await;
+    let (address, stop, server) = start(&world).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: lo").await.unwrap();
+    let mut half_a_preface = TcpStream::connect(address).await.unwrap();
+    half_a_preface.write_all(b"PRI * HT").await.unwrap();
+    tokio::time::pause();
+    for stream in [&mut silent, &mut slow, &mut half_a_preface] {
+        is_closed_in_time(stream).await;
+    }
+    stop.cancel();
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn http_2_by_prior_knowledge_is_refused() {
+    let world = World::new().await;
+    let (address, stop, server) = start(&world).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+    stop.cancel();
+    server.await.unwrap();
+}
+
 /// A certificate made for this test, and both sides that trust it.
 fn tls() -> (Arc<rustls::ServerConfig>, tokio_rustls::TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -172,6 +209,11 @@ async fn the_same_service_speaks_tls() {
         assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
     }
     assert!(answer.starts_with(b"HTTP/1.1 200"));
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut silent =
+        connect.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
+    tokio::time::pause();
+    is_closed_in_time(&mut silent).await;
     stop.cancel();
     server.await.unwrap();
 }
