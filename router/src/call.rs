@@ -25,8 +25,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub epochs: Arc<Epochs>,
     pub settings: Settings,
-    /// Body bytes in memory, of all requests.
-    pub budget: Arc<Semaphore>,
+    /// Body bytes in memory on their way in, of all requests.
+    pub budget_in: Arc<Semaphore>,
+    /// The same on their way out, which slow readers may hold for long.
+    pub budget_out: Arc<Semaphore>,
     /// Bytes of XML bodies, which are kept whole: apart, since they wait for the budget of chunks.
     pub xml_budget: Semaphore,
 }

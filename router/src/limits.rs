@@ -18,18 +18,26 @@ pub const FORM_FIELDS_BYTES_MAX: usize = 20 * 1024;
 pub const HEADERS_MAX: usize = 200;
 /// User metadata of one object, names and values: S3's 2 KB.
 pub const USER_METADATA_BYTES_MAX: usize = 2 * 1024;
-/// The body bytes of all requests that may be in memory at once, unless configured.
+/// The body bytes of all requests that may be in memory at once, unless configured: half of it for those that come
+/// in, half for those that go out, so that clients who read slowly cannot keep others from writing.
 pub const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A smaller budget than this could not hold one chunk of one body.
 pub const IN_FLIGHT_BYTES_MIN: usize = 4 * 1024 * 1024;
+/// How long a chunk waits for its share of that before the request is told to slow down.
+pub const IN_FLIGHT_PATIENCE: Duration = Duration::from_secs(30);
 /// XML bodies, which are kept whole while they are read, that may be in memory at once.
 pub const XML_IN_FLIGHT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long an XML body waits for its share of that before the request is told to slow down.
+pub const XML_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an XML body may take as a whole: unlike a stream it holds its share all the while.
+pub const XML_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What is read of a body that nobody wants, so that its sender gets to read why.
 pub const UNWANTED_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long that may take.
 pub const UNWANTED_BODY_TIMEOUT: Duration = Duration::from_secs(2);
-/// One chunk of a signed aws-chunked body: its signature is known only when all of it is here.
-pub const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * MIB;
+/// One chunk of a signed aws-chunked body: its signature is known only when all of it is here, and s3s keeps it
+/// until then. Clients send 64 or 128 KiB.
+pub const SIGNED_CHUNK_BYTES_MAX: u64 = MIB;
 /// Unsigned chunks are cut into pieces of at most this, so that none is collected whole.
 pub const UNSIGNED_CHUNK_BYTES: usize = 256 * 1024;
 /// One line of aws-chunked framing.

@@ -80,11 +80,18 @@ impl S3Service {
         let region = region.unwrap_or_else(|_| HeaderValue::from_static("us-east-1"));
         let forms = Auth::new(catalog.clone(), secrets.clone());
         let auth = Auth::new(catalog.clone(), secrets);
-        let budget = settings.in_flight_bytes_max.max(limits::IN_FLIGHT_BYTES_MIN);
-        let budget = Arc::new(Semaphore::new(budget.min(Semaphore::MAX_PERMITS)));
-        let xml_budget = Semaphore::new(limits::XML_IN_FLIGHT_BYTES_MAX);
-        let ctx =
-            Arc::new(Context { catalog, registry, clock, epochs, settings, budget, xml_budget });
+        let half = settings.in_flight_bytes_max.max(limits::IN_FLIGHT_BYTES_MIN) / 2;
+        let budget = || Arc::new(Semaphore::new(half.min(Semaphore::MAX_PERMITS)));
+        let ctx = Arc::new(Context {
+            catalog,
+            registry,
+            clock,
+            epochs,
+            settings,
+            budget_in: budget(),
+            budget_out: budget(),
+            xml_budget: Semaphore::new(limits::XML_IN_FLIGHT_BYTES_MAX),
+        });
         let mut config = S3Config::default();
         config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW_SECONDS_MAX;
         let mut builder = S3ServiceBuilder::new(Unrouted);
@@ -94,6 +101,12 @@ impl S3Service {
         builder.set_route(Front::new(ctx.clone()));
         let signed = builder.build();
         Self(Arc::new(Inner { signed, forms, base, ctx, readiness, metrics, region }))
+    }
+
+    /// What all requests share, for tests that take a share of it themselves.
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.0.ctx
     }
 
     /// Answers one request.
@@ -138,7 +151,7 @@ impl S3Service {
 impl Inner {
     async fn serve(&self, request: Request<Body>) -> (&'static str, Result<Reply, Error>) {
         let (mut head, body) = request.into_parts();
-        let (body, unread) = incoming::guard(body, &self.ctx.budget);
+        let (body, unread) = incoming::guard(body, &self.ctx.budget_in);
         // A client that waits for `100 Continue` has sent nothing, and reading would ask it to.
         let waits = head.headers.contains_key(EXPECT);
         let passed = match gate::pass(&head.method, &head.uri, &mut head.headers, &self.base) {
@@ -165,6 +178,8 @@ impl Inner {
         match outcome {
             Ok(reply) => (operation, Ok(reply)),
             Err(error) => {
+                // s3s wraps what its streams fail with, and only words are left of it.
+                let error = unread.cause().unwrap_or(error);
                 (operation, Err(close_if_left(error, unread.drain(waits).await, version)))
             }
         }

@@ -8,4 +8,5 @@ mod lists;
 mod multipart;
 mod objects;
 mod signatures;
+mod slow;
 mod versions;

@@ -26,21 +26,28 @@ pub fn guard(body: Body, budget: &Arc<Semaphore>) -> (Body, Unread) {
     if body.is_end_stream() {
         return (body, Unread::default());
     }
-    let unread = Arc::<Mutex<Option<Body>>>::default();
+    let unread = Arc::<Left>::default();
     let guarded = Guarded {
         inner: body,
         budget: PollSemaphore::new(budget.clone()),
         held: None,
         waiting: None,
         silence: None,
+        patience: None,
         unread: unread.clone(),
     };
     (Body::http_body(guarded), Unread(Some(unread)))
 }
 
-/// What was not read of a body, once nobody reads it any more.
+/// What was not read of a body, once nobody reads it any more, and why it was given up if it was.
 #[derive(Debug, Default)]
-pub struct Unread(Option<Arc<Mutex<Option<Body>>>>);
+pub struct Unread(Option<Arc<Left>>);
+
+#[derive(Debug, Default)]
+struct Left {
+    body: Mutex<Option<Body>>,
+    cause: Mutex<Option<Error>>,
+}
 
 /// Whether the connection can carry another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +59,14 @@ pub enum Rest {
 }
 
 impl Unread {
+    /// Why the body was given up: whoever read it may have made another error of it.
+    pub fn cause(&self) -> Option<Error> {
+        self.0.as_ref().and_then(|left| left.cause.lock().clone())
+    }
+
     /// Reads it away, unless the client waits to be asked for it.
     pub async fn drain(self, client_waits: bool) -> Rest {
-        let Some(mut body) = self.0.and_then(|unread| unread.lock().take()) else {
+        let Some(mut body) = self.0.and_then(|left| left.body.lock().take()) else {
             return Rest::Gone;
         };
         if client_waits {
@@ -81,13 +93,15 @@ struct Guarded {
     /// A chunk that is here but not yet paid for.
     waiting: Option<Bytes>,
     silence: Option<Pin<Box<Sleep>>>,
-    unread: Arc<Mutex<Option<Body>>>,
+    /// Runs while a chunk waits for its share of the budget.
+    patience: Option<Pin<Box<Sleep>>>,
+    unread: Arc<Left>,
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
         if !self.inner.is_end_stream() {
-            *self.unread.lock() = Some(std::mem::take(&mut self.inner));
+            *self.unread.body.lock() = Some(std::mem::take(&mut self.inner));
         }
     }
 }
@@ -112,11 +126,19 @@ impl http_body::Body for Guarded {
             }
         }
         let cost = permits(this.waiting.as_ref().map_or(0, Bytes::len));
-        match ready!(this.budget.poll_acquire_many(cx, cost)) {
-            Some(permit) => this.held = Some(permit),
+        match this.budget.poll_acquire_many(cx, cost) {
+            Poll::Ready(Some(permit)) => this.held = Some(permit),
             // The semaphore is never closed.
-            None => return Poll::Ready(Some(Err("the body budget is closed".into()))),
+            Poll::Ready(None) => return Poll::Ready(Some(Err("the body budget is closed".into()))),
+            Poll::Pending => {
+                let patience = this.patience.get_or_insert_with(|| {
+                    Box::pin(tokio::time::sleep(limits::IN_FLIGHT_PATIENCE))
+                });
+                ready!(patience.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(this.give_up(memory_spent()))));
+            }
         }
+        this.patience = None;
         Poll::Ready(this.waiting.take().map(|data| Ok(Frame::data(data))))
     }
 
@@ -142,7 +164,26 @@ impl Guarded {
             .silence
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::BODY_IDLE_TIMEOUT)));
         ready!(silence.as_mut().poll(cx));
-        Poll::Ready(Some(Err(boxed(Error::new(Code::RequestTimeout)))))
+        Poll::Ready(Some(Err(self.give_up(Error::new(Code::RequestTimeout)))))
+    }
+
+    fn give_up(&self, cause: Error) -> StdError {
+        *self.unread.cause.lock() = Some(cause.clone());
+        boxed(cause)
+    }
+}
+
+/// The bytes of all bodies have their bound, and this request waited long enough for its share.
+pub fn memory_spent() -> Error {
+    Error::slow_down("Too many bytes of requests are in memory; try again in a second.")
+}
+
+/// A share of the budget, or the advice to come back later.
+pub async fn share(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
+    let share = budget.clone().acquire_many_owned(permits(bytes));
+    match tokio::time::timeout(limits::IN_FLIGHT_PATIENCE, share).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(memory_spent()),
     }
 }
 
@@ -190,6 +231,17 @@ mod tests {
         let (mut body, _) = guard(Body::http_body(never), &budget);
         let error = body.next().await.unwrap().unwrap_err();
         assert!(error.to_string().starts_with("RequestTimeout"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_waits_for_memory_only_so_long() {
+        let budget = Arc::new(Semaphore::new(1000));
+        let _all = budget.clone().acquire_many_owned(1000).await.unwrap();
+        let (mut body, unread) = guard(chunks(1, 600), &budget);
+        let error = body.next().await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("SlowDown"), "{error}");
+        assert!(unread.cause().unwrap().is(Code::SlowDown));
+        assert!(share(&budget, 1).await.unwrap_err().is(Code::SlowDown));
     }
 
     #[tokio::test(start_paused = true)]

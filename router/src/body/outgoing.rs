@@ -15,7 +15,7 @@ use vaultaire_storage::backend::ByteStream;
 use vaultaire_storage::error::Error as StorageError;
 use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
 
-use crate::body::incoming::permits;
+use crate::body::incoming::share;
 use crate::call::Context;
 use crate::limits;
 use crate::place;
@@ -45,10 +45,16 @@ pub fn of_parts(parts: Vec<Part>, range: &Range<u64>) -> Vec<Segment> {
 /// The bytes of the segments as a body.
 pub async fn body(ctx: &Arc<Context>, segments: Vec<Segment>) -> Result<Body, StorageError> {
     let total: u64 = segments.iter().map(|segment| segment.range.end - segment.range.start).sum();
-    let mut reader = Reader::new(ctx.clone(), segments);
-    if total <= limits::SMALL_READ_BYTES {
-        return reader.collect().await.map(Body::from);
+    if let Ok(small) = usize::try_from(total)
+        && total <= limits::SMALL_READ_BYTES
+    {
+        // Paid before it is read, and held until the last byte of it has left.
+        let paid = pay(ctx, small).await?;
+        let mut reader = Reader::new(ctx.clone(), segments, Pays::Before);
+        let bytes = reader.collect().await?;
+        return Ok(Body::from(Bytes::from_owner(Paid { bytes, _paid: paid })));
     }
+    let mut reader = Reader::new(ctx.clone(), segments, Pays::ByChunk);
     // The first chunk now: a copy that is gone must become another resolution, not a broken answer.
     let first = reader.next().await?;
     let first = futures::stream::iter(first.map(|chunk| Ok(Frame::data(chunk))));
@@ -66,14 +72,43 @@ pub async fn body(ctx: &Arc<Context>, segments: Vec<Segment>) -> Result<Body, St
 
 /// The bytes of the segments as a stream, for copies.
 pub fn stream(ctx: &Arc<Context>, segments: Vec<Segment>) -> ByteStream {
-    let reader = Reader::new(ctx.clone(), segments);
+    let reader = Reader::new(ctx.clone(), segments, Pays::ByChunk);
     Box::pin(futures::stream::try_unfold(reader, |mut reader| async move {
         Ok(reader.next().await?.map(|chunk| (chunk, reader)))
     }))
 }
 
+/// Bytes and their share of the budget.
+struct Paid {
+    bytes: Bytes,
+    _paid: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Paid {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn pay(ctx: &Context, bytes: usize) -> Result<OwnedSemaphorePermit, StorageError> {
+    // In S3's own words, which come out again where the error is answered.
+    share(&ctx.budget_out, bytes)
+        .await
+        .map_err(|error| StorageError::Body { source: Box::new(error) })
+}
+
+/// Who takes the budget's share of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pays {
+    /// Whoever reads: for everything, before.
+    Before,
+    /// The reader, until the next chunk is asked for.
+    ByChunk,
+}
+
 struct Reader {
     ctx: Arc<Context>,
+    pays: Pays,
     /// Last first.
     segments: Vec<Segment>,
     current: Option<Reading>,
@@ -92,9 +127,9 @@ struct Reading {
 }
 
 impl Reader {
-    fn new(ctx: Arc<Context>, mut segments: Vec<Segment>) -> Self {
+    fn new(ctx: Arc<Context>, mut segments: Vec<Segment>, pays: Pays) -> Self {
         segments.reverse();
-        Self { ctx, segments, current: None, _held: None }
+        Self { ctx, pays, segments, current: None, _held: None }
     }
 
     async fn collect(&mut self) -> Result<Bytes, StorageError> {
@@ -109,7 +144,6 @@ impl Reader {
         while let Some(chunk) = self.next().await? {
             whole.extend_from_slice(&chunk);
         }
-        self._held = None;
         Ok(whole.freeze())
     }
 
@@ -127,8 +161,10 @@ impl Reader {
             };
             match reading.next(&self.ctx).await? {
                 Some(chunk) => {
-                    let cost = permits(chunk.len());
-                    self._held = self.ctx.budget.clone().acquire_many_owned(cost).await.ok();
+                    match self.pays {
+                        Pays::Before => {}
+                        Pays::ByChunk => self._held = Some(pay(&self.ctx, chunk.len()).await?),
+                    }
                     return Ok(Some(chunk));
                 }
                 None => self.current = None,

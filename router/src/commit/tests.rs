@@ -79,7 +79,8 @@ fn world(answers: Vec<Outcome>) -> (Arc<Scripted>, Context) {
         registry: Arc::new(Registry::default()),
         clock,
         settings: Settings::new(Vec::new()),
-        budget: Arc::new(Semaphore::new(1)),
+        budget_in: Arc::new(Semaphore::new(1)),
+        budget_out: Arc::new(Semaphore::new(1)),
         xml_budget: Semaphore::new(1),
     };
     (catalog, ctx)

@@ -19,7 +19,7 @@ use crate::limits;
 enum Malformed {
     #[error("FormatError: a chunk of the aws-chunked body has no proper size line")]
     Line,
-    #[error("TooLarge: a signed chunk has {0} bytes; send chunks of at most 16 MiB")]
+    #[error("TooLarge: a signed chunk has {0} bytes; send chunks of at most 1 MiB")]
     Chunk(u64),
     #[error("the aws-chunked body ends before its last chunk")]
     Ended,

@@ -44,7 +44,8 @@ async fn world(backends: Vec<(Arc<dyn Backend>, Bytes)>, bytes: Bytes) -> World 
         registry,
         clock,
         settings: Settings::new(Vec::new()),
-        budget: Arc::new(Semaphore::new(1 << 20)),
+        budget_in: Arc::new(Semaphore::new(1 << 20)),
+        budget_out: Arc::new(Semaphore::new(1 << 20)),
         xml_budget: Semaphore::new(1 << 20),
     });
     World { ctx, bytes, blob }
@@ -123,4 +124,18 @@ fn ranges_cross_parts() {
         found.into_iter().map(|segment| (segment.blob.crc64nvme, segment.range)).collect();
     assert_eq!(found, [(1, 8..10), (3, 0..5), (4, 0..1)]);
     assert_eq!(of_parts(parts, &(10..15)).len(), 1);
+}
+
+#[tokio::test]
+async fn small_answers_hold_their_share_until_they_are_gone() {
+    let bytes = Bytes::from(vec![7; 1000]);
+    let memory: Arc<dyn Backend> = Arc::new(Memory::new(BackendId(1), "memory"));
+    let world = world(vec![(memory, bytes.clone())], bytes).await;
+    let budget = &world.ctx.budget_out;
+    let before = budget.available_permits();
+    let read = read(&world, 0..1000).await.unwrap();
+    assert_eq!(budget.available_permits(), before - 1000);
+    assert_eq!(read.len(), 1000);
+    drop(read);
+    assert_eq!(budget.available_permits(), before);
 }
