@@ -37,9 +37,15 @@ struct Path {
     key: Option<String>,
 }
 
-/// Whether the path is one that load balancers ask.
-pub fn health(method: &Method, uri: &Uri) -> Option<&'static str> {
-    if *method != Method::GET && *method != Method::HEAD {
+/// Whether the path is one that load balancers ask. Under a host that names a bucket it is a key.
+pub fn health(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    base: &BaseDomain,
+) -> Option<&'static str> {
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    if !reads || host(uri, headers).is_some_and(|host| base.bucket_of(host).is_some()) {
         return None;
     }
     let name = uri.path().strip_prefix('/')?;
@@ -108,15 +114,18 @@ fn path(uri: &Uri, headers: &HeaderMap, base: &BaseDomain) -> Result<Path, Error
         percent_decode_str(uri.path()).decode_utf8().map_err(|_| Error::new(Code::InvalidURI))?;
     let rest = decoded.strip_prefix('/').ok_or_else(|| Error::new(Code::InvalidURI))?;
     let named = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
-    if let Some(bucket) = host.and_then(|host| base.bucket_of(host)) {
+    if let Some(bucket) = host(uri, headers).and_then(|host| base.bucket_of(host)) {
         return Ok(Path { bucket: Some(bucket.into_owned()), key: named(rest) });
     }
     Ok(match rest.split_once('/') {
         None => Path { bucket: named(rest), key: None },
         Some((bucket, key)) => Path { bucket: Some(bucket.to_owned()), key: named(key) },
     })
+}
+
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or_else(|| uri.authority().map(http::uri::Authority::as_str))
 }
 
 fn operation(
@@ -169,6 +178,9 @@ pub fn bucket_name(text: &str) -> Result<BucketName, Error> {
 
 /// Reads an object's key.
 pub fn object_key(text: &str) -> Result<ObjectKey, Error> {
+    if text.is_empty() {
+        return Err(Error::with(Code::InvalidRequest, "A key may not be empty."));
+    }
     ObjectKey::parse(text).map_err(|_| {
         Error::new(Code::KeyTooLongError)
             .detail("Size", text.len().to_string())
@@ -253,10 +265,20 @@ mod tests {
 
     #[test]
     fn health_is_asked_by_reading_alone() {
-        let uri = |text: &str| text.parse::<Uri>().unwrap();
-        assert_eq!(health(&Method::GET, &uri("/livez")), Some("livez"));
-        assert_eq!(health(&Method::HEAD, &uri("/readyz?verbose")), Some("readyz"));
-        assert_eq!(health(&Method::PUT, &uri("/livez")), None);
-        assert_eq!(health(&Method::GET, &uri("/livez/x")), None);
+        let asked = |method: Method, uri: &str, host: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static(host));
+            health(
+                &method,
+                &uri.parse().unwrap(),
+                &headers,
+                &BaseDomain::new(Some("s3.example.com")),
+            )
+        };
+        assert_eq!(asked(Method::GET, "/livez", "s3.example.com"), Some("livez"));
+        assert_eq!(asked(Method::HEAD, "/readyz?verbose", "10.0.0.1:9000"), Some("readyz"));
+        assert_eq!(asked(Method::PUT, "/livez", "10.0.0.1:9000"), None);
+        assert_eq!(asked(Method::GET, "/livez/x", "10.0.0.1:9000"), None);
+        assert_eq!(asked(Method::GET, "/livez", "photos.s3.example.com"), None, "it is a key");
     }
 }

@@ -113,7 +113,7 @@ impl S3Service {
     pub async fn answer(&self, request: Request<Body>) -> Reply {
         let inner = &*self.0;
         let method = request.method().clone();
-        if let Some(name) = gate::health(&method, request.uri()) {
+        if let Some(name) = gate::health(&method, request.uri(), request.headers(), &inner.base) {
             return inner.health(&method, name);
         }
         let began = Instant::now();

@@ -173,6 +173,10 @@ async fn hosts_name_buckets_where_a_domain_is_set() {
     let named = format!("photos.{BASE_DOMAIN}");
     let told = world.get("/k").header("host", &named).send().await.expect(200);
     assert_eq!(told.bytes(), "hello");
+    let livez = world.put("/livez").header("host", &named).body("a key").send().await;
+    livez.expect(200);
+    let told = world.get("/livez").header("host", &named).send().await.expect(200);
+    assert_eq!(told.bytes(), "a key", "health is asked where the host names no bucket");
     let strange = world.get("/photos/k").header("host", "some.other.name").send().await.expect(200);
     assert_eq!(strange.bytes(), "hello", "an unknown host is path style");
 }
