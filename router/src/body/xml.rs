@@ -2,12 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use s3s::Body;
 use s3s::xml::{Deserialize, Deserializer};
 use vaultaire_proto::object::ChecksumAlgorithm;
 use vaultaire_storage::pipeline::checksum::Digests;
 
+use crate::body::incoming::memory_spent;
 use crate::body::rewrite;
 use crate::call::{Call, Context};
 use crate::checksum::{self, Announced};
@@ -50,22 +52,49 @@ where
 async fn bytes(ctx: &Context, call: &mut Call) -> Result<Bytes, Error> {
     let announced = checksum::announced(&call.headers)?;
     let content_md5 = content_md5(call)?;
-    let cost = match call.header("content-length").and_then(|text| text.parse::<u64>().ok()) {
-        Some(length) => length.min(limits::XML_BODY_BYTES_MAX),
-        None => limits::XML_BODY_BYTES_MAX,
+    let length = length(call)?;
+    let cost = u32::try_from(length.unwrap_or(limits::XML_BODY_BYTES_MAX)).unwrap_or(u32::MAX);
+    let share = tokio::time::timeout(limits::XML_PATIENCE, ctx.xml_budget.acquire_many(cost));
+    let Ok(Ok(_held)) = share.await else {
+        return Err(memory_spent());
     };
-    let _held = ctx.xml_budget.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await.ok();
-    let bound = usize::try_from(limits::XML_BODY_BYTES_MAX).unwrap_or(usize::MAX);
-    let collected = Limited::new(call.take_body(), bound).collect().await.map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            Error::new(Code::MaxMessageLengthExceeded)
-        } else {
-            Error::from_body(error.as_ref())
-        }
-    })?;
-    let bytes = collected.to_bytes();
+    let all = tokio::time::timeout(limits::XML_BODY_TIMEOUT, collect(call.take_body(), length));
+    let bytes = all.await.map_err(|_elapsed| Error::new(Code::RequestTimeout))??;
     verify(call, &bytes, announced, content_md5)?;
     Ok(bytes)
+}
+
+/// The length of the document, where it is announced: what it pays for, so not a byte more is taken.
+fn length(call: &Call) -> Result<Option<u64>, Error> {
+    let name = if call.headers.contains_key("x-amz-decoded-content-length") {
+        "x-amz-decoded-content-length"
+    } else {
+        "content-length"
+    };
+    let Some(text) = call.header(name) else { return Ok(None) };
+    match text.trim().parse::<u64>() {
+        Ok(length) if length <= limits::XML_BODY_BYTES_MAX => Ok(Some(length)),
+        Ok(_) => Err(Error::new(Code::MaxMessageLengthExceeded)),
+        Err(_) => Err(Error::argument(name, "must be a number of bytes")),
+    }
+}
+
+/// Copied together as it comes: kept in pieces of a byte, a body would cost many times its length.
+async fn collect(mut body: Body, length: Option<u64>) -> Result<Bytes, Error> {
+    let bound = length.unwrap_or(limits::XML_BODY_BYTES_MAX);
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| Error::from_body(error.as_ref()))?;
+        if (whole.len() as u64).saturating_add(chunk.len() as u64) > bound {
+            let code = length.map_or(Code::MaxMessageLengthExceeded, |_| Code::IncompleteBody);
+            return Err(Error::new(code));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    if length.is_some_and(|length| length != whole.len() as u64) {
+        return Err(Error::new(Code::IncompleteBody));
+    }
+    Ok(whole.freeze())
 }
 
 /// Reads `Content-MD5`.
