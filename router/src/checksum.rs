@@ -87,6 +87,14 @@ pub fn scope_name(scope: ChecksumScope) -> &'static str {
     }
 }
 
+/// Reads S3's name of a scope.
+pub fn parse_scope(text: &str) -> Result<ChecksumScope, Error> {
+    let all = [ChecksumScope::FullObject, ChecksumScope::Composite];
+    all.into_iter().find(|scope| scope_name(*scope) == text).ok_or_else(|| {
+        Error::with(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+    })
+}
+
 fn value_bytes(algorithm: ChecksumAlgorithm) -> usize {
     match algorithm {
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => 4,
@@ -157,10 +165,7 @@ pub fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
     for algorithm in ALL {
         let Some(value) = headers.get(header(algorithm)) else { continue };
         if found.is_some() {
-            return Err(Error::with(
-                Code::InvalidRequest,
-                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-            ));
+            return Err(too_many());
         }
         let text = value.to_str().unwrap_or_default();
         found = Some(Announced::Value(algorithm, decode(algorithm, text)?));
@@ -168,7 +173,10 @@ pub fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
     if let Some(found) = found {
         return Ok(found);
     }
-    if let Some(trailer) = headers.get("x-amz-trailer").and_then(|value| value.to_str().ok()) {
+    if let Some(trailer) = headers.get("x-amz-trailer") {
+        let trailer = trailer.to_str().map_err(|_| {
+            Error::with(Code::InvalidRequest, "The header x-amz-trailer cannot be read.")
+        })?;
         let named = |algorithm: &ChecksumAlgorithm| {
             trailer.split(',').any(|one| one.trim().eq_ignore_ascii_case(header(*algorithm)))
         };
@@ -177,6 +185,24 @@ pub fn announced(headers: &HeaderMap) -> Result<Announced, Error> {
         }
     }
     wanted(headers).map(|algorithm| algorithm.map_or(Announced::Nothing, Announced::Wanted))
+}
+
+/// Two checksums of one body: which one is to hold?
+pub fn too_many() -> Error {
+    Error::with(
+        Code::InvalidRequest,
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    )
+}
+
+/// A checksum under another algorithm than the upload was begun with.
+pub fn other_algorithm(expected: ChecksumAlgorithm, found: ChecksumAlgorithm) -> Error {
+    let message = format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        name(expected).to_ascii_lowercase(),
+        name(found).to_ascii_lowercase()
+    );
+    Error::with(Code::InvalidRequest, message)
 }
 
 /// The algorithm that the request asks for by name.

@@ -27,6 +27,7 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let size_bytes = object_size(&call)?;
     // The checksum headers speak of the object, not of the XML.
     let announced = announced(&mut call)?;
+    let scope = scope(&call)?;
     // No body, no list, an empty list: S3 says the same of all three.
     let request: Option<dto::CompletedMultipartUpload> = xml::read(ctx, &mut call).await?;
     let listed = request.and_then(|request| request.parts).filter(|parts| !parts.is_empty());
@@ -42,7 +43,10 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
         listed.iter().map(|part| listed_part(part, algorithm)).collect::<Result<Vec<_>, _>>()?;
     // Without the upload this is a repetition, or a mistake: the shard knows which.
     let sum = match &stored {
-        Some((upload, stored)) => join(upload, stored, &parts, announced.as_ref())?,
+        Some((upload, stored)) => {
+            check_announced(upload, scope, announced.as_ref(), parts.len())?;
+            join(upload, stored, &parts, announced.as_ref())?
+        }
         None => None,
     };
     let on = OnObject {
@@ -77,16 +81,67 @@ fn object_size(call: &Call) -> Result<Option<u64>, Error> {
     text.parse().map(Some).map_err(|_| Error::argument(name, "must be a number of bytes"))
 }
 
-/// Takes the object's checksum out of the headers. A composite one ends in the number of parts.
-fn announced(call: &mut Call) -> Result<Option<(ChecksumAlgorithm, Vec<u8>)>, Error> {
+/// The object's checksum as the request has it.
+struct Announced {
+    algorithm: ChecksumAlgorithm,
+    value: Vec<u8>,
+    /// A composite one ends in the number of parts.
+    parts: Option<String>,
+}
+
+/// Takes the object's checksum out of the headers.
+fn announced(call: &mut Call) -> Result<Option<Announced>, Error> {
     let mut found = None;
     for algorithm in checksum::ALL {
         let Some(value) = call.headers.remove(checksum::header(algorithm)) else { continue };
+        if found.is_some() {
+            return Err(checksum::too_many());
+        }
         let text = value.to_str().unwrap_or_default();
-        let bare = text.split_once('-').map_or(text, |(bare, _)| bare);
-        found = Some((algorithm, checksum::decode(algorithm, bare)?));
+        let (bare, parts) = match text.split_once('-') {
+            Some((bare, parts)) => (bare, Some(parts.to_owned())),
+            None => (text, None),
+        };
+        let value = checksum::decode(algorithm, bare)?;
+        found = Some(Announced { algorithm, value, parts });
     }
     Ok(found)
+}
+
+fn scope(call: &Call) -> Result<Option<ChecksumScope>, Error> {
+    call.header("x-amz-checksum-type").map(checksum::parse_scope).transpose()
+}
+
+/// What an upload without a choice of its own gets.
+const DEFAULT: (ChecksumAlgorithm, ChecksumScope) =
+    (ChecksumAlgorithm::Crc64Nvme, ChecksumScope::FullObject);
+
+/// A checksum that is not compared proves nothing, so one that cannot be is refused.
+fn check_announced(
+    upload: &Upload,
+    asked: Option<ChecksumScope>,
+    announced: Option<&Announced>,
+    parts: usize,
+) -> Result<(), Error> {
+    let (algorithm, scope) = upload.checksum.unwrap_or(DEFAULT);
+    if asked.is_some_and(|asked| asked != scope) {
+        let message = format!(
+            "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
+            checksum::scope_name(scope)
+        );
+        return Err(Error::with(Code::InvalidRequest, message));
+    }
+    let Some(announced) = announced else { return Ok(()) };
+    if announced.algorithm != algorithm {
+        return Err(checksum::other_algorithm(algorithm, announced.algorithm));
+    }
+    match (scope, &announced.parts) {
+        (ChecksumScope::FullObject | ChecksumScope::Composite, None) => Ok(()),
+        (ChecksumScope::Composite, Some(count)) if *count == parts.to_string() => Ok(()),
+        (ChecksumScope::FullObject | ChecksumScope::Composite, Some(_)) => {
+            Err(xml::mismatch(algorithm))
+        }
+    }
 }
 
 fn listed_part(
@@ -119,36 +174,36 @@ fn join(
     upload: &Upload,
     stored: &[UploadPart],
     listed: &[ListedPart],
-    announced: Option<&(ChecksumAlgorithm, Vec<u8>)>,
+    announced: Option<&Announced>,
 ) -> Result<Option<Checksum>, Error> {
-    let (algorithm, scope) =
-        upload.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumScope::FullObject));
+    // In disorder nothing can be joined; the shard refuses it.
+    if !listed.is_sorted_by(|one, next| one.number < next.number) {
+        return Ok(None);
+    }
+    let (algorithm, scope) = upload.checksum.unwrap_or(DEFAULT);
     let mut values = Vec::with_capacity(listed.len());
     for one in listed {
         let found = stored.binary_search_by_key(&one.number, |stored| stored.part.number);
-        // A part that is missing or another is the shard's to refuse: it may have changed since.
-        let Some(part) = found.ok().and_then(|place| stored.get(place)).map(|stored| &stored.part)
-        else {
-            return Ok(None);
-        };
+        let part = found.ok().and_then(|place| stored.get(place)).map(|stored| &stored.part);
+        // Of another part than the one listed no checksum may become the object's.
+        let part = part.filter(|part| part.md5 == one.md5).ok_or_else(|| {
+            Error::new(Code::InvalidPart).detail("PartNumber", one.number.to_string())
+        })?;
         let value = match upload.checksum {
             None => Some(part.blob.crc64nvme.to_be_bytes().to_vec()),
             Some(_) => part.checksum.clone(),
         };
-        let Some(value) = value else { return Ok(None) };
-        values.push((value, part.blob.size_bytes));
+        values.push((value.ok_or_else(|| unexpected("checksum of a part"))?, part.blob.size_bytes));
     }
     let values: Vec<(&[u8], u64)> =
         values.iter().map(|(value, size)| (value.as_slice(), *size)).collect();
     let joined = checksum::join(algorithm, scope, &values);
     match (announced, &joined) {
-        (Some((announced, value)), Some(joined))
-            if *announced == algorithm && *value != joined.value =>
-        {
-            Err(xml::mismatch(algorithm))
-        }
-        _ => Ok(joined),
+        (Some(announced), Some(joined)) if announced.value == joined.value => {}
+        (Some(_), _) => return Err(xml::mismatch(algorithm)),
+        (None, _) => {}
     }
+    Ok(joined)
 }
 
 fn describe(call: &Call, put: &Put) -> Result<dto::CompleteMultipartUploadOutput, Error> {

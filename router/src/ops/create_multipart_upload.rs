@@ -52,17 +52,7 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
 }
 
 fn wanted(call: &Call) -> Result<Option<(ChecksumAlgorithm, ChecksumScope)>, Error> {
-    let scope = match call.header("x-amz-checksum-type") {
-        None => None,
-        Some("FULL_OBJECT") => Some(ChecksumScope::FullObject),
-        Some("COMPOSITE") => Some(ChecksumScope::Composite),
-        Some(_) => {
-            return Err(Error::with(
-                Code::InvalidRequest,
-                "Value for x-amz-checksum-type header is invalid.",
-            ));
-        }
-    };
+    let scope = call.header("x-amz-checksum-type").map(checksum::parse_scope).transpose()?;
     let Some(algorithm) = checksum::wanted(&call.headers)? else {
         return match scope {
             None => Ok(None),

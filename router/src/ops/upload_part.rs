@@ -12,7 +12,6 @@ use crate::call::{Call, Context};
 use crate::checksum::Announced;
 use crate::commit::{self, OnObject};
 use crate::error::Error;
-use crate::error::code::Code;
 use crate::error::map::unexpected;
 use crate::ops::get_object::upload_part_number;
 use crate::ops::put_object::{describe_copy, forget_closed};
@@ -49,14 +48,9 @@ pub fn algorithm(upload: &Upload) -> ChecksumAlgorithm {
 
 fn check_algorithm(upload: &Upload, announced: &Announced) -> Result<(), Error> {
     match (upload.checksum, announced.algorithm()) {
-        (Some((expected, _)), Some(found)) if expected != found => Err(Error::with(
-            Code::InvalidRequest,
-            format!(
-                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-                checksum::name(expected).to_ascii_lowercase(),
-                checksum::name(found).to_ascii_lowercase()
-            ),
-        )),
+        (Some((expected, _)), Some(found)) if expected != found => {
+            Err(checksum::other_algorithm(expected, found))
+        }
         _ => Ok(()),
     }
 }

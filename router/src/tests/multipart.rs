@@ -222,3 +222,49 @@ async fn uploads_in_progress_do_not_keep_a_bucket() {
     assert!(world.get("/photos?uploads").send().await.expect(200).tags("UploadId").is_empty());
     part(&world, "k", &id, 1, filled(1, 10)).await.refused(404, "NoSuchUpload");
 }
+
+#[tokio::test]
+async fn what_a_complete_announces_is_compared_or_refused() {
+    let world = World::with_bucket("photos").await;
+    let begun = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", "COMPOSITE")];
+    let id = begin(&world, "k", &begun).await;
+    let one = part(&world, "k", &id, 1, filled(1, 10)).await.header("etag").to_owned();
+    let complete = |id: &str, headers: &[(&str, &str)]| {
+        let mut ask = world.post(&format!("/photos/k?uploadId={id}"));
+        for (name, value) in headers {
+            ask = ask.header(name, value);
+        }
+        ask.body(listed(&[(1, &one)])).send()
+    };
+    // The checksum of the one part's checksum.
+    let of_part = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        super::objects::crc32(&filled(1, 10)),
+    );
+    let right = super::objects::crc32(&of_part.unwrap());
+    let (two, one_part) = (format!("{right}-2"), format!("{right}-1"));
+    for (headers, code) in [
+        (&[("x-amz-checksum-crc32c", "AAAAAA==")][..], "InvalidRequest"),
+        (&[("x-amz-checksum-sha1", "qvTGHdzF6KLavt4PO0gs2a6pQ00=")], "InvalidRequest"),
+        (
+            &[("x-amz-checksum-crc32", right.as_str()), ("x-amz-checksum-crc32c", "AAAAAA==")],
+            "InvalidRequest",
+        ),
+        (&[("x-amz-checksum-crc32", "AAAAAA==-1")], "BadDigest"),
+        (&[("x-amz-checksum-crc32", two.as_str())], "BadDigest"),
+        (&[("x-amz-checksum-type", "FULL_OBJECT")], "InvalidRequest"),
+        (&[("x-amz-checksum-type", "HALF")], "InvalidRequest"),
+    ] {
+        let told = complete(&id, headers).await;
+        assert_eq!(told.refused(400, code).status, 400, "{headers:?}");
+    }
+    let all = [("x-amz-checksum-crc32", one_part.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
+    complete(&id, &all).await.expect(200);
+    let plain = begin(&world, "k", &[]).await;
+    part(&world, "k", &plain, 1, filled(1, 10)).await.expect(200);
+    complete(&plain, &[("x-amz-checksum-crc32", "AAAAAA==")]).await.refused(400, "InvalidRequest");
+    complete(&plain, &[("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")])
+        .await
+        .refused(400, "BadDigest");
+    complete(&plain, &[]).await.expect(200);
+}
