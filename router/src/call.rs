@@ -67,9 +67,10 @@ impl Call {
         self.key.as_ref().ok_or_else(|| Error::new(Code::InvalidURI))
     }
 
-    /// A header as text. What is not visible ASCII counts as absent.
+    /// A header as text. What is not visible ASCII is a text that means nothing: never the same as no header, or a
+    /// range that cannot be read would be the whole.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        self.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
     }
 
     /// A number in the query, at most `max` (larger ones are cut).

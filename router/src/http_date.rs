@@ -100,12 +100,22 @@ pub fn parse_any(text: &str) -> Option<TimeMs> {
 }
 
 fn parse_as(format: TimestampFormat, text: &str) -> Option<TimeMs> {
-    let stamp = Timestamp::parse(format, text).ok()?;
+    of_timestamp(&Timestamp::parse(format, text).ok()?)
+}
+
+/// Of s3s's XML. What was before 1970 is its first instant, before everything that is stored: as no time at all
+/// it would be no condition.
+pub fn of_timestamp(stamp: &Timestamp) -> Option<TimeMs> {
     let mut seconds = Vec::with_capacity(32);
-    stamp.format(TimestampFormat::DateTime, &mut seconds).ok()?;
-    let written = String::from_utf8(seconds).ok()?;
-    let parsed = chrono::DateTime::parse_from_rfc3339(&written).ok()?;
-    u64::try_from(parsed.timestamp_millis()).ok().map(TimeMs)
+    stamp.format(TimestampFormat::EpochSeconds, &mut seconds).ok()?;
+    let text = String::from_utf8(seconds).ok()?;
+    if text.starts_with('-') {
+        return Some(TimeMs(0));
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let milliseconds: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let seconds = seconds.parse::<u64>().ok()?;
+    Some(TimeMs(seconds.checked_mul(1000)?.checked_add(milliseconds.parse().ok()?)?))
 }
 
 #[cfg(test)]
@@ -125,6 +135,16 @@ mod tests {
             prop_assert_eq!(parse(&imf(TimeMs(ms))), Some(TimeMs(ms / 1000 * 1000)));
             prop_assert_eq!(parse_any(&iso8601(TimeMs(ms))), Some(TimeMs(ms)));
         }
+    }
+
+    #[test]
+    fn what_was_before_1970_is_no_later_than_that() {
+        for text in
+            ["Wed, 31 Dec 1969 23:59:59 GMT", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+        {
+            assert_eq!(parse_any(text), Some(TimeMs(0)), "{text}");
+        }
+        assert_eq!(parse_any("1970-01-01T02:00:01+02:00"), Some(TimeMs(1000)));
     }
 
     #[test]

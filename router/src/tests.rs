@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod buckets;
+mod conditions;
 mod forms;
 mod lists;
 mod multipart;

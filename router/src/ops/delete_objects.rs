@@ -94,15 +94,14 @@ async fn delete(
 fn condition_of(object: &dto::ObjectIdentifier) -> Result<Condition, Error> {
     let size =
         object.size.map(|size| u64::try_from(size).map_err(|_| Error::new(Code::MalformedXML)));
-    let mut written = Vec::new();
-    if let Some(time) = &object.last_modified_time {
-        let formatted = time.format(dto::TimestampFormat::DateTime, &mut written);
-        formatted.map_err(|_| Error::new(Code::MalformedXML))?;
-    }
+    let modified = object
+        .last_modified_time
+        .as_ref()
+        .map(|time| http_date::of_timestamp(time).ok_or_else(|| Error::new(Code::MalformedXML)));
     Ok(Condition {
         if_match: object.e_tag.as_ref().map(|tag| condition::tag(tag.value())),
         if_none_match: None,
-        if_modified_at: std::str::from_utf8(&written).ok().and_then(http_date::parse_any),
+        if_modified_at: modified.transpose()?,
         if_size_bytes: size.transpose()?,
     })
 }

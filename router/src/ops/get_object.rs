@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use vaultaire_proto::object::{Body as Placed, Version};
+use vaultaire_proto::row::Versioning;
 
 use crate::body::outgoing::{self, Segment};
 use crate::call::{Call, Context};
@@ -43,10 +44,9 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
     let manifest = if reads || part.is_some() { Manifest::Include } else { Manifest::LeaveOut };
     for attempt in 1.. {
         let version = lookup::version(ctx, &bucket, call.object_key()?, selector, manifest).await?;
-        condition::check_read(
-            &call.headers,
-            Subject { etag: version.etag, modified: version.modified },
-        )?;
+        let subject = Subject { etag: version.etag, modified: version.modified };
+        condition::check_read(&call.headers, subject)
+            .map_err(|error| describe_unchanged(error, &version, bucket.versioning))?;
         let plan = plan(&call, &version, part)?;
         let mut answer = reply::empty(plan.status);
         headers::describe(answer.headers_mut(), &version, bucket.versioning);
@@ -100,10 +100,26 @@ fn plan(call: &Call, version: &Version, part: Option<u16>) -> Result<Plan, Error
     if let Some(number) = part {
         return plan_part(version, number);
     }
-    match call.header("range").and_then(range::parse) {
+    let subject = Subject { etag: version.etag, modified: version.modified };
+    let range = call.header("range").filter(|_| condition::range_applies(&call.headers, subject));
+    match range.and_then(range::parse) {
         Some(asked) => Ok(Plan::of(asked.of(size)?, StatusCode::PARTIAL_CONTENT)),
         None => Ok(Plan::of(0..size, StatusCode::OK)),
     }
+}
+
+/// A 304 says what a cache may have to update, as RFC 9110 has it.
+fn describe_unchanged(error: Error, version: &Version, versioning: Versioning) -> Error {
+    if !error.is(Code::NotModified) {
+        return error;
+    }
+    let mut all = HeaderMap::new();
+    headers::describe(&mut all, version, versioning);
+    let names = ["cache-control", "expires", "x-amz-version-id"];
+    names.into_iter().fold(error, |error, name| match all.get(name) {
+        Some(value) => error.header(name, value.clone()),
+        None => error,
+    })
 }
 
 fn plan_part(version: &Version, number: u16) -> Result<Plan, Error> {
