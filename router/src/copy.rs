@@ -67,15 +67,27 @@ pub async fn find(ctx: &Context, call: &Call, own: &Bucket) -> Result<CopySource
     let bucket = if named.bucket == own.name {
         own.clone()
     } else {
-        access::other(ctx, call, &named.bucket).await?
+        access::again(ctx, &named.bucket, call.identity.user).await?
     };
-    let version =
-        lookup::version(ctx, &bucket, &named.key, named.version, Manifest::Include).await?;
+    access::as_source(call, &bucket)?;
+    let found = lookup::version(ctx, &bucket, &named.key, named.version, Manifest::Include).await;
+    let version = found.map_err(of_source)?;
     condition::check_copy_source(
         &call.headers,
         Subject { etag: version.etag, modified: version.modified },
     )?;
     Ok(CopySource { named, bucket, version })
+}
+
+/// What a GET calls a wrong method, of a delete marker, is a wrong source here.
+fn of_source(error: Error) -> Error {
+    if error.is(Code::MethodNotAllowed) {
+        return Error::with(
+            Code::InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        );
+    }
+    error
 }
 
 impl CopySource {

@@ -113,3 +113,19 @@ async fn versioning_is_on_or_suspended_and_nothing_else() {
     let status = world.get("/photos?versioning").send().await.expect(200);
     assert_eq!(status.tag("Status"), None);
 }
+
+#[tokio::test]
+async fn the_source_of_a_copy_is_checked_as_asked() {
+    let world = versioned().await;
+    world.put("/photos/k").body("x").send().await.expect(200);
+    world.put("/photos/kept").body("x").send().await.expect(200);
+    let marker = world.delete("/photos/k").send().await.header("x-amz-version-id").to_owned();
+    let copy = |source: &str| world.put("/photos/to").header("x-amz-copy-source", source);
+    copy(&format!("photos/k?versionId={marker}")).send().await.refused(400, "InvalidRequest");
+    copy("photos/k").send().await.refused(404, "NoSuchKey");
+    // The same bucket is checked as any other.
+    let owner = "x-amz-source-expected-bucket-owner";
+    copy("photos/kept").header(owner, "999").send().await.refused(403, "AccessDenied");
+    world.get("/photos/to").send().await.refused(404, "NoSuchKey");
+    copy("photos/kept").send().await.expect(200);
+}
