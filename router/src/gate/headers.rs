@@ -56,8 +56,20 @@ const KNOWN: &[&str] = &[
 /// ACLs that mean what happens anyway: the bucket's owner has everything, nobody else anything.
 const OWNER_ACLS: &[&[u8]] = &[b"private", b"bucket-owner-full-control", b"bucket-owner-read"];
 
-/// Refuses headers that ask for more than this server does.
+/// Lists, whose lines add up.
+const LISTS: &[&str] = &["x-amz-object-attributes", "x-amz-optional-object-attributes"];
+
+/// Refuses headers that ask for more than this server does, and those that say two things at once.
 pub fn check(headers: &HeaderMap) -> Result<(), Error> {
+    let once = |name: &str| !name.starts_with("x-amz-meta-") && !LISTS.contains(&name);
+    let amz =
+        headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
+    for name in amz.filter(|name| once(name)) {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            let message = format!("The header {name} is given twice.");
+            return Err(Error::with(Code::InvalidRequest, message));
+        }
+    }
     for (name, value) in headers {
         let name = name.as_str();
         let Some(rest) = name.strip_prefix("x-amz-") else { continue };
@@ -113,6 +125,22 @@ mod tests {
     #[test]
     fn the_list_is_sorted_for_its_search() {
         assert!(KNOWN.is_sorted());
+    }
+
+    #[test]
+    fn only_lists_and_metadata_have_several_lines() {
+        for (name, code) in [
+            ("x-amz-copy-source", Some("InvalidRequest")),
+            ("x-amz-acl", Some("InvalidRequest")),
+            ("x-amz-object-attributes", None),
+            ("x-amz-meta-color", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_static("private"));
+            headers.append(name, HeaderValue::from_static("private"));
+            let error = check(&headers).err();
+            assert_eq!(error.as_ref().map(Error::code), code, "{name}");
+        }
     }
 
     #[test]

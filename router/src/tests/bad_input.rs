@@ -147,6 +147,20 @@ async fn keys_and_metadata_have_limits() {
 }
 
 #[tokio::test]
+async fn a_header_that_says_two_things_is_refused() {
+    let world = World::with_bucket("photos").await;
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static(HOST));
+    headers.insert("x-amz-content-sha256", HeaderValue::from_static("UNSIGNED-PAYLOAD"));
+    headers.append("x-amz-storage-class", HeaderValue::from_static("STANDARD"));
+    sign::in_header(&world.ann, &Scope::default(), &Method::PUT, "/photos/k", &mut headers);
+    headers.append("x-amz-storage-class", HeaderValue::from_static("STANDARD_IA"));
+    let told = world.raw(Method::PUT, "/photos/k", headers, Body::empty()).await;
+    told.refused(400, "InvalidRequest");
+    nothing_stored(&world, "k").await;
+}
+
+#[tokio::test]
 async fn a_form_is_refused_before_its_file_is_read() {
     let world = World::with_bucket("photos").await;
     let mut headers = HeaderMap::new();
