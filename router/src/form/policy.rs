@@ -75,7 +75,9 @@ impl Policy {
             let (Some(least), Some(most)) = range else {
                 return Err(invalid("content-length-range takes two numbers of bytes"));
             };
-            self.length = Some((least, most));
+            // Every condition must hold, so of two ranges what they have in common.
+            let (least_before, most_before) = self.length.unwrap_or((0, u64::MAX));
+            self.length = Some((least.max(least_before), most.min(most_before)));
             return Ok(());
         }
         let name = one.as_str().and_then(|name| name.strip_prefix('$'));

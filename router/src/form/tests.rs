@@ -119,7 +119,8 @@ fn policies_that_are_none_are_refused() {
 #[test]
 fn every_field_is_covered_and_every_condition_holds() {
     let json = r#"{"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bUcket": "photos"},
-        ["starts-with", "$Key", "user/"], ["eq", "$acl", "private"], ["content-length-range", 1, "10"]]}"#;
+        ["starts-with", "$Key", "user/"], ["eq", "$acl", "private"], ["content-length-range", 1, "10"],
+        ["content-length-range", 0, 20], ["content-length-range", 0, 10]]}"#;
     let policy = parsed(json).unwrap();
     let check = |pairs: &[(&str, &str)], bucket: &str, now: TimeMs| {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
