@@ -25,7 +25,7 @@ pub struct Epochs {
     incarnation: u64,
     shards: Mutex<HashMap<GroupId, Shard>>,
     /// One opening at a time per process: openings are rare, and two of one shard would waste an epoch.
-    opening: tokio::sync::Mutex<()>,
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,19 +71,29 @@ impl Epochs {
             node,
             incarnation,
             shards: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
+            opening: Arc::default(),
         })
     }
 
     /// A fresh key in the shard's open epoch.
-    pub async fn allocate(&self, shard: GroupId) -> Result<Lease, Error> {
+    pub async fn allocate(self: &Arc<Self>, shard: GroupId) -> Result<Lease, Error> {
         if let Some(lease) = self.try_allocate(shard) {
             return Ok(lease);
         }
-        let _one_at_a_time = self.opening.lock().await;
+        let one_at_a_time = self.opening.clone().lock_owned().await;
         if let Some(lease) = self.try_allocate(shard) {
             return Ok(lease);
         }
+        // A request that goes away meanwhile must not take with it that an epoch was opened: nobody would close it.
+        let epochs = self.clone();
+        let opened = tokio::spawn(async move {
+            let _held = one_at_a_time;
+            epochs.allocate_anew(shard).await
+        });
+        opened.await.map_err(|error| crate::error::map::internal(&error))?
+    }
+
+    async fn allocate_anew(&self, shard: GroupId) -> Result<Lease, Error> {
         let open = Arc::new(self.open(shard).await?);
         let lease = self.lease(shard, &open);
         let mut shards = self.shards.lock();

@@ -1,8 +1,9 @@
 //! Epochs against the real state machine: keys are fresh, and closing waits for what is in flight.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use async_trait::async_trait;
 use vaultaire_proto::catalog::local::LocalCatalog;
-use vaultaire_proto::row::{Epoch, EpochState};
+use vaultaire_proto::row::{ClusterRow, Epoch, EpochState};
 use vaultaire_proto::time::ManualClock;
 use vaultaire_proto::{Answer, Consistency, Query};
 
@@ -94,6 +95,46 @@ async fn an_epoch_that_the_shard_closed_is_forgotten() {
 async fn stopping_closes_everything() {
     let (catalog, _, epochs) = world();
     drop(epochs.allocate(SHARD).await.unwrap());
+    epochs.close_all().await;
+    assert_eq!(open_rows(&catalog).await, 0);
+}
+
+/// Does what it is told at once, and says so later.
+#[derive(Debug)]
+struct Late(Arc<LocalCatalog>);
+
+#[async_trait]
+impl Catalog for Late {
+    fn cluster(&self) -> &ClusterRow {
+        self.0.cluster()
+    }
+
+    async fn query(&self, query: Query, how: Consistency) -> Result<Answer, CatalogError> {
+        self.0.query(query, how).await
+    }
+
+    async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
+        let response = self.0.commit(command).await;
+        tokio::task::yield_now().await;
+        response
+    }
+}
+
+#[tokio::test]
+async fn an_epoch_whose_opener_went_away_is_closed_too() {
+    let clock = Arc::new(ManualClock::new(TimeMs(1_000_000)));
+    let catalog = Arc::new(LocalCatalog::new(2, clock.clone()));
+    let late = Arc::new(Late(catalog.clone()));
+    let epochs = Epochs::new(late, clock.clone(), NodeId(1), 1);
+    let mut gone = Box::pin(epochs.allocate(SHARD));
+    while open_rows(&catalog).await == 0 {
+        assert!(futures::poll!(&mut gone).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(gone);
+    let lease = epochs.allocate(SHARD).await.unwrap();
+    assert_eq!(open_rows(&catalog).await, 1, "the epoch is there for the next one");
+    drop(lease);
     epochs.close_all().await;
     assert_eq!(open_rows(&catalog).await, 0);
 }
