@@ -71,11 +71,11 @@ mod tests {
 
     #[test]
     fn a_long_query_is_not_compared_with_itself() {
-        let names = (0..2_000_000).map(|name| format!("{name}&")).collect::<String>();
+        let names = (0..300_000).map(|name| format!("{name}&")).collect::<String>();
         let query = Query::parse(&names).unwrap();
         let began = std::time::Instant::now();
         assert_eq!(query.repeated(), None);
-        // Two million names compared pair by pair take hours.
+        // Compared pair by pair they take minutes.
         assert!(began.elapsed().as_secs() < 60);
     }
 }
