@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use ring::digest;
+use tokio::time::{Instant, timeout_at};
 use vaultaire_proto::{
     Catalog, CatalogError, Clock, Command, GroupId, Operation, Rejection, RequestId, Response,
 };
@@ -15,8 +16,11 @@ use crate::error::Error;
 /// How long a command may wait in a log before it changes nothing any more.
 const VALID_MS: u64 = 10 * 60 * 1000;
 
-/// How often a command is offered before its error is passed on: about ten seconds.
-const ATTEMPTS_MAX: u32 = 50;
+/// How long a command is offered before its error is passed on. The catalog beneath repeats too, so what counts is the clock
+/// and not the attempts.
+const OFFERED_MAX: Duration = Duration::from_secs(30);
+
+/// Between two offers.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Commits commands for this node.
@@ -70,18 +74,29 @@ impl Proposer {
     ) -> Result<Response, CatalogError> {
         let not_after = self.clock.now().plus_ms(VALID_MS);
         let command = Command { group, request, not_after, operation };
-        let mut attempt = 1;
+        let deadline = Instant::now() + OFFERED_MAX;
+        let mut unknown = None;
         loop {
-            match self.catalog.commit(command.clone()).await {
-                Err(CatalogError::Stopped) => return Err(CatalogError::Stopped),
-                Err(error) if attempt == ATTEMPTS_MAX => return Err(error),
-                // The same command again: step 5a and the request id make a repetition harmless.
-                Err(error) => {
-                    tracing::debug!(%group, %error, attempt, "a command is offered again")
-                }
+            // An offer that is cut off may have been carried out.
+            let offered = timeout_at(deadline, self.catalog.commit(command.clone())).await;
+            let error = match offered.unwrap_or(Err(CatalogError::OutcomeUnknown { group })) {
                 Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let again = match &error {
+                CatalogError::OutcomeUnknown { .. } => {
+                    unknown = Some(error.clone());
+                    true
+                }
+                CatalogError::NoLeader { .. } | CatalogError::Busy { .. } => true,
+                CatalogError::Stopped => false,
+            };
+            if !again || Instant::now() + PAUSE >= deadline {
+                // Of an offer whose outcome is unknown, no later failure says that nothing was changed.
+                return Err(unknown.unwrap_or(error));
             }
-            attempt += 1;
+            // The same command again: the request id makes a repetition harmless.
+            tracing::debug!(%group, %error, "a command is offered again");
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -134,7 +149,77 @@ pub fn request_id(call: &str, subject: &str, named: &str) -> RequestId {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use vaultaire_proto::row::ClusterRow;
+    use vaultaire_proto::{Answer, ClusterId, Consistency, Query};
+
     use super::*;
+    use crate::clock::SystemClock;
+
+    const GROUP: GroupId = GroupId(1);
+    const NO_LEADER: CatalogError = CatalogError::NoLeader { group: GROUP };
+    const UNKNOWN: CatalogError = CatalogError::OutcomeUnknown { group: GROUP };
+
+    /// Answers slowly, and never with yes.
+    #[derive(Debug)]
+    struct Slow {
+        cluster: ClusterRow,
+        takes: Duration,
+        errors: Mutex<Vec<CatalogError>>,
+        last: CatalogError,
+    }
+
+    #[async_trait]
+    impl Catalog for Slow {
+        fn cluster(&self) -> &ClusterRow {
+            &self.cluster
+        }
+
+        async fn query(&self, _: Query, _: Consistency) -> Result<Answer, CatalogError> {
+            Err(CatalogError::Stopped)
+        }
+
+        async fn commit(&self, _: Command) -> Result<Response, CatalogError> {
+            tokio::time::sleep(self.takes).await;
+            Err(self.errors.lock().pop().unwrap_or_else(|| self.last.clone()))
+        }
+    }
+
+    async fn outcome(takes: u64, first: &[CatalogError], last: CatalogError) -> CatalogError {
+        let cluster = ClusterRow {
+            cluster: ClusterId([1; 16]),
+            generation: 1,
+            shards: 1,
+            region: String::new(),
+            token_key: Vec::new(),
+        };
+        let takes = Duration::from_secs(takes);
+        let catalog = Slow { cluster, takes, errors: Mutex::new(first.to_vec()), last };
+        let proposer = Proposer::new(Arc::new(catalog), Arc::new(SystemClock));
+        let began = Instant::now();
+        let operation = Operation::OpenEpoch { node: vaultaire_proto::NodeId(1), incarnation: 1 };
+        let error = proposer.commit(GROUP, operation).await.unwrap_err();
+        assert!(began.elapsed() <= OFFERED_MAX + PAUSE, "it took {:?}", began.elapsed());
+        error
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_deadline_bounds_every_offer_together() {
+        assert_eq!(outcome(0, &[], NO_LEADER).await, NO_LEADER);
+        assert_eq!(outcome(20, &[], UNKNOWN).await, UNKNOWN);
+        assert_eq!(outcome(20, &[], NO_LEADER).await, UNKNOWN, "the last offer was cut off");
+        assert_eq!(outcome(3600, &[], NO_LEADER).await, UNKNOWN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_outcome_is_remembered() {
+        assert_eq!(outcome(0, &[UNKNOWN], NO_LEADER).await, UNKNOWN);
+        assert_eq!(outcome(0, &[UNKNOWN], CatalogError::Stopped).await, UNKNOWN);
+        assert_eq!(outcome(0, &[NO_LEADER], CatalogError::Stopped).await, CatalogError::Stopped);
+    }
 
     #[test]
     fn a_named_call_has_one_id_and_an_unnamed_one_has_many() {
