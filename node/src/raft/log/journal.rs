@@ -54,12 +54,15 @@ impl Journal {
         let report = recovered.report;
         log_report(directory, &report);
         let segment_bytes = recovered.active.segment_bytes.max(options.segment_bytes);
-        let supply =
-            Supply::start(disk.clone(), directory.to_owned(), segment_bytes, options.drive);
-        let supply = supply.map_err(Error::io("start the file thread of", directory))?;
         let segments = recovered.segments.keys().copied().collect();
         let shared = Arc::new(Shared::new(recovered.index, recovered.segments));
         let on_fatal = options.on_fatal.clone();
+        let supply = {
+            let (shared, on_fatal) = (shared.clone(), on_fatal.clone());
+            let fail: super::OnFatal = Arc::new(move |reason| shared.fail_all(reason, &on_fatal));
+            Supply::start(disk.clone(), directory.to_owned(), segment_bytes, options.drive, fail)
+        };
+        let supply = supply.map_err(Error::io("start the file thread of", directory))?;
         let drive = options.drive;
         let writer = Writer::new(Start {
             shared: shared.clone(),
@@ -258,10 +261,7 @@ impl Journal {
     }
 
     fn fail(&self, error: &Error) {
-        let reason = error.to_string();
-        for queued in self.shared.fail(&reason, &self.on_fatal) {
-            (queued.done)(Err(std::io::Error::other(Error::Failed(reason.clone()))));
-        }
+        self.shared.fail_all(&error.to_string(), &self.on_fatal);
     }
 
     fn shut(&mut self) {

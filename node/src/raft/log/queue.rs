@@ -239,6 +239,13 @@ impl Shared {
         drained.changes
     }
 
+    /// Fails, and completes what waited on this stack.
+    pub fn fail_all(&self, reason: &str, on_fatal: &OnFatal) {
+        for queued in self.fail(reason, on_fatal) {
+            (queued.done)(Err(io::Error::other(Error::Failed(reason.to_owned()))));
+        }
+    }
+
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.stats();
         let state = self.lock();

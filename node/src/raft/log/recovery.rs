@@ -1,6 +1,9 @@
 //! Opening a journal: replay every segment, tell a torn tail from damage, cut the one and refuse
-//! the other. It writes nothing before it has decided, and nothing but the tail, a lost seal, and a
+//! the other. It writes nothing before it has decided, and nothing but the tail, the last seal, and a
 //! first segment.
+//!
+//! A killed process leaves what it had not synced in the kernel's memory, to be read here. So what is
+//! accepted is made durable first: names, the last seal, the last batch.
 //!
 //! How damage is told: a mark is written only after everything before it was synced, so a bad byte
 //! with any good mark, header or seal after it was promised to someone. A bad byte with none after
@@ -37,7 +40,9 @@ pub struct Recovered {
 
 pub fn recover(disk: &dyn Disk, directory: &Path, options: &Options) -> Result<Recovered, Error> {
     let mut report = Report::default();
-    let mut numbers = existing(disk, directory)?;
+    // Before anything is accepted: a name that a later power failure takes back would be a hole.
+    disk.sync_directory(directory).map_err(Error::io("sync", directory))?;
+    let Found { mut numbers, spare } = existing(disk, directory)?;
     if numbers.is_empty() {
         create_first(disk, directory, options)?;
         report.created = true;
@@ -58,20 +63,35 @@ pub fn recover(disk: &dyn Disk, directory: &Path, options: &Options) -> Result<R
         }
         replay.segment(disk, *number)?;
     }
-    replay.finish(numbers.len() as u64)
-}
-
-/// Segment numbers in order. A spare that never became a segment is removed.
-fn existing(disk: &dyn Disk, directory: &Path) -> Result<Vec<u64>, Error> {
-    let names = disk.list(directory).map_err(Error::io("list", directory))?;
-    if names.iter().any(|name| name == SPARE_NAME) {
+    let recovered = replay.finish(numbers.len() as u64)?;
+    if spare == Spare::Left && !recovered.report.created {
         let removed =
             disk.remove(&directory.join(SPARE_NAME)).and_then(|()| disk.sync_directory(directory));
         removed.map_err(Error::io("remove the spare segment in", directory))?;
     }
+    Ok(recovered)
+}
+
+/// What the directory holds.
+struct Found {
+    /// Of segments, in order.
+    numbers: Vec<u64>,
+    spare: Spare,
+}
+
+/// Whether a spare is there that never became a segment. A refused journal keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spare {
+    None,
+    Left,
+}
+
+fn existing(disk: &dyn Disk, directory: &Path) -> Result<Found, Error> {
+    let names = disk.list(directory).map_err(Error::io("list", directory))?;
+    let left = names.iter().any(|name| name == SPARE_NAME);
     let mut numbers = names.iter().filter_map(|name| segment::parse_name(name)).collect::<Vec<_>>();
     numbers.sort_unstable();
-    Ok(numbers)
+    Ok(Found { numbers, spare: if left { Spare::Left } else { Spare::None } })
 }
 
 fn create_first(disk: &dyn Disk, directory: &Path, options: &Options) -> Result<(), Error> {
@@ -95,14 +115,17 @@ struct Visited {
     checksum: Checksum,
     bytes: Vec<u8>,
     walked: Walked,
-    lost_seal: Option<LostSeal>,
+    /// Of the segment before.
+    seal: Option<Seal>,
 }
 
-/// The seal of the segment before is missing; to be written again once this one proves to be empty.
-struct LostSeal {
+/// The seal of a segment, to be written again if the next one proves to be empty: it may be missing,
+/// and one that is there may not be durable.
+struct Seal {
     file: Arc<dyn File>,
     at: u64,
     block: Vec<u8>,
+    lost: bool,
 }
 
 struct Replay<'a> {
@@ -132,12 +155,12 @@ impl Replay<'_> {
     fn segment(&mut self, disk: &dyn Disk, number: u64) -> Result<(), Error> {
         let (file, bytes) = self.read(disk, number)?;
         let (header, start) = self.header(number, &bytes)?;
-        let lost_seal = match self.previous.take() {
+        let seal = match self.previous.take() {
             None => {
                 self.ledger = Ledger::from_states(header.states.clone());
                 None
             }
-            Some(previous) => self.follows(previous, &header)?,
+            Some(previous) => Some(self.follows(&previous, &header)?),
         };
         let checksum = Checksum::new(self.options.identity, number);
         let (ledger, slots, report) = (&mut self.ledger, &mut self.slots, &mut self.report);
@@ -153,7 +176,7 @@ impl Replay<'_> {
             .map_err(|(offset, reason): (u64, String)| self.damaged(number, offset, reason))?;
         let segment = Segment { number, file: file.clone(), checksum };
         self.segments.insert(number, segment);
-        self.previous = Some(Visited { number, file, checksum, bytes, walked, lost_seal });
+        self.previous = Some(Visited { number, file, checksum, bytes, walked, seal });
         Ok(())
     }
 
@@ -193,9 +216,10 @@ impl Replay<'_> {
     }
 
     /// Everything in the segment before was synced when this header was written.
-    fn follows(&mut self, previous: Visited, header: &Header) -> Result<Option<LostSeal>, Error> {
+    fn follows(&mut self, previous: &Visited, header: &Header) -> Result<Seal, Error> {
         let (number, walked) = (previous.number, &previous.walked);
-        if previous.lost_seal.is_some() || !walked.whole || walked.end != header.previous_end {
+        let lost_before = previous.seal.as_ref().is_some_and(|seal| seal.lost);
+        if lost_before || !walked.whole || walked.end != header.previous_end {
             let reason = format!(
                 "its bytes are bad from here on, though they were synced up to {}",
                 header.previous_end
@@ -210,12 +234,9 @@ impl Replay<'_> {
                 "its header contradicts the segments before it",
             ));
         }
-        let lost = || {
-            let (at, block) = seal_block(previous.checksum, walked.end, walked.sequence);
-            let file = previous.file.clone();
-            LostSeal { file, at, block }
-        };
-        Ok((!walked.sealed).then(lost))
+        // The seal took the sequence before this header's.
+        let (at, block) = seal_block(previous.checksum, walked.end, header.sequence - 1);
+        Ok(Seal { file: previous.file.clone(), at, block, lost: !walked.sealed })
     }
 
     fn finish(mut self, count: u64) -> Result<Recovered, Error> {
@@ -237,8 +258,8 @@ impl Replay<'_> {
         if let Some((group, index)) = self.ledger.hole() {
             return Err(Error::Hole { directory: self.directory.to_owned(), group, index });
         }
-        if let Some(seal) = &last.lost_seal {
-            self.write_lost_seal(&last, seal)?;
+        if let Some(seal) = &last.seal {
+            self.settle_seal(&last, seal)?;
         }
         self.report.cut = last.cut();
         self.report.clean = self.report.cut.is_none()
@@ -265,11 +286,16 @@ impl Replay<'_> {
         })
     }
 
-    /// The crash came between the new segment's name and the old one's seal, if nothing follows the
-    /// header; otherwise the seal was synced before what follows, and is damaged.
-    fn write_lost_seal(&self, last: &Visited, seal: &LostSeal) -> Result<(), Error> {
+    /// A batch in the new segment was written after the old one's seal was synced. While there is
+    /// none, the crash may have come before that sync, or before the seal was written at all.
+    fn settle_seal(&self, last: &Visited, seal: &Seal) -> Result<(), Error> {
         let number = last.number - 1;
-        if last.walked.batch.is_some() || !is_zero(&last.bytes[last.walked.end as usize..]) {
+        let rest = &last.bytes[last.walked.end as usize..];
+        let in_use = last.walked.batch.is_some() || !is_zero(rest);
+        if in_use && !seal.lost {
+            return Ok(());
+        }
+        if in_use {
             return Err(self.damaged(
                 number,
                 seal.at,

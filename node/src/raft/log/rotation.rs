@@ -139,15 +139,17 @@ impl Writer {
     }
 
     /// Lets go of the oldest segments that hold nothing live. All that says so is synced by now.
-    pub(super) fn release(&mut self) {
+    pub(super) fn release(&mut self) -> Result<(), Error> {
         while let Some(&oldest) = self.segments.front()
             && self.segments.len() > 1
             && !self.ledger.uses(oldest)
         {
             self.segments.pop_front();
             self.shared.lock().segments.remove(&oldest);
-            self.supply.remove(oldest);
+            let removed = self.supply.remove(oldest);
+            removed.map_err(Error::io("sync the removal of a segment in", &self.directory))?;
         }
+        Ok(())
     }
 }
 

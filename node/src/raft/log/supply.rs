@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Drive;
 use super::disk::{Disk, File};
 use super::segment::{Header, SPARE_NAME, file_name};
+use super::{Drive, OnFatal};
 
 /// Zeros written between two syncs: small, so that the journal's own sync never waits behind a
 /// whole segment.
@@ -31,6 +31,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     segment_bytes: u64,
+    on_fatal: OnFatal,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -39,6 +40,17 @@ struct State {
     spare: Spare,
     remove: VecDeque<u64>,
     closing: bool,
+    /// The thread has given up: nothing is prepared or removed any more.
+    failed: Option<String>,
+}
+
+/// Why a step failed.
+enum Failure {
+    /// It has been told, and can be tried again.
+    Passing,
+    /// A failed sync of the directory: a second one may succeed for nothing, and the names that the
+    /// first one lost would be missing after a power failure.
+    Fatal(io::Error),
 }
 
 /// What lies under the spare's name.
@@ -61,20 +73,24 @@ enum Job {
 }
 
 impl Supply {
+    /// `on_fatal` is called on the thread when a sync failed there.
     pub fn start(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         segment_bytes: u64,
         drive: Drive,
+        on_fatal: OnFatal,
     ) -> io::Result<Supply> {
         let inner = Arc::new(Inner {
             disk,
             directory,
             segment_bytes,
+            on_fatal,
             state: Mutex::new(State {
                 spare: Spare::Wanted,
                 remove: VecDeque::new(),
                 closing: false,
+                failed: None,
             }),
             changed: Condvar::new(),
         });
@@ -102,6 +118,9 @@ impl Supply {
             self.inner.changed.notify_all();
         }
         loop {
+            if let Some(reason) = &state.failed {
+                return Err(io::Error::other(reason.clone()));
+            }
             match std::mem::replace(&mut state.spare, Spare::Lent) {
                 Spare::Ready(file) => return Ok(file),
                 Spare::Failed(error) => return Err(error),
@@ -118,15 +137,20 @@ impl Supply {
         self.inner.changed.notify_all();
     }
 
-    /// Removes a segment file, oldest first as called. A failure is tried again; until then the
-    /// file does no harm.
-    pub fn remove(&self, number: u64) {
+    /// Removes a segment file, oldest first as called. A failed removal is tried again; until then
+    /// the file does no harm. A failed sync is an error, or goes to `on_fatal`.
+    pub fn remove(&self, number: u64) -> io::Result<()> {
         self.inner.state.lock().remove.push_back(number);
-        match self.thread {
-            Some(_) => {
-                self.inner.changed.notify_all();
+        if self.thread.is_some() {
+            self.inner.changed.notify_all();
+            return Ok(());
+        }
+        loop {
+            match self.inner.remove_one() {
+                Ok(true) => {}
+                Ok(false) | Err(Failure::Passing) => return Ok(()),
+                Err(Failure::Fatal(error)) => return Err(error),
             }
-            None => while self.inner.remove_one() {},
         }
     }
 
@@ -146,14 +170,31 @@ impl Inner {
     fn run(&self) {
         let mut removal_failed = false;
         loop {
-            match self.next_job(removal_failed) {
+            let done = match self.next_job(removal_failed) {
                 Job::Prepare => self.prepare_spare(),
-                Job::Remove => removal_failed = !self.remove_one(),
-                Job::Retry => removal_failed = false,
-                Job::Wait => {}
+                Job::Remove => {
+                    let removed = self.remove_one();
+                    removal_failed = removed.is_err();
+                    removed.map(|_| ())
+                }
+                Job::Retry => {
+                    removal_failed = false;
+                    Ok(())
+                }
+                Job::Wait => Ok(()),
                 Job::Stop => return,
+            };
+            if let Err(Failure::Fatal(error)) = done {
+                return self.give_up(&error);
             }
         }
+    }
+
+    fn give_up(&self, error: &io::Error) {
+        let reason = format!("journal cannot sync {}: {error}", self.directory.display());
+        self.state.lock().failed = Some(reason.clone());
+        self.changed.notify_all();
+        (self.on_fatal)(&reason);
     }
 
     /// Waits when there is nothing to do, so the answer may be to look again.
@@ -181,8 +222,8 @@ impl Inner {
         Job::Wait
     }
 
-    fn prepare_spare(&self) {
-        let prepared = prepare(&*self.disk, &self.directory, self.segment_bytes);
+    fn prepare_spare(&self) -> Result<(), Failure> {
+        let prepared = prepare_file(&*self.disk, &self.directory, self.segment_bytes);
         if let Err(error) = &prepared {
             let directory = self.directory.display();
             tracing::warn!(
@@ -190,35 +231,54 @@ impl Inner {
                 "cannot prepare the next journal segment; free space before this one is full"
             );
         }
+        if prepared.is_ok() {
+            self.sync_directory()?;
+        }
         self.state.lock().spare = prepared.map_or_else(Spare::Failed, Spare::Ready);
         self.changed.notify_all();
+        Ok(())
     }
 
     /// Removes the first waiting file durably, before the next may go: a gap between segments reads
-    /// as damage.
-    fn remove_one(&self) -> bool {
+    /// as damage. Says whether there was one.
+    fn remove_one(&self) -> Result<bool, Failure> {
         let Some(number) = self.state.lock().remove.front().copied() else {
-            return false;
+            return Ok(false);
         };
-        let removed = match self.disk.remove(&self.directory.join(file_name(number))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
-        match removed.and_then(|()| self.disk.sync_directory(&self.directory)) {
-            Ok(()) => self.state.lock().remove.pop_front().is_some(),
-            Err(error) => {
+        match self.disk.remove(&self.directory.join(file_name(number))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(
                     %error, segment = number,
                     "cannot remove an old journal segment; it is tried again"
                 );
-                false
+                return Err(Failure::Passing);
             }
+            Ok(()) | Err(_) => {}
         }
+        self.sync_directory()?;
+        self.state.lock().remove.pop_front();
+        Ok(true)
+    }
+
+    fn sync_directory(&self) -> Result<(), Failure> {
+        self.disk.sync_directory(&self.directory).map_err(Failure::Fatal)
     }
 }
 
 /// A file of zeros under the spare's name, durable.
 pub fn prepare(disk: &dyn Disk, directory: &Path, segment_bytes: u64) -> io::Result<Arc<dyn File>> {
+    let file = prepare_file(disk, directory, segment_bytes)?;
+    disk.sync_directory(directory)?;
+    Ok(file)
+}
+
+/// All but its name is durable. After a failure it is made anew, so that every byte is written again
+/// before the next sync is believed.
+fn prepare_file(
+    disk: &dyn Disk,
+    directory: &Path,
+    segment_bytes: u64,
+) -> io::Result<Arc<dyn File>> {
     let file = disk.create(&directory.join(SPARE_NAME))?;
     file.allocate(segment_bytes)?;
     let zeros = vec![0; ZERO_BYTES.min(segment_bytes as usize)];
@@ -229,7 +289,6 @@ pub fn prepare(disk: &dyn Disk, directory: &Path, segment_bytes: u64) -> io::Res
         file.sync()?;
         at += len;
     }
-    disk.sync_directory(directory)?;
     Ok(file)
 }
 

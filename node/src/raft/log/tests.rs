@@ -4,6 +4,7 @@
 
 mod damage;
 mod faults;
+mod killed;
 mod model;
 mod rotation;
 mod threads;

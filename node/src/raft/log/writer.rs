@@ -189,8 +189,7 @@ impl Writer {
         }
         self.copy_forward(finish)?;
         self.flush(Flavor::Batch, finish)?;
-        self.release();
-        Ok(())
+        self.release()
     }
 
     fn encode(&mut self, change: Change, finish: Finish<'_>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
-//! A disk in memory that behaves as badly as a real one may: what was not synced can be lost, kept
-//! or torn by a power failure, space runs out, syncs and reads fail, bits flip. Everything follows
-//! from the seed. It keeps no time and starts no threads.
+//! A disk in memory that behaves as badly as a real one may: what was not synced can be lost, kept or
+//! torn by a power failure, also after its process was killed and another has read it; space runs out,
+//! syncs and reads fail. Everything follows from the seed. It keeps no time and starts no threads.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +27,8 @@ pub struct Faults {
     pub space_bytes: Option<u64>,
     /// This many more syncs of files work.
     pub syncs_before_error: Option<u64>,
+    /// This many more syncs of the directory work.
+    pub directory_syncs_before_error: Option<u64>,
     /// This many more reads work.
     pub reads_before_error: Option<u64>,
 }
@@ -68,7 +70,7 @@ struct State {
     next_inode: u64,
     faults: Faults,
     power_is_off: bool,
-    /// Handles of an earlier life of the process are dead.
+    /// Handles of an earlier one are dead.
     life: u64,
     writing_operations: u64,
 }
@@ -94,8 +96,7 @@ impl Simulated {
         self.state.lock().faults = faults;
     }
 
-    /// Writing operations so far (writes, syncs, creations, renames, removals): crash points can be
-    /// counted out with it.
+    /// Writes, syncs, creations, renames and removals so far: to count out crash points.
     pub fn writing_operations(&self) -> u64 {
         self.state.lock().writing_operations
     }
@@ -111,6 +112,14 @@ impl Simulated {
         let file =
             |(path, inode): (&PathBuf, &u64)| (path.clone(), state.inodes[inode].current.clone());
         Image(state.names.iter().map(file).collect())
+    }
+
+    /// The process dies and starts again without faults: open files are dead, all that was written
+    /// can be read, and what was not synced can still be lost by a later power failure.
+    pub fn kill(&self) {
+        let mut state = self.state.lock();
+        (state.life, state.power_is_off) = (state.life + 1, false);
+        state.faults = Faults::default();
     }
 
     /// Cuts the power and starts again without faults: open files are dead, the image is what is
@@ -291,6 +300,7 @@ impl Disk for Simulated {
     fn sync_directory(&self, _directory: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         state.writing()?;
+        countdown(&mut state.faults.directory_syncs_before_error, IO_ERROR)?;
         state.durable_names = state.names.clone();
         state.unsynced_names.clear();
         Ok(())
@@ -312,9 +322,11 @@ struct Handle {
 impl Handle {
     fn with<T>(&self, run: impl FnOnce(&mut State, &mut Inode) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.state.lock();
-        let inode = state.inodes.remove(&self.inode).filter(|_| self.life == state.life);
-        let mut inode =
-            inode.ok_or_else(|| io::Error::other("the process that opened this file is gone"))?;
+        let gone = || io::Error::other("the process that opened this file is gone");
+        if self.life != state.life {
+            return Err(gone());
+        }
+        let mut inode = state.inodes.remove(&self.inode).ok_or_else(gone)?;
         let result = run(&mut state, &mut inode);
         state.inodes.insert(self.inode, inode);
         result
@@ -374,9 +386,14 @@ impl File for Handle {
     fn sync(&self) -> io::Result<()> {
         self.with(|state, inode| {
             state.writing()?;
-            countdown(&mut state.faults.syncs_before_error, IO_ERROR)?;
-            inode.durable = inode.current.clone();
-            inode.unsynced.clear();
+            let failed = countdown(&mut state.faults.syncs_before_error, IO_ERROR);
+            let unsynced = std::mem::take(&mut inode.unsynced);
+            // As kernels do: what a failed sync met counts as clean, and no later one writes it.
+            failed?;
+            inode.durable.resize(inode.current.len(), 0);
+            for (at, len) in unsynced {
+                inode.durable[at..at + len].copy_from_slice(&inode.current[at..at + len]);
+            }
             Ok(())
         })
     }

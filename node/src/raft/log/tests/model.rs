@@ -1,4 +1,4 @@
-//! Random changes of several groups, power failures at random points, and a small model. The
+//! Random changes of several groups, power failures and kills at random points, and a small model. The
 //! journal is one sequence over all groups, so what comes back must be exactly some first part of
 //! what was issued, and all that was acknowledged is in it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -87,6 +87,7 @@ struct Seen {
     acknowledged: u64,
     cuts: u64,
     interrupted: u64,
+    killed: u64,
     rotations: u64,
     copied: u64,
 }
@@ -103,6 +104,16 @@ impl Run {
             term: 1,
             seen: Seen::default(),
         }
+    }
+
+    /// The power fails, or only the process dies.
+    fn end(&mut self) {
+        if self.random.below(3) == 0 {
+            self.seen.killed += 1;
+            return self.disk.kill();
+        }
+        let image = self.disk.image_after_power_failure();
+        self.disk.restart(&image);
     }
 
     fn issue(&mut self, group: u16, changes: Vec<Change>) {
@@ -174,8 +185,7 @@ impl Run {
             Err(Error::Io { .. }) => true,
             Err(error) => panic!("{context}: {error}"),
         };
-        let image = self.disk.image_after_power_failure();
-        self.disk.restart(&image);
+        self.end();
         interrupted
     }
 
@@ -240,8 +250,7 @@ impl Run {
             done.is_sorted_by_key(|(id, _)| *id),
             "{context}: completed out of order: {done:?}"
         );
-        let image = self.disk.image_after_power_failure();
-        self.disk.restart(&image);
+        self.end();
         let interrupted = !clean && self.interrupt_recovery(&context);
         let (journal, report) = match open(&self.disk, Drive::Manual, SEGMENT_BYTES) {
             Ok(opened) => opened,
@@ -252,8 +261,7 @@ impl Run {
         self.seen.interrupted += u64::from(interrupted);
         self.match_recovered(&journal, outcomes.acknowledged(), &context);
         // The process ends here without a close.
-        let image = self.disk.image_after_power_failure();
-        self.disk.restart(&image);
+        self.end();
     }
 }
 
@@ -267,6 +275,7 @@ fn run_seeds(seeds: std::ops::Range<u64>) -> Seen {
         seen.acknowledged += run.seen.acknowledged;
         seen.cuts += run.seen.cuts;
         seen.interrupted += run.seen.interrupted;
+        seen.killed += run.seen.killed;
         seen.rotations += run.seen.rotations;
         seen.copied += run.seen.copied;
     }
@@ -285,6 +294,7 @@ fn what_was_acknowledged_survives_power_failures() {
         assert!(seen.acknowledged > 10 * half, "{} calls were acknowledged", seen.acknowledged);
         assert!(seen.cuts > half / 10, "{} tails were cut", seen.cuts);
         assert!(seen.interrupted > half / 10, "{} recoveries were interrupted", seen.interrupted);
+        assert!(seen.killed > half, "{} processes were killed", seen.killed);
         assert!(seen.rotations > half / 10, "{} lives had several segments", seen.rotations);
         assert!(seen.copied > 0, "nothing was copied forward");
     }
