@@ -46,8 +46,8 @@ struct State {
 
 /// Why a step failed.
 enum Failure {
-    /// It has been told, and can be tried again.
-    Passing,
+    /// A full disk, for example: it can be tried again.
+    Passing(io::Error),
     /// A failed sync of the directory: a second one may succeed for nothing, and the names that the
     /// first one lost would be missing after a power failure.
     Fatal(io::Error),
@@ -148,7 +148,7 @@ impl Supply {
         loop {
             match self.inner.remove_one() {
                 Ok(true) => {}
-                Ok(false) | Err(Failure::Passing) => return Ok(()),
+                Ok(false) | Err(Failure::Passing(_)) => return Ok(()),
                 Err(Failure::Fatal(error)) => return Err(error),
             }
         }
@@ -223,16 +223,18 @@ impl Inner {
     }
 
     fn prepare_spare(&self) -> Result<(), Failure> {
-        let prepared = prepare_file(&*self.disk, &self.directory, self.segment_bytes);
+        let file = prepare_file(&*self.disk, &self.directory, self.segment_bytes);
+        let prepared = match file.map(|file| self.sync_directory().map(|()| file)) {
+            Ok(Err(Failure::Fatal(error))) => return Err(Failure::Fatal(error)),
+            Ok(Err(Failure::Passing(error))) | Err(error) => Err(error),
+            Ok(Ok(file)) => Ok(file),
+        };
         if let Err(error) = &prepared {
             let directory = self.directory.display();
             tracing::warn!(
                 %error, %directory,
                 "cannot prepare the next journal segment; free space before this one is full"
             );
-        }
-        if prepared.is_ok() {
-            self.sync_directory()?;
         }
         self.state.lock().spare = prepared.map_or_else(Spare::Failed, Spare::Ready);
         self.changed.notify_all();
@@ -245,23 +247,27 @@ impl Inner {
         let Some(number) = self.state.lock().remove.front().copied() else {
             return Ok(false);
         };
-        match self.disk.remove(&self.directory.join(file_name(number))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(
-                    %error, segment = number,
-                    "cannot remove an old journal segment; it is tried again"
-                );
-                return Err(Failure::Passing);
-            }
-            Ok(()) | Err(_) => {}
+        let removed = match self.disk.remove(&self.directory.join(file_name(number))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::Passing(error)),
+            Ok(()) | Err(_) => self.sync_directory(),
+        };
+        if let Err(Failure::Passing(error)) = &removed {
+            tracing::warn!(
+                %error, segment = number,
+                "cannot remove an old journal segment; it is tried again"
+            );
         }
-        self.sync_directory()?;
+        removed?;
         self.state.lock().remove.pop_front();
         Ok(true)
     }
 
+    /// A directory that is gone was not synced, but nothing was lost by a sync either.
     fn sync_directory(&self) -> Result<(), Failure> {
-        self.disk.sync_directory(&self.directory).map_err(Failure::Fatal)
+        self.disk.sync_directory(&self.directory).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::Passing(error),
+            _ => Failure::Fatal(error),
+        })
     }
 }
 
