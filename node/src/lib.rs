@@ -5,6 +5,7 @@
 //! serve it, and `workers` make the world agree with it. `verify` tells whether it does.
 
 pub mod absent;
+pub mod advice;
 pub mod ask;
 pub mod catalog;
 pub mod cli;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use fjall::{Database, PersistMode};
 use vaultaire_proto::GroupId;
 
+use crate::advice;
 use crate::error::Error;
 use crate::{files, open_files};
 use table::Table;
@@ -118,9 +119,7 @@ fn persist(database: &Database) -> Result<(), Error> {
 fn engine(what: &'static str, error: &fjall::Error) -> Error {
     let why = match error {
         fjall::Error::Locked => "another process has them open; stop it first".to_owned(),
-        other => format!(
-            "{other}; if the disk is healthy, remove this node's data directory and rejoin it"
-        ),
+        other => format!("{other}; {}", advice::RESTORE),
     };
     Error::Engine { what, why }
 }

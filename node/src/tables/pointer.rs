@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use vaultaire_proto::GroupId;
 
+use crate::advice;
 use crate::error::Error;
 use crate::files::{self, Readers};
 
@@ -27,7 +28,7 @@ pub fn read(directory: &Path, group: GroupId) -> Result<Option<u64>, Error> {
         None => Err(Error::Damaged {
             path,
             problem: "not a pointer to a keyspace".to_owned(),
-            advice: "remove this node's data directory and rejoin it under a new id",
+            advice: advice::RESTORE,
         }),
     }
 }

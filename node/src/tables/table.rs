@@ -15,6 +15,7 @@ use super::meta::{Applied, META_KEY, Meta};
 use super::view::View;
 use super::writer::{Job, Queued, Work};
 use super::{engine, persist, pointer};
+use crate::advice;
 use crate::error::Error;
 
 /// Rows kept in memory before they are flushed, per group: with five groups this bounds them to some 80 MiB.
@@ -58,6 +59,7 @@ impl Table {
             Some(install) if database.keyspace_exists(&name(group, install)) => install,
             Some(install) => return Err(missing(directory, group, install)),
             None => {
+                refuse_rows_without_pointer(database, directory, group)?;
                 remove_others(database, group, None)?;
                 create(database, &name(group, FIRST_INSTALL))?;
                 persist(database)?;
@@ -199,13 +201,37 @@ fn ingest(
     ingestion.finish().map_err(fail)
 }
 
+/// The group's keyspaces, whichever of them counts.
+fn keyspaces_of(database: &Database, group: GroupId) -> impl Iterator<Item = String> {
+    let prefix = format!("group-{group}-");
+    let names = database.list_keyspace_names().into_iter().map(|name| name.to_string());
+    names.filter(move |name| name.starts_with(&prefix))
+}
+
+/// The pointer is written before the first row. So rows without one are not what a crash left behind: the file was lost.
+fn refuse_rows_without_pointer(
+    database: &Database,
+    directory: &Path,
+    group: GroupId,
+) -> Result<(), Error> {
+    for found in keyspaces_of(database, group) {
+        let meta = create(database, &found)?.get(META_KEY);
+        if meta.map_err(|error| engine("reading a group's tables", &error))?.is_some() {
+            return Err(Error::Damaged {
+                path: pointer::path(directory, group),
+                problem: format!("missing, though there are rows of its group in {found}"),
+                advice: advice::RESTORE,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What a crash between the steps of a creation or an install left behind.
 fn remove_others(database: &Database, group: GroupId, keep: Option<u64>) -> Result<(), Error> {
-    let prefix = format!("group-{group}-");
     let keep = keep.map(|install| name(group, install));
-    for found in database.list_keyspace_names() {
-        let found = found.to_string();
-        if !found.starts_with(&prefix) || Some(&found) == keep.as_ref() {
+    for found in keyspaces_of(database, group) {
+        if Some(&found) == keep.as_ref() {
             continue;
         }
         tracing::info!(%group, keyspace = %found, "removing rows that were never put to use");
@@ -221,6 +247,6 @@ fn missing(directory: &Path, group: GroupId, install: u64) -> Error {
     Error::Damaged {
         path: pointer::path(directory, group),
         problem: format!("pointing to install {install}, whose rows are gone"),
-        advice: "remove this node's data directory and rejoin it under a new id",
+        advice: advice::RESTORE,
     }
 }

@@ -160,8 +160,43 @@ async fn a_half_made_install_is_ignored_and_a_lost_one_refused() {
     pointer::write(folder.path(), GROUP, 7).unwrap();
     let store = Store::open(folder.path()).unwrap();
     let error = store.table(GROUP).unwrap_err().to_string();
-    assert!(error.contains("install 7") && error.contains("rejoin"), "{error}");
+    assert!(error.contains("install 7") && error.contains(advice::RESTORE), "{error}");
     drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_whose_pointer_is_gone_are_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    table.apply(put(0, "a", "1")).await.unwrap();
+    close(store, table);
+    let file = pointer::path(folder.path(), GROUP);
+    let aside = folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+
+    for _ in 0..2 {
+        let store = Store::open(folder.path()).unwrap();
+        let error = store.table(GROUP).err().unwrap();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains(advice::RESTORE), "{error}");
+    }
+
+    std::fs::rename(&aside, &file).unwrap();
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), pairs(&[("a", "1")]));
+    close(store, table);
+}
+
+/// A start that ended before the first pointer was written left a keyspace without a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_keyspace_without_a_pointer_is_a_start_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    close(store, table);
+    std::fs::remove_file(pointer::path(folder.path(), GROUP)).unwrap();
+    let (store, table) = open(folder.path());
+    assert_eq!(table.applied(), None);
+    close(store, table);
 }
 
 fn stream(view: &View, meta: &Meta) -> Vec<Bytes> {

@@ -34,6 +34,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::advice;
+
 /// A log id: with one leader per term, term and index are the whole of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -181,16 +183,15 @@ pub enum Error {
     #[error("journal cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
-        "this node's log is damaged at segment {segment} offset {offset}: {reason}; do not repair \
-         it by hand: remove this node from its cluster, empty its data directory and rejoin it \
-         under a new id (journal in {})",
+        "this node's log is damaged at segment {segment} offset {offset}: {reason}; {} (journal in {})",
+        advice::RESTORE,
         directory.display()
     )]
     Damaged { directory: PathBuf, segment: u64, offset: u64, reason: String },
     #[error(
         "this node's log is damaged: entry {index} of group {group} is missing, though nothing \
-         says it was purged; remove this node from its cluster, empty its data directory and \
-         rejoin it under a new id (journal in {})",
+         says it was purged; {} (journal in {})",
+        advice::RESTORE,
         directory.display()
     )]
     Hole { directory: PathBuf, group: u16, index: u64 },
