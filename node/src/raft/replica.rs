@@ -21,6 +21,7 @@ use super::network::NoPeers;
 use super::proposer::Proposer;
 use super::state_machine::StateMachine;
 use super::types::{LogId, Raft};
+use super::watch;
 use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::tables::table::Table;
@@ -75,9 +76,11 @@ impl Replica {
         let raft = Raft::new(node.0, config, NoPeers, log, machine)
             .await
             .map_err(|error| engine(group, &error))?;
-        let (proposer, propose) = Proposer::new(group, raft.clone(), clock, gather, stop.clone());
+        let (proposer, propose) =
+            Proposer::new(group, raft.clone(), clock, gather, stop.clone());
+        let death = watch::run(group, raft.clone(), stop.clone());
         let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), stop);
-        let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm)];
+        let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
         Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))
     }
 
@@ -107,6 +110,12 @@ impl Replica {
         let recovered = self.raft.wait_for_recovery(Some(RECOVERY_WAIT)).await;
         recovered.map_err(|error| engine(self.id, &error))?;
         Ok(())
+    }
+
+    /// For tests that look beneath.
+    #[cfg(test)]
+    pub fn raft(&self) -> &Raft {
+        &self.raft
     }
 
     fn is_sole_voter(&self) -> bool {

@@ -138,7 +138,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let table = Arc::clone(&self.table);
         let synced = tokio::task::spawn_blocking(move || table.persist()).await;
-        synced.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        synced.map_err(io::Error::other)?;
         let meta = self.table.meta_of(&self.view).map_err(io::Error::other)?;
         of(self.view.clone(), meta)
     }

@@ -78,14 +78,14 @@ impl Store {
     }
 
     /// Makes everything applied so far survive a power cut. Blocks on the disk.
-    pub fn persist(&self) -> Result<(), Error> {
-        persist(&self.database)
+    pub fn persist(&self) {
+        persist(&self.database);
     }
 
     /// Finishes what is queued, persists it and stops the thread. Blocks on the disk.
-    pub fn close(&self) -> Result<(), Error> {
+    pub fn close(&self) {
         self.writer.stop();
-        persist(&self.database)
+        persist(&self.database);
     }
 }
 
@@ -111,8 +111,12 @@ fn open(path: &Path) -> Result<Database, fjall::Error> {
     }
 }
 
-fn persist(database: &Database) -> Result<(), Error> {
-    database.persist(PersistMode::SyncAll).map_err(|error| engine("syncing the tables", &error))
+/// A failed sync leaves pages that the kernel calls clean and the disk never got. Trying again would succeed for nothing, and the
+/// log would be purged up to rows that are not there.
+fn persist(database: &Database) {
+    if let Err(error) = database.persist(PersistMode::SyncAll) {
+        stop_process("sync the tables", &error);
+    }
 }
 
 /// A failure of the library beneath, with its causes.

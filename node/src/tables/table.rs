@@ -62,7 +62,7 @@ impl Table {
                 refuse_rows_without_pointer(database, directory, group)?;
                 remove_others(database, group, None)?;
                 create(database, &name(group, FIRST_INSTALL))?;
-                persist(database)?;
+                persist(database);
                 pointer::write(directory, group, FIRST_INSTALL)?;
                 FIRST_INSTALL
             }
@@ -133,9 +133,12 @@ impl Table {
         finished.await.map_err(|_| Closed)
     }
 
-    /// Makes everything applied so far survive a power cut. Blocks on the disk.
-    pub fn persist(&self) -> Result<(), Error> {
-        persist(&self.database)
+    /// Makes everything applied so far survive a power cut, and says how far that is. Blocks on the disk.
+    pub fn persist(&self) -> Option<Applied> {
+        // Read before the sync: what is applied meanwhile may have missed it.
+        let applied = self.applied();
+        persist(&self.database);
+        applied
     }
 
     /// Replaces all rows by `rows` (ascending). A crash at any point leaves the old ones or the new ones. Blocks on the disk;
@@ -152,7 +155,7 @@ impl Table {
             self.remove(keyspace);
             return Err(error);
         }
-        persist(&self.database)?;
+        persist(&self.database);
         pointer::write(&self.directory, self.group, next)?;
         *install = next;
         let old = self.current.swap(Arc::new(keyspace));

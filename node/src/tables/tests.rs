@@ -50,7 +50,7 @@ fn open(folder: &Path) -> (Store, Arc<Table>) {
 
 fn close(store: Store, table: Arc<Table>) {
     drop(table);
-    tokio::task::block_in_place(|| store.close().unwrap());
+    tokio::task::block_in_place(|| store.close());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +97,7 @@ async fn answers_go_out_after_readers_can_see_the_rows() {
 async fn a_closed_store_takes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let (store, table) = open(folder.path());
-    tokio::task::block_in_place(|| store.close().unwrap());
+    tokio::task::block_in_place(|| store.close());
     assert!(table.apply(put(0, "a", "1")).await.is_err());
     drop((store, table));
 }
