@@ -2,7 +2,7 @@
 //! It knows neither Raft's library nor what rows mean; `raft::state_machine` applies entries through it.
 //!
 //! How it reads: `meta` (what a group has applied), `pointer` (which keyspace counts), `view` (reads), `overlay` (one
-//! transaction), `writer` (the thread), `stream` (a snapshot as bytes), `table` (one group), and the store below.
+//! transaction), `writer` (the thread), `stream` (a snapshot as bytes), `tail` (an end that the disk lost), `table` (one group), and the store below.
 //!
 //! A store that cannot read or write any more stops the process: half an entry applied would make this replica another
 //! state than its peers.
@@ -12,6 +12,7 @@ pub mod overlay;
 pub mod pointer;
 pub mod stream;
 pub mod table;
+pub mod tail;
 pub mod view;
 pub mod writer;
 
@@ -65,8 +66,12 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self, Error> {
         files::create_private_dir(directory)
             .map_err(|source| Error::file("create", directory, source))?;
-        let database =
-            open(&directory.join("rows")).map_err(|error| engine("opening the tables", &error))?;
+        let rows = directory.join("rows");
+        let opened = match open(&rows) {
+            Err(fjall::Error::JournalRecovery(_)) if tail::cut(&rows, directory)? => open(&rows),
+            opened => opened,
+        };
+        let database = opened.map_err(|error| engine("opening the tables", &error))?;
         let writer = Writer::start(database.clone())
             .map_err(|source| Error::file("start the writing thread of", directory, source))?;
         Ok(Self { database, directory: directory.to_owned(), writer })

@@ -199,6 +199,49 @@ async fn an_empty_keyspace_without_a_pointer_is_a_start_cut_short() {
     close(store, table);
 }
 
+/// The rows' own journal, and its bytes.
+fn journal(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let files = std::fs::read_dir(folder.join("rows")).unwrap().map(|entry| entry.unwrap().path());
+    let journals: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "jnl")).collect();
+    let [path] = &journals[..] else { panic!("{journals:?}") };
+    (path.clone(), std::fs::read(path).unwrap())
+}
+
+/// Zeros where `text` was, as a block that never reached the disk reads.
+fn blank(bytes: &mut [u8], text: &str) {
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    bytes[at..at + text.len()].fill(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_the_disk_lost_is_cut_off_and_filled_in_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    let all = [(0, "a", "first-value"), (1, "b", "second-value"), (2, "c", "third-value")];
+    for (index, key, value) in all {
+        table.apply(put(index, key, value)).await.unwrap();
+    }
+    close(store, table);
+    let (path, mut bytes) = journal(folder.path());
+    blank(&mut bytes, "second-value");
+    std::fs::write(&path, &bytes).unwrap();
+
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), pairs(&[("a", "first-value")]));
+    assert_eq!(table.applied(), Some(Applied { term: 1, index: 0 }));
+    let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = names.find(|path| path.to_string_lossy().contains(".damaged-")).unwrap();
+    assert_eq!(std::fs::read(kept).unwrap(), bytes, "what it was is kept");
+    for (index, key, value) in &all[1..] {
+        table.apply(put(*index, key, value)).await.unwrap();
+    }
+    close(store, table);
+    let (store, table) = open(folder.path());
+    assert_eq!(rows(&table), all.map(|(_, key, value)| (key.to_owned(), value.to_owned())));
+    close(store, table);
+}
+
 fn stream(view: &View, meta: &Meta) -> Vec<Bytes> {
     Chunks::new(view, meta).collect()
 }
