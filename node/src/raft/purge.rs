@@ -39,15 +39,16 @@ pub async fn run(groups: Vec<Arc<Replica>>, stop: CancellationToken) {
             if !is_long(group, now.saturating_sub(*before)) {
                 continue;
             }
-            match shorten(group).await {
-                Ok(()) => *before = now,
-                // The log only grows meanwhile; the next round tries again.
-                Err(error) => {
-                    tracing::warn!(group = %group.id, %error, "the log was not shortened")
-                }
-            }
-            if stop.is_cancelled() {
+            // It may wait a minute for a snapshot. Dropped half-way it has only synced.
+            let Some(shortened) = stop.run_until_cancelled(shorten(group)).await else {
                 return;
+            };
+            match shortened {
+                Ok(()) => *before = now,
+                Err(error) => tracing::warn!(
+                    group = %group.id, %error,
+                    "the log was not shortened and goes on growing; it is tried again, look at the disk if this repeats"
+                ),
             }
         }
     }

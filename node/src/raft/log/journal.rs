@@ -348,7 +348,9 @@ fn log_report(directory: &Path, report: &Report) {
     match report.cut {
         Some(cut) => tracing::warn!(
             %directory, segment = cut.segment, offset = cut.offset, cut_bytes = cut.bytes,
-            last = ?report.last, "journal opened; a tail that was never acknowledged was cut off"
+            last = ?report.last, "journal opened; a torn tail was cut off: an unfinished write as a rule, \
+             never acknowledged. The very last batch cannot be told from it: if this machine lost no power \
+             and the process was not killed, check the disk"
         ),
         None => tracing::info!(
             %directory, segments = report.segments, records = report.records, clean = report.clean,

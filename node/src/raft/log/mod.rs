@@ -142,7 +142,8 @@ pub struct Report {
     pub clean: bool,
     pub segments: u64,
     pub records: u64,
-    /// A torn tail, never acknowledged, that was cut off.
+    /// A torn tail that was cut off. Nothing of it was acknowledged, unless the disk lost the very last
+    /// batch after it had called it durable: that looks the same.
     pub cut: Option<Cut>,
     /// Last index per group, after the cut.
     pub last: BTreeMap<u16, Option<u64>>,
@@ -180,7 +181,11 @@ pub struct Stats {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("journal cannot {action} {}: {source}", path.display())]
+    #[error(
+        "journal cannot {action} {}: {source}; check the disk (space, rights, health), then start the \
+         node again",
+        path.display()
+    )]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
         "this node's log is damaged at segment {segment} offset {offset}: {reason}; {} (journal in {})",

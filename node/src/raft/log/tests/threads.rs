@@ -44,10 +44,8 @@ fn concurrent_groups_share_syncs_and_all_comes_back() {
     });
     let stats = journal.stats();
     assert_eq!(stats.records, u64::from(GROUPS) * CALLS);
-    assert!(
-        stats.segments > 2 && stats.syncs > 0 && stats.bytes > stats.records * 1000,
-        "{stats:?}"
-    );
+    assert!(stats.segments > 2 && stats.bytes > stats.records * 1000, "{stats:?}");
+    assert!(stats.syncs < stats.records, "calls do not share syncs: {stats:?}");
     journal.close();
     let (journal, report) = open_real(&path).unwrap();
     assert!(report.clean && report.cut.is_none(), "{report:?}");
