@@ -22,7 +22,8 @@ use super::types::{Entry, LogId, TypeConfig, Vote};
 /// Payload that one page of a stream of entries holds in memory: a restart may have gigabytes to apply.
 const PAGE_BYTES_MAX: u64 = 4 << 20;
 
-/// Reads that are likely to find their entries in the journal's memory are done in place.
+/// openraft asks here for a few entries by their number and needs every one of them: a bound would drop some. What may be long
+/// goes through `limited_get_log_entries` and `entries_stream`, in pages.
 const READ_BYTES_MAX: u64 = u64::MAX;
 
 /// A group's log. Clones read the same one.
@@ -61,6 +62,15 @@ impl LogStore {
             }),
         );
         durable.await.map_err(|_| io::Error::other("the journal was closed"))?
+    }
+
+    /// Returns once the entry at `index` is durable here. Mostly it is; one that is not in the log any more was, before.
+    pub async fn wait_durable(&self, index: u64) -> io::Result<()> {
+        let group = self.group.0;
+        if self.journal.is_durable(group, index) {
+            return Ok(());
+        }
+        self.durably(move |journal, done| journal.flush(group, done)).await
     }
 
     fn read(&self, from: u64, to: u64, bytes_max: u64) -> io::Result<Vec<Entry>> {

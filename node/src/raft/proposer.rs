@@ -16,7 +16,7 @@ use vaultaire_proto::command::COMMANDS_PER_ENTRY_MAX;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::object::Attributes;
 use vaultaire_proto::{
-    CatalogError, Clock, Command, Entry, GroupId, ObjectKey, Operation, Response,
+    CatalogError, Clock, Command, Entry, GroupId, ObjectKey, Operation, Rejection, Response,
 };
 
 use super::codec;
@@ -64,12 +64,14 @@ pub struct Proposer {
 }
 
 impl Proposer {
-    /// The second part is to be run by whoever owns the group, until `stop` is called and the queue is empty.
+    /// The second part is to be run by whoever owns the group, until `stop` is called and the queue is empty. The log takes
+    /// no entry of more than `payload_bytes_max`.
     pub fn new(
         group: GroupId,
         raft: Raft,
         clock: Arc<dyn Clock>,
         gather: Arc<Gather>,
+        payload_bytes_max: usize,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
@@ -80,6 +82,7 @@ impl Proposer {
             raft,
             clock,
             gather,
+            payload_bytes_max,
             counters: Arc::clone(&counters),
             in_flight,
             held: VecDeque::new(),
@@ -119,6 +122,7 @@ struct Task {
     raft: Raft,
     clock: Arc<dyn Clock>,
     gather: Arc<Gather>,
+    payload_bytes_max: usize,
     counters: Arc<Counters>,
     in_flight: Arc<Semaphore>,
     /// Taken from the queue, not yet in an entry.
@@ -194,6 +198,9 @@ impl Task {
         let count = commands.len();
         let entry = Entry { stamped_at: self.clock.now(), commands };
         let proposal = codec::proposal(&entry.encode());
+        if proposal.0.len() > self.payload_bytes_max {
+            return self.refuse(proposal.0.len(), replies);
+        }
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.commands.fetch_add(count as u64, Ordering::Relaxed);
         let group = self.group;
@@ -207,6 +214,15 @@ impl Task {
             tracing::warn!(%group, %error, commands = count, "a group takes no proposals");
             // An error here says that Raft never had the proposal, so nothing was changed, and that it never will have one.
             tell_all(std::mem::take(&mut *waiting.lock()), &CatalogError::Stopped);
+        }
+    }
+
+    /// The journal would refuse it too, but then of its leader, who takes that for a failed disk.
+    fn refuse(&self, bytes: usize, replies: Vec<Reply>) {
+        let (group, commands) = (self.group, replies.len());
+        tracing::error!(%group, bytes, commands, "commands larger than a log entry may be are refused");
+        for reply in replies {
+            let _ = reply.send(Ok(Response::Rejected(Rejection::Malformed)));
         }
     }
 

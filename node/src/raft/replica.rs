@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
+use openraft::storage::RaftLogStorage;
 use openraft::{Config, EmptyNode, ServerState, SnapshotPolicy};
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::{GroupId, NodeId};
 
-use super::agreement;
+use super::agreement::{self, Agreement};
 use super::barrier::Barrier;
+use super::codec;
 use super::gather::Gather;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
 use super::log_store::LogStore;
 use super::network::NoPeers;
+use super::opening::blocking;
 use super::proposer::Proposer;
 use super::state_machine::StateMachine;
 use super::types::{LogId, Raft};
@@ -68,16 +71,23 @@ impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
         let Parts { group, node, journal, table, clock, gather, stop } = parts;
-        agreement::check(group, &journal, &table)?;
-        let log = LogStore::new(journal, group);
+        let mut log = LogStore::new(Arc::clone(&journal), group);
+        match agreement::check(group, &journal, &table)? {
+            Agreement::Whole => {}
+            Agreement::Installed { upto } => {
+                log.purge(codec::log_id(upto)).await.map_err(|error| engine(group, &error))?
+            }
+        }
+        let payload_bytes_max = journal.payload_bytes_max();
+        drop(journal);
         let appended_bytes = log.appended_bytes();
-        let machine = StateMachine::new(Arc::clone(&table), Arc::clone(&clock))?;
+        let machine = StateMachine::new(Arc::clone(&table), log.clone(), Arc::clone(&clock))?;
         let config = Arc::new(config(group)?);
         let raft = Raft::new(node.0, config, NoPeers, log, machine)
             .await
             .map_err(|error| engine(group, &error))?;
         let (proposer, propose) =
-            Proposer::new(group, raft.clone(), clock, gather, stop.clone());
+            Proposer::new(group, raft.clone(), clock, gather, payload_bytes_max, stop.clone());
         let death = watch::run(group, raft.clone(), stop.clone());
         let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
@@ -158,16 +168,19 @@ impl Replica {
 
     /// Makes the tables durable and returns the index up to which they are.
     pub async fn snapshot(&self) -> Result<u64, Error> {
-        let Some(applied) = self.table.applied() else {
+        let table = Arc::clone(&self.table);
+        // Not left to openraft alone: where it has a snapshot of this index, one of the start for example, it builds none.
+        let durable = blocking(move || Ok(table.persist())).await?;
+        let Some(applied) = durable else {
             return Ok(0);
         };
         self.raft.trigger().snapshot().await.map_err(|error| engine(self.id, &error))?;
         let reached = move |metrics: &openraft::RaftMetrics<super::types::TypeConfig>| {
             metrics.snapshot.as_ref().is_some_and(|id| id.index() >= applied.index)
         };
-        let metrics = self.raft.wait(Some(SNAPSHOT_TIMEOUT)).metrics(reached, "a snapshot").await;
-        let metrics = metrics.map_err(|error| engine(self.id, &error))?;
-        Ok(metrics.snapshot.as_ref().map_or(0, LogId::index))
+        let built = self.raft.wait(Some(SNAPSHOT_TIMEOUT)).metrics(reached, "a snapshot").await;
+        built.map_err(|error| engine(self.id, &error))?;
+        Ok(applied.index)
     }
 
     /// Forgets the log up to `index`. openraft goes no further than its last snapshot.

@@ -39,8 +39,8 @@ impl SnapshotData {
     }
 }
 
-/// A file of chunks that came from another node. It goes when this is dropped: a snapshot that was
-/// not installed is fetched again.
+/// A file of chunks that came from another node, whole and checked. It goes when this is dropped: a
+/// snapshot that was not installed is fetched again.
 #[derive(Debug)]
 pub struct Received {
     path: PathBuf,
@@ -77,15 +77,26 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Keeps a chunk. It is checked when it is installed.
+    /// Keeps a chunk. It is checked when all have come.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let path = &self.received.path;
         self.file.write_all(chunk).map_err(|source| Error::file("write", path, source))
     }
 
+    /// Checks what came, to its end, against what its leader announced. Raft takes a failed install for a failed disk and
+    /// gives the group up; a bad transfer must end here, where it can be fetched again. Blocks on the disk.
+    ///
     /// No sync: rows are synced where they are installed, and after a crash a snapshot is fetched again.
-    pub fn finish(self) -> Received {
-        self.received
+    pub fn finish(self, described: &SnapshotMeta) -> Result<Received, Error> {
+        let broken = |why: String| Error::Engine { what: "a received snapshot", why };
+        let meta = stream::verify(self.received.chunks()?)?;
+        let found = describe(&meta).map_err(|error| broken(error.to_string()))?;
+        if found != *described {
+            return Err(broken(
+                "it holds another state than its leader announced; fetch it again".to_owned(),
+            ));
+        }
+        Ok(self.received)
     }
 }
 

@@ -11,8 +11,10 @@ use vaultaire_proto::convert::Stored;
 use vaultaire_proto::{TimeMs, state};
 
 use super::codec;
+use super::log_store::LogStore;
 use super::snapshot::{self, Builder, SnapshotData};
 use super::types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::advice;
 use crate::clock::NodeClock;
 use crate::tables::meta::Meta;
 use crate::tables::stream::Rows;
@@ -27,6 +29,7 @@ const ENTRIES_PER_BATCH_MAX: usize = 256;
 #[derive(Debug)]
 pub struct StateMachine {
     table: Arc<Table>,
+    log: LogStore,
     clock: Arc<NodeClock>,
     /// What the tables' reserved row says; only this changes it.
     meta: Meta,
@@ -45,12 +48,16 @@ struct Ready {
 }
 
 impl StateMachine {
-    pub fn new(table: Arc<Table>, clock: Arc<NodeClock>) -> Result<Self, crate::error::Error> {
+    pub fn new(
+        table: Arc<Table>,
+        log: LogStore,
+        clock: Arc<NodeClock>,
+    ) -> Result<Self, crate::error::Error> {
         let view = table.view();
         let meta = table.meta_of(&view)?;
         // Before the first command of this start is dated.
         clock.applied(last_stamp(&view));
-        Ok(Self { table, clock, meta })
+        Ok(Self { table, log, clock, meta })
     }
 
     /// Decodes an entry and notes what it says of the log itself.
@@ -59,6 +66,7 @@ impl StateMachine {
         entry: Entry,
         responder: Option<ApplyResponder<TypeConfig>>,
     ) -> io::Result<Ready> {
+        self.follows(&entry.log_id)?;
         let step = match entry.payload {
             EntryPayload::Blank => Step::Nothing,
             EntryPayload::Normal(proposal) => {
@@ -75,10 +83,28 @@ impl StateMachine {
         Ok(Ready { index: entry.log_id.index(), step, responder })
     }
 
-    async fn apply_batch(&mut self, batch: Vec<Ready>) -> io::Result<()> {
-        if batch.is_empty() {
+    /// Every entry once and in order; a group's first one has no entry before it.
+    fn follows(&self, id: &LogId) -> io::Result<()> {
+        let Some(applied) = self.meta.applied else {
+            return Ok(());
+        };
+        if applied.index.checked_add(1) == Some(id.index()) {
             return Ok(());
         }
+        Err(io::Error::other(format!(
+            "entry {} cannot be applied after entry {}; this is a bug, please report it",
+            id.index(),
+            applied.index
+        )))
+    }
+
+    async fn apply_batch(&mut self, batch: Vec<Ready>) -> io::Result<()> {
+        let Some(last) = batch.last() else {
+            return Ok(());
+        };
+        // A leader may commit what a majority of others has synced before its own disk has. Rows must not be ahead of the log
+        // beneath them: after a power failure nobody could say what they are made of.
+        self.log.wait_durable(last.index).await?;
         let meta = self.meta.clone();
         let stamps = batch.iter().map(|ready| match &ready.step {
             Step::Commands(entry) => entry.stamped_at,
@@ -113,7 +139,11 @@ fn last_stamp(view: &View) -> TimeMs {
 }
 
 fn unreadable(id: &LogId, error: &vaultaire_proto::convert::DecodeError) -> io::Error {
-    io::Error::other(format!("log entry {} cannot be applied: {error}", id.index()))
+    io::Error::other(format!(
+        "log entry {} cannot be applied: {error}; if a newer release wrote it, start that one; else {}",
+        id.index(),
+        advice::RESTORE
+    ))
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
@@ -155,10 +185,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let (meta, rows) =
                 Rows::open(data.chunks().map_err(io::Error::other)?).map_err(io::Error::other)?;
             if snapshot::describe(&meta)? != described {
+                // `Receiver::finish` has compared them: the file has changed since.
                 return Err(io::Error::other(
-                    "a snapshot holds another state than its leader announced; it will be sent again",
+                    "a received snapshot has changed on this node's disk; check the disk, then start the node again",
                 ));
             }
+            let meta = Meta { installed: meta.applied, ..meta };
             table.install(&meta, rows).map_err(io::Error::other)?;
             Ok(meta)
         };

@@ -7,7 +7,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use vaultaire_proto::tables::Pair;
 
-use super::meta::Meta;
+use super::meta::{META_KEY, Meta};
 use super::view::View;
 use crate::error::Error;
 
@@ -99,6 +99,22 @@ pub fn payload_bytes(frame: &[u8; FRAME_BYTES]) -> Result<usize, Error> {
         return Err(broken(format!("a chunk claims {length} bytes")));
     }
     Ok(length)
+}
+
+/// Reads a snapshot to its end: whole, its rows in order, and nothing behind them.
+pub fn verify(chunks: impl Iterator<Item = Result<Bytes, Error>>) -> Result<Meta, Error> {
+    let (meta, mut rows) = Rows::open(chunks)?;
+    let mut last = Bytes::from_static(META_KEY);
+    while let Some((key, _)) = rows.read()? {
+        if key <= last {
+            return Err(broken("its rows are not in order".to_owned()));
+        }
+        last = key;
+    }
+    match rows.chunks.next() {
+        None => Ok(meta),
+        Some(_) => Err(broken("something follows its end".to_owned())),
+    }
 }
 
 /// The rows behind a sequence of chunks, each chunk checked before any of its rows is given out.

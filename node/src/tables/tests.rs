@@ -22,7 +22,7 @@ use super::*;
 const GROUP: GroupId = GroupId(2);
 
 fn meta(index: u64) -> Meta {
-    Meta { applied: Some(Applied { term: 1, index }), membership: vec![7; 3] }
+    Meta { applied: Some(Applied { term: 1, index }), installed: None, membership: vec![7; 3] }
 }
 
 fn put(index: u64, key: &str, value: &str) -> Work {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::disk::Disk;
-use super::index::{Found, Index};
+use super::index::{Found, Index, Place};
 use super::queue::{Change, Drained, Queued, Segment, Shared, Wake};
 use super::record::{BLOCK_BYTES, HEADER_BYTES};
 use super::segment::{SEGMENT_BYTES_MIN, record_bytes_max};
@@ -164,6 +164,18 @@ impl Journal {
             index.purge(group, upto)?;
             Ok(Change::Purge { group, upto })
         });
+    }
+
+    /// Whether nothing of the entry waits to be synced; also of one that is not in the log.
+    pub fn is_durable(&self, group: u16, index: u64) -> bool {
+        let state = self.shared.lock();
+        let slot = state.index.slot(group, index);
+        !slot.is_some_and(|slot| matches!(slot.place, Place::Queued(_)))
+    }
+
+    /// Completes after everything that was queued before.
+    pub fn flush(&self, group: u16, done: Completion) {
+        self.submit(group, done, |_| Ok(Change::Nothing));
     }
 
     /// Remembered with the next batch, without a sync of its own: after a crash an older one may be

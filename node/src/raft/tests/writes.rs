@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vaultaire_proto::catalog::List;
 use vaultaire_proto::command::shard_of;
@@ -11,6 +12,8 @@ use vaultaire_proto::{
 
 use super::{BUCKET, SHARDS, World, create_only};
 use crate::raft::barrier::Barrier;
+use crate::tables::overlay::Overlay;
+use crate::tables::writer::Outcome;
 
 /// Clients that create the same key at the same time.
 const RIVALS: u8 = 64;
@@ -68,21 +71,46 @@ async fn a_read_sees_every_write_acknowledged_before_it() {
     world.groups.shutdown().await.unwrap();
 }
 
-/// The general way, which a cluster of several takes, must release reads too.
+/// The general way, which a cluster of several takes: a read waits for what was committed before it, and is released then.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmed_read_is_released() {
+async fn a_confirmed_read_waits_for_what_was_committed_before_it() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::start(&folder).await;
+    let world = Arc::new(World::start(&folder).await);
     let put = world.put("a", 1, Condition::default());
-    let shard = put.group;
-    world.catalog.commit(put).await.unwrap();
-    let replica = world.catalog.replicas().iter().find(|replica| replica.id == shard).unwrap();
+    let replicas = world.catalog.replicas();
+    let replica = Arc::clone(replicas.iter().find(|replica| replica.id == put.group).unwrap());
+    let applied = || replica.table.applied().unwrap().index;
+
+    // Tables have one writer: while it is held up in one group, no other one applies.
+    let control = Arc::clone(&replicas[0].table);
+    let meta = control.meta_of(&control.view()).unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let hold = move |_: &mut Overlay<'_>| {
+        held.recv().unwrap();
+        Outcome { meta, then: Box::new(|| {}) }
+    };
+    let holding = tokio::spawn(async move { control.apply(Box::new(hold)).await.unwrap() });
+    let before = applied();
+    let writer = Arc::clone(&world);
+    let writing = tokio::spawn(async move { writer.catalog.commit(put).await });
+    while replica.metrics().committed == before {
+        tokio::task::yield_now().await;
+    }
+
     let reads = (0..100).map(|_| Barrier::confirmed(&replica.barrier));
-    for read in futures::future::join_all(reads).await {
+    let mut reads = std::pin::pin!(futures::future::join_all(reads));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut reads).await;
+    assert!(early.is_err(), "a read was released though entry {} is not applied", before + 1);
+    assert_eq!(applied(), before);
+    release.send(()).unwrap();
+    for read in reads.await {
         read.unwrap();
     }
-    assert!(replica.table.applied().unwrap().index >= replica.metrics().committed);
-    world.stop().await;
+    assert!(applied() > before);
+    assert_eq!(world.get("a").await, Some(1));
+    holding.await.unwrap();
+    writing.await.unwrap().unwrap();
+    world.groups.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +161,22 @@ async fn a_repeated_request_is_answered_as_the_first_time() {
     let again = world.put("a", 1, create_only());
     first.operation = again.operation;
     assert_eq!(world.catalog.commit(first).await.unwrap(), answer);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_larger_than_an_entry_is_refused_and_its_group_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(&folder).await;
+    let mut large = world.put("a", 1, Condition::default());
+    let vaultaire_proto::Operation::PutVersion(put) = &mut large.operation else {
+        panic!("a PUT is a PUT");
+    };
+    put.attributes.tags = vec![("tag".to_owned(), "x".repeat(33 << 20))];
+    let answer = world.catalog.commit(large).await.unwrap();
+    assert_eq!(answer, Response::Rejected(Rejection::Malformed));
+    let small = world.put("a", 2, Condition::default());
+    assert!(matches!(world.catalog.commit(small).await.unwrap(), Response::Put(_)));
     world.stop().await;
 }
 
