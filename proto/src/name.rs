@@ -28,8 +28,29 @@ pub const RESERVED_BUCKETS: [&str; 2] = ["livez", "readyz"];
 pub struct BucketName(String);
 
 impl BucketName {
-    /// Accepts 3 to 63 of `a-z 0-9 . -`, starting and ending alphanumeric, not shaped as an IP address.
+    /// Accepts 3 to 63 of `a-z 0-9 . -`, starting and ending alphanumeric, not shaped as an IP address
+    /// and not reserved.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let fail = |why| Err(Invalid::new("bucket name", why));
+        let name = Self::parse_stored(text)?;
+        if text.contains("..") {
+            return fail("may not hold two dots in a row");
+        }
+        if text.parse::<std::net::Ipv4Addr>().is_ok() {
+            return fail("may not look like an IP address");
+        }
+        if text.starts_with("xn--") || text.ends_with("-s3alias") || text.ends_with("--ol-s3") {
+            return fail("has a prefix or suffix that S3 reserves");
+        }
+        if RESERVED_BUCKETS.contains(&text) {
+            return fail("is reserved for health checks; choose another");
+        }
+        Ok(name)
+    }
+
+    /// Accepts what any release took for a name: rows and log entries must stay readable when a name
+    /// is reserved after somebody chose it.
+    pub fn parse_stored(text: &str) -> Result<Self, Invalid> {
         let fail = |why| Err(Invalid::new("bucket name", why));
         if text.len() < 3 || text.len() > 63 {
             return fail("must have 3 to 63 characters");
@@ -42,18 +63,6 @@ impl BucketName {
             || !text.bytes().last().is_some_and(alphanumeric)
         {
             return fail("must begin and end with a letter or a digit");
-        }
-        if text.contains("..") {
-            return fail("may not hold two dots in a row");
-        }
-        if text.parse::<std::net::Ipv4Addr>().is_ok() {
-            return fail("may not look like an IP address");
-        }
-        if text.starts_with("xn--") || text.ends_with("-s3alias") || text.ends_with("--ol-s3") {
-            return fail("has a prefix or suffix that S3 reserves");
-        }
-        if RESERVED_BUCKETS.contains(&text) {
-            return fail("is reserved for health checks; choose another");
         }
         Ok(Self(text.to_owned()))
     }
@@ -135,6 +144,15 @@ mod tests {
         ] {
             assert!(BucketName::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_that_was_reserved_later_stays_readable() {
+        for taken in ["livez", "xn--abc", "192.168.0.1", "a..b"] {
+            assert!(BucketName::parse(taken).is_err(), "{taken}");
+            assert!(BucketName::parse_stored(taken).is_ok(), "{taken}");
+        }
+        assert!(BucketName::parse_stored("Not-a-name").is_err());
     }
 
     #[test]

@@ -120,9 +120,9 @@ macro_rules! sixteen {
 
 sixteen!(ClusterId, RequestId);
 
-/// Names that are parsed.
+/// Names that are parsed, with the rules for what is stored.
 macro_rules! name {
-    ($($kind:ident),*) => { $(
+    ($($kind:ident: $parse:ident),*) => { $(
         impl Field for $kind {
             type Wire = String;
 
@@ -131,13 +131,13 @@ macro_rules! name {
             }
 
             fn from_field(field: String, _name: &'static str) -> Result<Self, Fault> {
-                Ok(Self::parse(&field)?)
+                Ok(Self::$parse(&field)?)
             }
         }
     )* };
 }
 
-name!(BucketName, ObjectKey);
+name!(BucketName: parse_stored, ObjectKey: parse);
 
 /// Enums without data, whose variants have the same names on both sides.
 macro_rules! plain_enum {

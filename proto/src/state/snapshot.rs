@@ -1,5 +1,6 @@
 //! A group's whole state as a sequence of rows, and back. The order is the key order, so two equal
-//! states give equal sequences; how rows are framed, checked and sent is the node's business.
+//! states give equal sequences; how rows are framed, checked and sent, and
+//! in which format, is the node's business.
 
 use std::ops::Bound;
 
@@ -7,9 +8,6 @@ use crate::tables::{Pair, Reader, Tables};
 
 /// Row keys below this belong to the tables themselves, not to the state.
 const FIRST_KEY: [u8; 1] = [0x01];
-
-/// The format of the rows as a whole; a snapshot of a newer one is refused by its receiver.
-pub const FORMAT: u32 = 1;
 
 /// Every row of the state, in key order, from one consistent view.
 pub fn rows(reader: &dyn Reader) -> Box<dyn Iterator<Item = Pair> + '_> {
