@@ -69,7 +69,7 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
         return Err(unexpected("complete upload"));
     };
     let mut answer = reply::xml(&describe(&call, &put)?)?;
-    describe_version(&mut answer, &put, bucket.versioning);
+    describe_version(&mut answer, &put);
     Ok(answer)
 }
 

@@ -35,7 +35,7 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
     let finish = Finish { bucket: &bucket, key: &key, etag, written, attributes, condition };
     let put = put_object::finish(ctx, &call, finish).await?;
     let mut answer = reply::xml(&describe(&put))?;
-    describe_version(&mut answer, &put, bucket.versioning);
+    describe_version(&mut answer, &put);
     if source.bucket.versioning != Versioning::Off {
         let name = HeaderName::from_static("x-amz-copy-source-version-id");
         reply::set(&mut answer, name, headers::version_text(&source.version));

@@ -5,7 +5,7 @@ use http::StatusCode;
 use vaultaire_proto::catalog::{Item, ListUploads, ListVersions};
 use vaultaire_proto::row::{Bucket, BucketPhase};
 use vaultaire_proto::settle::settle_bucket;
-use vaultaire_proto::{Answer, Consistency, Operation, Query, Response, UserId};
+use vaultaire_proto::{Answer, Consistency, Operation, Query, RequestId, Response, UserId};
 
 use crate::call::{Call, Context};
 use crate::commit::{self, OnObject};
@@ -15,23 +15,36 @@ use crate::error::map::unexpected;
 use crate::reply::{self, Reply};
 use crate::{access, limits, request_id};
 
+/// How often an empty bucket is asked to go. One that is open again each time is being written to.
+const ATTEMPTS_MAX: usize = 3;
+
 /// Answers DeleteBucket.
 pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
-    let not_empty = || Error::new(Code::BucketNotEmpty).detail("BucketName", bucket.name.as_str());
-    // Most attempts that must fail fail here, without refusing writes to the bucket meanwhile.
-    if has_versions(ctx, &bucket).await? {
-        return Err(not_empty());
+    let mut request = request_id::of(&call);
+    for _ in 0..ATTEMPTS_MAX {
+        // Most attempts that must fail fail here, without refusing writes to the bucket meanwhile.
+        if has_versions(ctx, &bucket).await? {
+            return Err(Error::new(Code::BucketNotEmpty).detail("BucketName", bucket.name.as_str()));
+        }
+        abort_uploads(ctx, &bucket, call.identity.user).await?;
+        match attempt(ctx, &bucket, request).await? {
+            BucketPhase::Deleted => return Ok(reply::empty(StatusCode::NO_CONTENT)),
+            // A retry of a request is answered with what the first attempt began, which may have ended
+            // with a bucket that was not empty then: look again, and ask anew.
+            BucketPhase::Open => request = request_id::fresh(),
+            BucketPhase::Deleting => break,
+        }
     }
-    abort_uploads(ctx, &bucket, call.identity.user).await?;
+    Err(Error::new(Code::OperationAborted))
+}
+
+/// One delete to its end; answers what became of the bucket.
+async fn attempt(ctx: &Context, bucket: &Bucket, request: RequestId) -> Result<BucketPhase, Error> {
     let delete = Operation::DeleteBucket { bucket: bucket.id };
-    let Response::Bucket(row) = commit::control(ctx, request_id::of(&call), delete).await? else {
-        return Err(unexpected("delete bucket"));
-    };
-    match settle_bucket(&*ctx.catalog, row).await?.phase {
-        BucketPhase::Deleted => Ok(reply::empty(StatusCode::NO_CONTENT)),
-        BucketPhase::Open => Err(not_empty()),
-        BucketPhase::Deleting => Err(Error::new(Code::OperationAborted)),
+    match commit::control(ctx, request, delete).await? {
+        Response::Bucket(row) => Ok(settle_bucket(&*ctx.catalog, row).await?.phase),
+        _ => Err(unexpected("delete bucket")),
     }
 }
 

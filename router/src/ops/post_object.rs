@@ -71,7 +71,7 @@ pub async fn handle(
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let place = format!("http://{host}/{}/{}", bucket.name, attributes::url_encode(&key));
     let mut answer = describe(&fields, &bucket.name.to_string(), &key, &put, place)?;
-    put_object::describe_put(&mut answer, &put, bucket.versioning);
+    put_object::describe_put(&mut answer, &put);
     Ok(answer)
 }
 

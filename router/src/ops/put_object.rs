@@ -5,7 +5,7 @@ use http::header::{ETAG, HeaderName};
 use vaultaire_proto::command::PutVersion;
 use vaultaire_proto::object::{Attributes, ChecksumAlgorithm};
 use vaultaire_proto::response::Put;
-use vaultaire_proto::row::{Bucket, Versioning};
+use vaultaire_proto::row::Bucket;
 use vaultaire_proto::{Condition, ETag, ObjectKey, Operation, Response};
 use vaultaire_storage::backend::Attributes as CopyAttributes;
 
@@ -23,7 +23,7 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let bucket = access::bucket(ctx, &mut call).await?;
     let put = put(ctx, &mut call, &bucket).await?;
     let mut answer = reply::empty(StatusCode::OK);
-    describe_put(&mut answer, &put, bucket.versioning);
+    describe_put(&mut answer, &put);
     Ok(answer)
 }
 
@@ -107,7 +107,7 @@ pub fn describe_copy(
 }
 
 /// The headers that every kind of PUT answers with.
-pub fn describe_put(answer: &mut Reply, put: &Put, versioning: Versioning) {
+pub fn describe_put(answer: &mut Reply, put: &Put) {
     answer.headers_mut().insert(ETAG, headers::etag(put.etag));
     if let Some(sum) = &put.checksum {
         let name = HeaderName::from_static(checksum::header(sum.algorithm));
@@ -115,18 +115,14 @@ pub fn describe_put(answer: &mut Reply, put: &Put, versioning: Versioning) {
         let scope = checksum::scope_name(sum.scope);
         reply::set(answer, HeaderName::from_static("x-amz-checksum-type"), scope);
     }
-    describe_version(answer, put, versioning);
+    describe_version(answer, put);
 }
 
-/// The version's id, where S3 shows one.
-pub fn describe_version(answer: &mut Reply, put: &Put, versioning: Versioning) {
-    match versioning {
-        Versioning::Off => {}
-        // Of a write of the null version S3 says nothing.
-        Versioning::Enabled | Versioning::Suspended if put.null => {}
-        Versioning::Enabled | Versioning::Suspended => {
-            reply::set(answer, headers::VERSION_ID, put.version.to_string());
-        }
+/// The version's id, where S3 shows one: the bucket may have become versioned during the upload, so the
+/// write itself says what it became. Of a write of the null version S3 says nothing.
+pub fn describe_version(answer: &mut Reply, put: &Put) {
+    if !put.null {
+        reply::set(answer, headers::VERSION_ID, put.version.to_string());
     }
     reply::set(answer, headers::VERSION, put.version.to_string());
 }

@@ -1,5 +1,13 @@
 //! Buckets: made, found, refused, removed.
 
+use vaultaire_proto::row::BucketPhase;
+use vaultaire_proto::settle::settle_bucket;
+use vaultaire_proto::{
+    Answer, BucketName, Catalog, Command, Consistency, GroupId, Operation, Query, RequestId,
+    Response, TimeMs,
+};
+
+use crate::request_id::Fields;
 use crate::test_support::world::World;
 
 #[tokio::test]
@@ -25,6 +33,41 @@ async fn a_bucket_is_made_found_and_removed() {
     world.head("/photos").send().await.expect(404);
     world.get("/photos/k").send().await.refused(404, "NoSuchBucket");
     world.put("/photos").by(&world.bob).send().await.expect(200);
+}
+
+/// The id that a DeleteBucket of Ann's with this invocation id has.
+fn delete_request(world: &World, bucket: &str, invocation: &str) -> RequestId {
+    let mut fields = Fields::default();
+    for text in [&world.ann.access, "DeleteBucket", bucket, "", "", "", ""] {
+        fields.text(text);
+    }
+    fields.number(0);
+    fields.text("");
+    fields.bytes(invocation.as_bytes());
+    RequestId(fields.digest())
+}
+
+#[tokio::test]
+async fn a_retried_delete_of_a_bucket_that_is_empty_by_now_deletes_it() {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos/k").body("landed in between").send().await.expect(200);
+    let name = BucketName::parse("photos").unwrap();
+    let found = world.catalog.query(Query::Bucket(name), Consistency::Linearizable).await;
+    let Ok(Answer::Bucket(Some(bucket))) = found else { panic!("{found:?}") };
+    let first = Command {
+        group: GroupId::CONTROL,
+        request: delete_request(&world, "photos", "retried"),
+        not_after: TimeMs(u64::MAX),
+        operation: Operation::DeleteBucket { bucket: bucket.id },
+    };
+    let began = world.catalog.commit(first).await;
+    let Ok(Response::Bucket(row)) = began else { panic!("{began:?}") };
+    let ended = settle_bucket(&*world.catalog, row).await.unwrap();
+    assert_eq!(ended.phase, BucketPhase::Open, "it was not empty");
+    world.delete("/photos/k").send().await.expect(204);
+    let retry = world.delete("/photos").header("amz-sdk-invocation-id", "retried");
+    retry.send().await.expect(204);
+    world.head("/photos").send().await.expect(404);
 }
 
 #[tokio::test]
