@@ -63,7 +63,8 @@ pub enum Prefix {
 const TERMINATOR: [u8; 2] = [0x00, 0x00];
 /// What a zero byte inside an object key becomes.
 const ESCAPED_ZERO: [u8; 2] = [0x00, 0xff];
-/// Takes the place of an inverted version id for the null version; no version id inverts to it.
+/// Takes the place of an inverted version id for the null version. Only the id of all zeros inverts to
+/// it: no command mints that one, and `version::find` never takes what it finds here for it.
 const NULL_SUFFIX: [u8; VersionId::ENCODED_LEN] = [0xff; VersionId::ENCODED_LEN];
 
 fn start(prefix: Prefix) -> Vec<u8> {
@@ -223,23 +224,24 @@ pub fn of_keys_from(prefix: Prefix, bucket: BucketId, text: &str) -> Vec<u8> {
     row
 }
 
-/// Every row of `prefix` (versions or uploads) of one object key.
-pub fn of_key(prefix: Prefix, bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
-    let mut row = of_keys_from(prefix, bucket, key.as_str());
+/// Every row of `prefix` (versions or uploads) of one object key. Any text is taken, since the markers
+/// of lists may be longer than a key may be.
+pub fn of_key(prefix: Prefix, bucket: BucketId, key: &str) -> Vec<u8> {
+    let mut row = of_keys_from(prefix, bucket, key);
     row.extend_from_slice(&TERMINATOR);
     row
 }
 
 /// A version, newest first within its key.
 pub fn version(bucket: BucketId, key: &ObjectKey, id: VersionId) -> Vec<u8> {
-    let mut row = of_key(Prefix::Version, bucket, key);
+    let mut row = of_key(Prefix::Version, bucket, key.as_str());
     row.extend(id.to_bytes().iter().map(|byte| !byte));
     row
 }
 
 /// The null version: a fixed place, its position is in the value.
 pub fn null_version(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
-    let mut row = of_key(Prefix::Version, bucket, key);
+    let mut row = of_key(Prefix::Version, bucket, key.as_str());
     row.extend_from_slice(&NULL_SUFFIX);
     row
 }
@@ -336,6 +338,11 @@ pub fn epochs_of_node(generation: u32, node: NodeId) -> Vec<u8> {
 
 /// An open upload.
 pub fn upload(bucket: BucketId, key: &ObjectKey, id: UploadId) -> Vec<u8> {
+    upload_of_text(bucket, key.as_str(), id)
+}
+
+/// The place of an upload of any text, as a marker may name it.
+pub fn upload_of_text(bucket: BucketId, key: &str, id: UploadId) -> Vec<u8> {
     let mut row = of_key(Prefix::Upload, bucket, key);
     row.extend_from_slice(&id.to_bytes());
     row

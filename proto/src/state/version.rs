@@ -17,7 +17,7 @@ pub fn head(reader: &(impl Reader + ?Sized), bucket: BucketId, key: &ObjectKey) 
 /// The newest version or delete marker of a key in `v`, the null version merged in by its position.
 pub fn newest(reader: &dyn Reader, bucket: BucketId, key: &ObjectKey) -> Option<VersionEntry> {
     let null: Option<VersionEntry> = rows::get(reader, &key::null_version(bucket, key));
-    let first = scan(reader, &key::of_key(Prefix::Version, bucket, key)).next();
+    let first = scan(reader, &key::of_key(Prefix::Version, bucket, key.as_str())).next();
     let first = first.map(|(row_key, value)| rows::decode::<VersionEntry>(&row_key, &value));
     match (first, null) {
         (Some(first), Some(null)) if null.id() > first.id() => Some(null),
@@ -34,18 +34,15 @@ pub fn find(
     selector: crate::command::VersionSelector,
 ) -> Option<VersionEntry> {
     use crate::command::VersionSelector;
-    let row_key = match selector {
-        VersionSelector::Id(id) => key::version(bucket, key, id),
-        VersionSelector::Null => key::null_version(bucket, key),
-    };
-    rows::get(reader, &row_key).or_else(|| {
-        let head = head(reader, bucket, key)?;
-        let wanted = match selector {
-            VersionSelector::Id(_) => false,
-            VersionSelector::Null => head.null,
-        };
-        wanted.then_some(VersionEntry::Object(head))
-    })
+    match selector {
+        // An id of all zeros leads to the row of the null version, which no id names.
+        VersionSelector::Id(id) => rows::get(reader, &key::version(bucket, key, id))
+            .filter(|entry: &VersionEntry| !entry.null()),
+        VersionSelector::Null => rows::get(reader, &key::null_version(bucket, key)).or_else(|| {
+            let head = head(reader, bucket, key).filter(|head| head.null)?;
+            Some(VersionEntry::Object(head))
+        }),
+    }
 }
 
 /// Every part of a version, or its one blob.
@@ -159,5 +156,40 @@ pub(crate) fn count(
     if let Some(mut row) = rows::get::<ShardBucket>(context.tables, &row_key) {
         change(&mut row);
         rows::put(context.tables, row_key, &row);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command::VersionSelector;
+    use crate::convert::{Stored, arbitrary};
+    use crate::id::VersionId;
+    use crate::object::DeleteMarker;
+    use crate::tables::{MemTables, Tables};
+
+    proptest! {
+        #[test]
+        fn no_id_names_the_null_version(
+            entry in arbitrary::version_entry(),
+            id in prop_oneof![Just(VersionId::default()), arbitrary::version_id()],
+        ) {
+            let null = match entry {
+                VersionEntry::Object(version) => {
+                    VersionEntry::Object(Version { null: true, ..version })
+                }
+                VersionEntry::DeleteMarker(marker) => {
+                    VersionEntry::DeleteMarker(DeleteMarker { null: true, ..marker })
+                }
+            };
+            let (bucket, key) = (BucketId(1), ObjectKey::parse("k").unwrap());
+            let mut tables = MemTables::default();
+            tables.put(key::null_version(bucket, &key), null.encode());
+            prop_assert_eq!(find(&tables, bucket, &key, VersionSelector::Id(id)), None);
+            prop_assert_eq!(find(&tables, bucket, &key, VersionSelector::Null), Some(null));
+        }
     }
 }

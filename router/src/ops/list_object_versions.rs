@@ -78,11 +78,12 @@ async fn page(ctx: &Context, list: ListVersions) -> Result<Page<ListedVersion>, 
     }
 }
 
-/// The markers of the next page.
+/// The markers of the next page. A null version is named by its id here, which says where the page ended
+/// even when that version is gone before the next page is asked for.
 fn next(page: &Page<ListedVersion>) -> (Option<String>, Option<String>) {
     match page.items.last() {
         Some(Item::Entry(listed)) if page.truncated => {
-            (Some(listed.key.as_str().to_owned()), Some(id(&listed.entry)))
+            (Some(listed.key.as_str().to_owned()), Some(listed.entry.id().to_string()))
         }
         Some(Item::Prefix(prefix)) if page.truncated => (Some(prefix.clone()), None),
         Some(_) | None => (None, None),

@@ -111,13 +111,12 @@ async fn unversioned_objects_are_null_versions() {
     let first = world.get("/photos?versions&max-keys=3").send().await.expect(200);
     let (key, version) =
         (first.tag("NextKeyMarker").unwrap(), first.tag("NextVersionIdMarker").unwrap());
-    assert_eq!((key.as_str(), version.as_str()), ("b/2", "null"));
-    let rest = world
-        .get("/photos?versions&key-marker=b/2&version-id-marker=null")
-        .send()
-        .await
-        .expect(200);
-    assert_eq!(rest.tags("Key"), ["b/c/3", "d e+f", "z", "ü"]);
+    assert_eq!(key, "b/2");
+    for marker in [version.as_str(), "null"] {
+        let uri = format!("/photos?versions&key-marker=b/2&version-id-marker={marker}");
+        let rest = world.get(&uri).send().await.expect(200);
+        assert_eq!(rest.tags("Key"), ["b/c/3", "d e+f", "z", "ü"]);
+    }
     world.get("/photos/a?versionId=null").send().await.expect(200);
     world.get("/photos/a?versionId=nonsense").send().await.refused(400, "InvalidArgument");
     world

@@ -82,6 +82,45 @@ async fn what_was_there_before_is_the_null_version() {
     }
 }
 
+/// What tools do that empty a bucket: a page, its versions, the next page.
+#[tokio::test]
+async fn a_page_that_is_deleted_hides_nothing_of_the_next() {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos/k").body("null").send().await.expect(200);
+    world.put("/photos?versioning").body(ON).send().await.expect(200);
+    let suspended = ON.replace("Enabled", "Suspended");
+    for body in ["one", "two"] {
+        world.put("/photos/k").body(body).send().await.expect(200);
+    }
+    world.put("/photos?versioning").body(suspended).send().await.expect(200);
+    // The null version is the newest now, with others behind it.
+    world.put("/photos/k").body("null again").send().await.expect(200);
+    let mut marker = String::new();
+    for page in 0.. {
+        assert!(page < 3, "three versions are three pages");
+        let uri = format!("/photos?versions&max-keys=1{marker}");
+        let told = world.get(&uri).send().await.expect(200);
+        let id = told.tag("VersionId").unwrap();
+        world.delete(&format!("/photos/k?versionId={id}")).send().await.expect(204);
+        let Some(next) = told.tag("NextVersionIdMarker") else { break };
+        marker = format!("&key-marker=k&version-id-marker={next}");
+    }
+    world.delete("/photos").send().await.expect(204);
+}
+
+#[tokio::test]
+async fn a_version_id_of_zeros_is_not_the_null_version() {
+    let world = World::with_bucket("photos").await;
+    world.put("/photos/k").body("null").send().await.expect(200);
+    world.put("/photos?versioning").body(ON).send().await.expect(200);
+    world.put("/photos/k").body("one").send().await.expect(200);
+    let uri = format!("/photos/k?versionId={}", "0".repeat(32));
+    world.get(&uri).send().await.refused(404, "NoSuchVersion");
+    world.delete(&uri).send().await.expect(204);
+    let null = world.get("/photos/k?versionId=null").send().await.expect(200);
+    assert_eq!(null.bytes(), "null");
+}
+
 #[tokio::test]
 async fn old_versions_and_markers_keep_a_bucket() {
     let world = versioned().await;

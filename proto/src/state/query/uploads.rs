@@ -3,7 +3,6 @@
 use std::ops::Bound;
 
 use crate::catalog::{Item, ListUploads, ListedUpload, Page};
-use crate::name::ObjectKey;
 use crate::state::key::{self, Prefix};
 use crate::state::query::{Start, rolled_up, start_of};
 use crate::state::rows;
@@ -43,19 +42,18 @@ pub fn list(shards: &[&dyn Reader], list: &ListUploads) -> Page<ListedUpload> {
     page
 }
 
-/// Where the page begins: after the marker's upload, after the marker's key, or at the prefix.
+/// Where the page begins: after the marker's upload, after the marker's key, past the prefix that the
+/// marker was rolled up into, or at the list's own prefix.
 fn first_row(list: &ListUploads) -> Option<Bound<Vec<u8>>> {
-    let marked = ObjectKey::parse(&list.key_marker).ok();
-    if let (Some(key), Some(upload)) = (&marked, list.upload_marker) {
-        return Some(Bound::Excluded(key::upload(list.bucket, key, upload)));
-    }
-    let start = start_of(&list.prefix, &list.delimiter, &list.key_marker);
-    let row = match start {
+    let row = match start_of(&list.prefix, &list.delimiter, &list.key_marker) {
         Start::Prefix => key::of_keys_from(Prefix::Upload, list.bucket, &list.prefix),
-        Start::After(text) => {
-            let key = ObjectKey::parse(&text).ok()?;
-            prefix_end(&key::of_key(Prefix::Upload, list.bucket, &key))?
-        }
+        Start::After(text) => match list.upload_marker {
+            Some(upload) => {
+                let row = key::upload_of_text(list.bucket, &text, upload);
+                return Some(Bound::Excluded(row));
+            }
+            None => prefix_end(&key::of_key(Prefix::Upload, list.bucket, &text))?,
+        },
         Start::PastPrefix(text) => {
             prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &text))?
         }

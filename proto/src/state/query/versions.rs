@@ -19,12 +19,13 @@ pub fn list(shards: &[&dyn Reader], list: &ListVersions) -> Page<ListedVersion> 
     if list.limit == 0 {
         return page;
     }
-    if let Some(marker) = &list.version_marker
-        && !rest_of_marked_key(shards, list, *marker, &mut page)
+    let mut start = start_of(&list.prefix, &list.delimiter, &list.key_marker);
+    if let (Some(marker), Start::After(text)) = (list.version_marker, &start)
+        && text.starts_with(&list.prefix)
+        && !rest_of_marked_key(shards, list, marker, &mut page)
     {
         return page;
     }
-    let mut start = start_of(&list.prefix, &list.delimiter, &list.key_marker);
     while let Some((reader, text)) = next_key(shards, list, &start) {
         if page.items.len() >= list.limit {
             page.truncated = true;
@@ -54,6 +55,8 @@ fn rest_of_marked_key(
         return true;
     };
     for reader in shards {
+        // A null version that is gone meanwhile says nothing of where the last page ended: rather show
+        // a version twice than never.
         let older_than = match marker {
             VersionSelector::Id(id) => Some(id),
             VersionSelector::Null => {
@@ -61,9 +64,7 @@ fn rest_of_marked_key(
                     .map(|entry| entry.id())
             }
         };
-        if let Some(older_than) = older_than
-            && !push_versions(*reader, list, key.as_str(), Some(older_than), page)
-        {
+        if !push_versions(*reader, list, key.as_str(), older_than, page) {
             return false;
         }
     }
@@ -107,10 +108,7 @@ fn next_versioned(reader: &dyn Reader, list: &ListVersions, start: &Start) -> Op
     let end = prefix_end(&first)?;
     let from = match start {
         Start::Prefix => first,
-        Start::After(text) => {
-            let key = ObjectKey::parse(text).ok()?;
-            prefix_end(&key::of_key(Prefix::Version, list.bucket, &key))?
-        }
+        Start::After(text) => prefix_end(&key::of_key(Prefix::Version, list.bucket, text))?,
         Start::PastPrefix(text) => {
             prefix_end(&key::of_keys_from(Prefix::Version, list.bucket, text))?
         }
@@ -157,7 +155,7 @@ fn newest_first(
     limit: usize,
 ) -> Vec<VersionEntry> {
     let older = |entry: &VersionEntry| older_than.is_none_or(|marker| entry.id() < marker);
-    let all = key::of_key(Prefix::Version, bucket, key);
+    let all = key::of_key(Prefix::Version, bucket, key.as_str());
     let end = prefix_end(&all).unwrap_or_default();
     let from = match older_than {
         Some(marker) => Bound::Excluded(key::version(bucket, key, marker)),
@@ -181,7 +179,7 @@ fn newest_first(
 
 /// Every version row of a key, for tests and invariants.
 pub fn all_of_key(reader: &dyn Reader, bucket: BucketId, key: &ObjectKey) -> Vec<VersionEntry> {
-    scan(reader, &key::of_key(Prefix::Version, bucket, key))
+    scan(reader, &key::of_key(Prefix::Version, bucket, key.as_str()))
         .map(|(row_key, value)| rows::decode(&row_key, &value))
         .collect()
 }

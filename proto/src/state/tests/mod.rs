@@ -15,6 +15,7 @@
 
 mod lists;
 mod model;
+mod pages;
 mod requests;
 mod rules;
 mod script;
