@@ -26,9 +26,14 @@ pub fn advance_clock(tables: &mut dyn Tables, stamped_at: TimeMs) -> TimeMs {
 
 /// The last time stamp, and up to where request ids were forgotten.
 pub fn clock(reader: &(impl Reader + ?Sized)) -> (TimeMs, TimeMs) {
-    let row = reader.get(&key::clock());
-    let both: Option<[u8; 16]> = row.and_then(|value| value.as_ref().try_into().ok());
-    let both = TwoTimes(both.unwrap_or_default());
+    let row_key = key::clock();
+    let both = match reader.get(&row_key) {
+        None => TwoTimes([0; 16]),
+        Some(value) => match value.as_ref().try_into() {
+            Ok(both) => TwoTimes(both),
+            Err(_) => rows::damaged(&row_key, "it has not 16 bytes"),
+        },
+    };
     (both.first(), both.second())
 }
 
@@ -69,13 +74,14 @@ pub(crate) fn once(
     } else {
         None
     };
+    // What another request under the same id was answered is no answer to this one.
+    let repeated = answered.filter(|row| Some(row.digest) == digest);
     let new_blob = command.operation.new_blob();
     if let Some(new_blob) = new_blob
         && blob::is_known(context.tables, new_blob)
     {
-        return answered.map_or(Response::Rejected(Rejection::Unknown), |row| row.response);
+        return repeated.map_or(Response::Rejected(Rejection::Unknown), |row| row.response);
     }
-    let repeated = answered.filter(|row| Some(row.digest) == digest);
     if new_blob.is_none()
         && let Some(row) = repeated
     {

@@ -4,7 +4,9 @@
 use crate::command::{Condition, InitCluster, Match, Target};
 use crate::object::{Blob, Version};
 use crate::response::{Rejection, Response};
-use crate::row::{BackendState, BucketPhase, ClusterRow, Settings, ShardBackend, ShardBucket};
+use crate::row::{
+    BackendState, BucketPhase, ClusterRow, Settings, ShardBackend, ShardBucket, Versioning,
+};
 use crate::state::{Context, epoch, key, rows};
 
 /// Founds a group. Once; a repeat with the same words is a success.
@@ -33,11 +35,26 @@ pub(crate) fn put_settings(context: &mut Context<'_>, settings: &Settings) -> Re
 }
 
 /// Whether a command adds something to the bucket or only takes away: a bucket that is being
-/// deleted still lets go of what it has.
+/// deleted still lets go of what it has, and nothing appears in it once it was reported empty.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
     Add,
+    /// Takes the current version away: with a delete marker, unless the bucket never had versions.
+    Hide,
     Remove,
+}
+
+impl Intent {
+    fn adds(self, versioning: Versioning) -> bool {
+        match self {
+            Self::Add => true,
+            Self::Hide => match versioning {
+                Versioning::Off => false,
+                Versioning::Enabled | Versioning::Suspended => true,
+            },
+            Self::Remove => false,
+        }
+    }
 }
 
 /// The bucket of a command, if its proposer saw the configuration that this shard has.
@@ -52,7 +69,9 @@ pub(crate) fn bucket(
     };
     match row.phase {
         BucketPhase::Deleted => return Err(Rejection::NoSuchBucket),
-        BucketPhase::Deleting if intent == Intent::Add => return Err(Rejection::OperationAborted),
+        BucketPhase::Deleting if intent.adds(row.versioning) => {
+            return Err(Rejection::OperationAborted);
+        }
         BucketPhase::Deleting | BucketPhase::Open => {}
     }
     match target.bucket_generation.cmp(&row.generation) {

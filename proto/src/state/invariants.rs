@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::{BackendId, BlobKey, BucketId};
 use crate::name::ObjectKey;
 use crate::object::{Location, Version, VersionEntry};
-use crate::row::{BlobRow, BlobState, Epoch, EpochState, ShardBackend, ShardBucket, UploadPart};
+use crate::row::{BlobRow, BlobState, Epoch, EpochState, ShardBucket, UploadPart};
 use crate::state::key::{self, Prefix};
+use crate::state::query::scans;
 use crate::state::{rows, version};
 use crate::tables::{Reader, scan};
 
@@ -31,6 +32,7 @@ pub fn check(reader: &dyn Reader) -> Vec<Violation> {
         i10_objects_have_their_bucket(reader),
         heads_are_the_newest(reader),
         counters_are_exact(reader),
+        bucket_counters_are_exact(reader),
     ]
     .into_iter()
     .filter_map(Result::err)
@@ -198,7 +200,7 @@ pub fn heads_are_the_newest(reader: &dyn Reader) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What the shard counts is what it holds: bucket removal and billing rely on it.
+/// What the shard counts of backends is what it holds there: removal relies on it.
 pub fn counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
     let mut live: BTreeMap<BackendId, (u64, u64)> = BTreeMap::new();
     for (location, row) in blob_rows(reader) {
@@ -208,13 +210,22 @@ pub fn counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
             *bytes = bytes.saturating_add(row.size_bytes);
         }
     }
-    for (id, (count, bytes)) in live {
-        let row: Option<ShardBackend> = rows::get(reader, &key::shard_backend(id));
-        let stated = row.map(|row| (row.live_blobs, row.live_bytes));
-        if stated != Some((count, bytes)) {
-            return Err(format!("backend {id}: counted {stated:?}, holds {:?}", (count, bytes)));
+    for (id, row) in scans::shard_backends(reader) {
+        // Taken out, so that what is left belongs to a backend that the shard was never told of.
+        let held = live.remove(&id).unwrap_or_default();
+        if (row.live_blobs, row.live_bytes) != held {
+            let stated = (row.live_blobs, row.live_bytes);
+            return Err(format!("backend {id}: counted {stated:?}, holds {held:?}"));
         }
     }
+    if let Some((id, held)) = live.first_key_value() {
+        return Err(format!("backend {id} has no row and holds {held:?}"));
+    }
+    Ok(())
+}
+
+/// What the shard counts of buckets is what it holds of them: billing relies on it.
+pub fn bucket_counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
     let mut sizes: BTreeMap<BucketId, u64> = BTreeMap::new();
     for (bucket, _, version) in versions(reader) {
         let size = sizes.entry(bucket).or_default();

@@ -90,7 +90,11 @@ fn replace_null(context: &mut Context<'_>, target: &Target, entry: &VersionEntry
 
 /// Removes an object, adds a delete marker, or removes one version, as the request and the bucket say.
 pub(crate) fn delete(context: &mut Context<'_>, delete: &DeleteVersion) -> Response {
-    let bucket = match guard::bucket(context, &delete.target, Intent::Remove) {
+    let intent = match delete.version {
+        Some(_) => Intent::Remove,
+        None => Intent::Hide,
+    };
+    let bucket = match guard::bucket(context, &delete.target, intent) {
         Ok(bucket) => bucket,
         Err(rejection) => return Response::Rejected(rejection),
     };

@@ -20,9 +20,14 @@ pub fn put<T: Stored>(tables: &mut dyn Tables, key: Vec<u8>, value: &T) {
 pub fn decode<T: Stored>(key: &[u8], value: &Bytes) -> T {
     match T::decode(value) {
         Ok(row) => row,
-        Err(error) => panic!(
-            "row {} is damaged: {error}; restore this node from a peer or a snapshot",
-            hex::encode(key)
-        ),
+        Err(error) => damaged(key, error),
     }
+}
+
+/// Stops at a row that is not what it should be.
+pub fn damaged(key: &[u8], why: impl std::fmt::Display) -> ! {
+    panic!(
+        "row {} is damaged: {why}; restore this node from a peer or a snapshot",
+        hex::encode(key)
+    )
 }

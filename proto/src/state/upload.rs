@@ -227,12 +227,15 @@ pub(crate) fn abort(context: &mut Context<'_>, target: &Target, upload: UploadId
     Response::Done
 }
 
-/// What a repeated complete must have in common with the first.
+/// What a repeated complete must have in common with the first. The key comes last, since its length
+/// is not fixed.
 fn digest_of(complete: &CompleteUpload) -> [u8; 16] {
     let mut hasher = Md5::new();
+    hasher.update(complete.target.bucket.0.to_be_bytes());
     for part in &complete.parts {
         hasher.update(part.number.to_be_bytes());
         hasher.update(part.md5);
     }
+    hasher.update(complete.target.key.as_str());
     hasher.finalize().into()
 }

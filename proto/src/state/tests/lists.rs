@@ -12,8 +12,9 @@ use crate::id::{BucketId, UserId, VersionId};
 use crate::name::ObjectKey;
 use crate::object::{Attributes, Blob, Body, Version, VersionEntry};
 use crate::state::tests::model::Model;
-use crate::state::{key, query};
-use crate::tables::{MemTables, Reader, Tables};
+use crate::state::key::Prefix;
+use crate::state::{key, query, rows};
+use crate::tables::{MemTables, Reader, Tables, scan};
 use crate::time::TimeMs;
 
 /// Every version and every head of every bucket, as the model has them.
@@ -83,6 +84,17 @@ fn entry_key(item: Item<crate::catalog::ListedObject>) -> ObjectKey {
         Item::Entry(object) => object.key,
         Item::Prefix(prefix) => panic!("unexpected prefix {prefix}"),
     }
+}
+
+/// The ids of all versions, delete markers and uploads of a bucket, wherever they lie.
+pub fn held(reader: &dyn Reader, bucket: BucketId) -> BTreeSet<Vec<u8>> {
+    let heads = scan(reader, &key::of_bucket(Prefix::Head, bucket))
+        .map(|(row_key, value)| rows::decode::<Version>(&row_key, &value).id);
+    let versions = scan(reader, &key::of_bucket(Prefix::Version, bucket))
+        .map(|(row_key, value)| rows::decode::<VersionEntry>(&row_key, &value).id());
+    let uploads = scan(reader, &key::of_bucket(Prefix::Upload, bucket));
+    let ids = heads.chain(versions).map(|id| id.to_bytes().to_vec());
+    ids.chain(uploads.map(|(row_key, _)| row_key.to_vec())).collect()
 }
 
 const BUCKET: BucketId = BucketId(5);

@@ -13,12 +13,14 @@
     reason = "a test fails by panicking, and takes its seed from the environment"
 )]
 
+mod cases;
 mod lists;
 mod model;
 mod pages;
 mod requests;
 mod rules;
 mod script;
+mod shard;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -58,7 +58,7 @@ pub struct Model {
     pub dedupe_ms: u64,
     pub buckets: BTreeMap<BucketId, ModelBucket>,
     pub uploads: BTreeMap<UploadId, (BucketId, ObjectKey, Parts)>,
-    pub completed: BTreeMap<UploadId, (Listed, Response)>,
+    pub completed: BTreeMap<UploadId, (BucketId, ObjectKey, Listed, Response)>,
     pub blobs: BTreeMap<BlobKey, Life>,
     pub open_epochs: BTreeSet<EpochId>,
     pub swept_epochs: BTreeSet<EpochId>,
@@ -99,15 +99,15 @@ impl Model {
     fn once(&mut self, index: u64, command: &Command) -> Response {
         let asked = asked(&command.operation);
         let known = self.answered.get(&command.request).cloned();
+        let repeated = known
+            .filter(|(former, _)| Some(former) == asked.as_ref())
+            .map(|(_, response)| response);
         let fresh = command.operation.new_blob().map(only_key);
         if let Some(blob) = fresh
             && self.blobs.contains_key(&blob)
         {
-            return known.map_or(Response::Rejected(Rejection::Unknown), |(_, response)| response);
+            return repeated.unwrap_or(Response::Rejected(Rejection::Unknown));
         }
-        let repeated = known
-            .filter(|(former, _)| Some(former) == asked.as_ref())
-            .map(|(_, response)| response);
         if fresh.is_none()
             && let Some(response) = repeated
         {
@@ -269,7 +269,9 @@ impl Model {
     }
 
     fn delete(&mut self, id: VersionId, delete: &DeleteVersion) -> Result<Response, Rejection> {
-        let versioning = self.bucket(&delete.target, false)?;
+        let bucket = self.buckets.get(&delete.target.bucket);
+        let versioned = bucket.is_some_and(|bucket| bucket.versioning != Versioning::Off);
+        let versioning = self.bucket(&delete.target, versioned && delete.version.is_none())?;
         let selected = |entry: &Entry| match delete.version {
             Some(VersionSelector::Id(id)) => entry.id == id && !entry.null,
             Some(VersionSelector::Null) => entry.null,
@@ -339,8 +341,9 @@ impl Model {
         complete: &CompleteUpload,
     ) -> Result<Response, Rejection> {
         let listed: Listed = complete.parts.iter().map(|part| (part.number, part.md5)).collect();
-        if let Some((former, response)) = self.completed.get(&complete.upload) {
-            return if *former == listed {
+        let Target { bucket, key, .. } = &complete.target;
+        if let Some((of, former_key, former, response)) = self.completed.get(&complete.upload) {
+            return if (of, former_key, former) == (bucket, key, &listed) {
                 Ok(response.clone())
             } else {
                 Err(Rejection::NoSuchUpload)
@@ -380,7 +383,8 @@ impl Model {
         let response = self.install(&complete.target, versioning, id, object);
         let until = self.now.plus_ms(self.dedupe_ms);
         self.expiry.insert((until, Forgotten::Completed(complete.upload)));
-        self.completed.insert(complete.upload, (listed, response.clone()));
+        self.completed
+            .insert(complete.upload, (*bucket, key.clone(), listed, response.clone()));
         Ok(response)
     }
 }

@@ -67,8 +67,10 @@ impl Script {
 
     pub fn delete(&mut self) {
         let target = self.target();
-        let ids: Vec<VersionId> =
+        let mut ids: Vec<VersionId> =
             self.model.entries(&target).iter().map(|entry| entry.id).collect();
+        // What a client makes up; its row key is that of the null version.
+        ids.push(VersionId::default());
         let version = match self.random.below(6) {
             0 | 1 => self.random.pick(&ids).map(|id| VersionSelector::Id(*id)),
             2 => Some(VersionSelector::Null),
@@ -119,7 +121,7 @@ impl Script {
     }
 
     pub fn complete(&mut self) {
-        let Some((target, upload)) = self.upload() else {
+        let Some((mut target, upload)) = self.upload() else {
             return;
         };
         let stored =
@@ -132,6 +134,7 @@ impl Script {
             0 => parts.reverse(),
             1 => drop(parts.pop()),
             2 => parts.iter_mut().for_each(|part| part.md5 = [9; 16]),
+            3 => target = self.target(),
             _ => {}
         }
         let condition = self.condition();

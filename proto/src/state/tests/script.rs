@@ -1,6 +1,6 @@
 //! Random commands, and what is compared after each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Answer, Query};
 use crate::command::{Command, ConfigureBucket, Entry, InitCluster, Operation, Target};
@@ -39,6 +39,8 @@ pub struct Script {
     pub uploads: Vec<(Target, UploadId)>,
     history: Vec<Command>,
     thorough: bool,
+    /// What buckets that are being deleted held after the last step, with their generations.
+    deleting: BTreeMap<BucketId, (u64, BTreeSet<Vec<u8>>)>,
 }
 
 impl Script {
@@ -56,6 +58,7 @@ impl Script {
             uploads: Vec::new(),
             history: Vec::new(),
             thorough: seed.is_multiple_of(THOROUGH_ONE_IN),
+            deleting: BTreeMap::new(),
         };
         script.found();
         script
@@ -152,6 +155,7 @@ impl Script {
         }
         if self.thorough {
             self.check_invariants();
+            self.check_deleting();
         }
         if self.thorough || number.is_multiple_of(COMPARED_ONE_IN) {
             self.compare();
@@ -165,18 +169,22 @@ impl Script {
         }
     }
 
-    /// A client repeats a request: the same id and inputs, other bytes at a new key, a new deadline.
+    /// A client repeats a request: the same id and inputs, other bytes at a new key, a new deadline. Or
+    /// its inputs differ, and it is another request under the same id.
     fn client_retry(&mut self) {
         let Some(mut command) = self.random.pick(&self.history).cloned() else {
             return;
         };
         let blob = self.blob();
+        let other = self.random.one_in(4).then(|| self.md5());
         match &mut command.operation {
             Operation::PutVersion(put) => {
-                put.blob = Blob { size_bytes: put.blob.size_bytes, ..blob }
+                put.blob = Blob { size_bytes: put.blob.size_bytes, ..blob };
+                put.digest = other.unwrap_or(put.digest);
             }
             Operation::PutPart(part) => {
-                part.blob = Blob { size_bytes: part.blob.size_bytes, ..blob }
+                part.blob = Blob { size_bytes: part.blob.size_bytes, ..blob };
+                part.digest = other.unwrap_or(part.digest);
             }
             _ => {}
         }
@@ -304,6 +312,21 @@ impl Script {
     fn check_invariants(&self) {
         let violations = invariants::check(&self.one);
         assert!(violations.is_empty(), "{violations:?}");
+    }
+
+    /// What a shard said of a bucket being deleted must stay true: nothing appears in it.
+    fn check_deleting(&mut self) {
+        for (id, bucket) in &self.model.buckets {
+            let held = super::lists::held(&self.one, *id);
+            let former = self.deleting.remove(id);
+            if bucket.phase != BucketPhase::Deleting {
+                continue;
+            }
+            if let Some((_, former)) = former.filter(|(since, _)| *since == bucket.generation) {
+                assert!(held.is_subset(&former), "something appeared in bucket {id}");
+            }
+            self.deleting.insert(*id, (bucket.generation, held));
+        }
     }
 
     pub fn finish(&mut self) {
