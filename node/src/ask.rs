@@ -123,10 +123,10 @@ pub async fn sweep_view(
     catalog: &dyn Catalog,
     shard: GroupId,
     backend: BackendId,
-    (node, epoch): (NodeId, EpochId),
+    epoch: (u32, NodeId, EpochId),
     blobs: Vec<BlobKey>,
 ) -> Result<SweepView, Error> {
-    let query = Query::SweepView { shard, backend, node, epoch, blobs };
+    let query = Query::SweepView { shard, backend, epoch, blobs };
     let answer = catalog.query(query, Consistency::Linearizable).await?;
     let Answer::SweepView { epoch, kept } = answer else {
         return Err(Error::UnexpectedAnswer { question: "sweep_view" });

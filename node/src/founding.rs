@@ -43,7 +43,8 @@ pub async fn close_former_epochs(
         for epoch in ask::epochs(catalog, FRESH, shard).await? {
             let former = epoch.node == node && epoch.incarnation < incarnation;
             if former && epoch.state == EpochState::Open {
-                let operation = Operation::CloseEpoch { node, epoch: epoch.id };
+                let (generation, epoch) = (epoch.generation, epoch.id);
+                let operation = Operation::CloseEpoch { generation, node, epoch };
                 proposer.commit_accepted("an epoch of this node", shard, operation).await?;
             }
         }

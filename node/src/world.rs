@@ -151,7 +151,7 @@ impl World {
     }
 
     pub async fn close_epoch(&self) {
-        let close = Operation::CloseEpoch { node: NODE, epoch: self.epoch };
+        let close = Operation::CloseEpoch { generation: 1, node: NODE, epoch: self.epoch };
         self.context.proposer.commit_accepted("", SHARD, close).await.unwrap();
     }
 

@@ -99,16 +99,23 @@ pub enum Operation {
         incarnation: u64,
     },
     CloseEpoch {
+        generation: u32,
         node: NodeId,
         epoch: EpochId,
     },
+    /// `round`: how many sweeps of this backend were done before, so that two leaders that sweep at the
+    /// same time count once.
     EpochSwept {
+        generation: u32,
         node: NodeId,
         epoch: EpochId,
         backend: BackendId,
+        round: u32,
         last: bool,
     },
+    /// Looks at `limit` blob rows of a swept epoch, from where the last one stopped.
     PruneEpoch {
+        generation: u32,
         node: NodeId,
         epoch: EpochId,
         limit: u32,

@@ -163,6 +163,8 @@ pub struct Epoch {
     pub incarnation: u64,
     pub opened: TimeMs,
     pub state: EpochState,
+    /// Up to where the blob rows of a swept epoch were looked at: no page begins anew.
+    pub pruned: Option<Location>,
 }
 
 /// The life of a blob.

@@ -210,7 +210,8 @@ impl Epochs {
             all.filter(|(_, open)| ready(open)).collect()
         };
         for (shard, open) in due {
-            let operation = Operation::CloseEpoch { node: self.node, epoch: open.epoch };
+            let (generation, node, epoch) = (open.generation, self.node, open.epoch);
+            let operation = Operation::CloseEpoch { generation, node, epoch };
             match self.commit(shard, operation).await {
                 Ok(
                     Response::Done

@@ -17,7 +17,7 @@ use crate::verify::{Finding, Kind, Phase, Verifier};
 const PAGE: usize = 1000;
 
 /// Whose sweep would find a key.
-type Owner = (GroupId, NodeId, EpochId);
+type Owner = (GroupId, (u32, NodeId, EpochId));
 
 impl Verifier {
     /// Every key of ours on one backend against the rows.
@@ -39,7 +39,8 @@ impl Verifier {
             for listed in &page {
                 match BlobKey::from_backend_key(&listed.key, cluster) {
                     Some(blob) if self.has_shard(blob.shard) => {
-                        by_epoch.entry((blob.shard, blob.node, blob.epoch)).or_default().push(blob);
+                        let epoch = (blob.generation, blob.node, blob.epoch);
+                        by_epoch.entry((blob.shard, epoch)).or_default().push(blob);
                     }
                     Some(_) | None => self.foreign(backend, &listed.key).await?,
                 }
@@ -57,12 +58,12 @@ impl Verifier {
     async fn check_epoch(
         &mut self,
         backend: &Arc<dyn Backend>,
-        (shard, node, epoch): Owner,
+        (shard, epoch): Owner,
         blobs: Vec<BlobKey>,
     ) -> Result<(), Error> {
         let catalog = self.proposer.catalog();
         let view =
-            ask::sweep_view(catalog, shard, backend.id(), (node, epoch), blobs.clone()).await?;
+            ask::sweep_view(catalog, shard, backend.id(), epoch, blobs.clone()).await?;
         let sweep_to_come = to_come(view.epoch.as_ref());
         for blob in blobs {
             if view.kept.contains(&blob) {

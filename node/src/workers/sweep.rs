@@ -21,7 +21,7 @@ use crate::workers::pace::{DELETES_IN_FLIGHT, Pace, delete_all};
 /// backends read a whole folder for each page.
 const VIEW: usize = 1000;
 
-/// How many spent rows one command drops.
+/// How many blob rows one command looks at.
 const PRUNE_PAGE: u32 = 1000;
 
 /// How often epochs are looked at: often enough for a short grace, no more often than needed for a long one.
@@ -89,9 +89,11 @@ impl Sweeper {
                 Ok(deleted) => {
                     context.metrics.orphans_swept(deleted);
                     let operation = Operation::EpochSwept {
+                        generation: epoch.generation,
                         node: epoch.node,
                         epoch: epoch.id,
                         backend: backend.id(),
+                        round: done,
                         last,
                     };
                     context.proposer.commit_accepted("epoch", shard, operation).await?;
@@ -181,7 +183,7 @@ async fn orphans(
     blobs: &[BlobKey],
 ) -> Result<Vec<BackendKey>, Error> {
     let catalog = context.proposer.catalog();
-    let place = (epoch.node, epoch.id);
+    let place = (epoch.generation, epoch.node, epoch.id);
     let view = ask::sweep_view(catalog, shard, backend, place, blobs.to_vec()).await?;
     let Some(EpochState::Closed { .. }) = view.epoch.map(|row| row.state) else {
         return Err(Error::Found("the epoch is not closed any more".to_owned()));
@@ -205,8 +207,12 @@ fn due(garbage: &Garbage, closed_at: TimeMs, done: u32) -> (TimeMs, bool) {
 /// Drops the spent rows of a swept epoch page by page, the epoch's own row last.
 async fn prune(context: &Context, shard: GroupId, epoch: &Epoch) -> Result<(), Error> {
     loop {
-        let operation =
-            Operation::PruneEpoch { node: epoch.node, epoch: epoch.id, limit: PRUNE_PAGE };
+        let operation = Operation::PruneEpoch {
+            generation: epoch.generation,
+            node: epoch.node,
+            epoch: epoch.id,
+            limit: PRUNE_PAGE,
+        };
         match context.proposer.commit_accepted("epoch", shard, operation).await? {
             Response::Pruned { more: true } => {}
             _ => return Ok(()),

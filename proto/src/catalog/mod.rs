@@ -116,6 +116,7 @@ pub enum Query {
     },
     Epoch {
         shard: GroupId,
+        generation: u32,
         node: NodeId,
         epoch: EpochId,
     },
@@ -134,8 +135,8 @@ pub enum Query {
     SweepView {
         shard: GroupId,
         backend: BackendId,
-        node: NodeId,
-        epoch: EpochId,
+        /// Generation, node and epoch.
+        epoch: (u32, NodeId, EpochId),
         blobs: Vec<BlobKey>,
     },
     /// Heads and versions in key order, for `verify`.

@@ -42,7 +42,7 @@ record!(
 record!(Sweep => wire::Sweep, "sweep", { backend, done, finished });
 record!(
     Epoch => wire::Epoch, "epoch row",
-    { node, id, generation, incarnation, state },
+    { node, id, generation, incarnation, state, pruned },
     renamed { opened: opened_ms }
 );
 choice!(

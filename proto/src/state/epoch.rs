@@ -5,8 +5,8 @@
 use crate::id::{BackendId, BlobKey, EpochId, NodeId};
 use crate::object::Location;
 use crate::response::{Rejection, Response};
-use crate::row::{BackendState, BlobRow, BlobState, Epoch, EpochState, ShardBackend, Sweep};
-use crate::state::key::Prefix;
+use crate::row::{BackendState, BlobRow, BlobState, Epoch, EpochState, Sweep};
+use crate::state::query::scans;
 use crate::state::{Context, key, rows};
 use crate::tables::{Reader, scan};
 
@@ -44,14 +44,15 @@ pub(crate) fn open(context: &mut Context<'_>, node: NodeId, incarnation: u64) ->
         incarnation,
         opened: context.now,
         state: EpochState::Open,
+        pruned: None,
     };
     rows::put(context.tables, key::epoch_of(&row), &row);
     Response::EpochOpened { epoch: row.id, generation: context.generation }
 }
 
 /// Closes an epoch for ever. A repeat is a success.
-pub(crate) fn close(context: &mut Context<'_>, node: NodeId, epoch: EpochId) -> Response {
-    match find(context, node, epoch) {
+pub(crate) fn close(context: &mut Context<'_>, row_key: &[u8]) -> Response {
+    match rows::get::<Epoch>(context.tables, row_key) {
         None => Response::Rejected(Rejection::NoSuchEpoch),
         Some(row) => {
             match row.state {
@@ -68,86 +69,90 @@ fn put_closed(context: &mut Context<'_>, mut row: Epoch) {
     rows::put(context.tables, key::epoch_of(&row), &row);
 }
 
-fn find(context: &Context<'_>, node: NodeId, epoch: EpochId) -> Option<Epoch> {
-    rows::get(context.tables, &key::epoch(context.generation, node, epoch))
+/// One sweep of one backend that is done.
+pub(crate) struct Swept {
+    pub backend: BackendId,
+    /// How many were done before it.
+    pub round: u32,
+    pub last: bool,
 }
 
-/// One sweep of one backend is done. After the last sweep of every backend the epoch is swept.
-pub(crate) fn swept(
-    context: &mut Context<'_>,
-    node: NodeId,
-    epoch: EpochId,
-    backend: BackendId,
-    last: bool,
-) -> Response {
-    let Some(mut row) = find(context, node, epoch) else {
+/// Counts a sweep, unless another leader has counted this round already. After the last sweep of every
+/// backend the epoch is swept.
+pub(crate) fn swept(context: &mut Context<'_>, row_key: &[u8], swept: Swept) -> Response {
+    let Some(mut row) = rows::get::<Epoch>(context.tables, row_key) else {
         return Response::Rejected(Rejection::NoSuchEpoch);
     };
     let EpochState::Closed { sweeps, .. } = &mut row.state else {
         return Response::Rejected(Rejection::NoSuchEpoch);
     };
+    let Swept { backend, round, last } = swept;
     match sweeps.iter_mut().find(|sweep| sweep.backend == backend) {
-        Some(sweep) => {
+        Some(sweep) if sweep.done == round => {
             sweep.done = sweep.done.saturating_add(1);
             sweep.finished |= last;
         }
-        None => sweeps.push(Sweep { backend, done: 1, finished: last }),
+        None if round == 0 => sweeps.push(Sweep { backend, done: 1, finished: last }),
+        Some(_) | None => return Response::Done,
     }
     let finished: Vec<BackendId> =
         sweeps.iter().filter(|sweep| sweep.finished).map(|sweep| sweep.backend).collect();
-    if present_backends(context).iter().all(|id| finished.contains(id)) {
+    // A removed backend has no bytes left.
+    let mut present = scans::shard_backends(context.tables)
+        .into_iter()
+        .filter(|(_, backend)| backend.state != BackendState::Removed);
+    if present.all(|(id, _)| finished.contains(&id)) {
         row.state = EpochState::Swept;
     }
-    rows::put(context.tables, key::epoch_of(&row), &row);
+    rows::put(context.tables, row_key.to_vec(), &row);
     Response::Done
 }
 
-/// Backends that may hold bytes: a removed one has none left.
-fn present_backends(context: &Context<'_>) -> Vec<BackendId> {
-    scan(context.tables, &key::all(Prefix::ShardBackend))
-        .filter_map(|(row_key, value)| {
-            let row: ShardBackend = rows::decode(&row_key, &value);
-            let (_, id) = row_key.split_first_chunk::<1>()?;
-            let id = u32::from_be_bytes(id.try_into().ok()?);
-            (row.state != BackendState::Removed).then_some(BackendId(id))
-        })
-        .collect()
-}
-
-/// Drops a page of spent blob rows of a swept epoch, and at the end the epoch's own row. Live and
-/// garbage rows stay: they are the index from a backend to its objects.
-pub(crate) fn prune(
-    context: &mut Context<'_>,
-    node: NodeId,
-    epoch: EpochId,
-    limit: u32,
-) -> Response {
-    let Some(row) = find(context, node, epoch) else {
+/// Looks at a page of blob rows of a swept epoch, drops the spent ones, and at the end the epoch's own
+/// row. Live and garbage rows stay: they are the index from a backend to its objects. Where the page
+/// ended is kept in the epoch's row, so that the rows that stay are looked at once, not by every page.
+/// None can become spent behind that place: `Collected` in a swept epoch drops the row.
+pub(crate) fn prune(context: &mut Context<'_>, row_key: &[u8], limit: u32) -> Response {
+    let Some(mut row) = rows::get::<Epoch>(context.tables, row_key) else {
         return Response::Pruned { more: false };
     };
     if row.state != EpochState::Swept {
         return Response::Rejected(Rejection::Malformed);
     }
     let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
-    let mut spent: Vec<Location> = Vec::new();
-    for backend in present_backends(context) {
-        let prefix = key::blobs_of_epoch(backend, row.generation, context.group, node, epoch);
-        let room = limit.saturating_sub(spent.len());
-        let of_backend = scan(context.tables, &prefix).filter_map(|(row_key, value)| {
-            let blob: BlobRow = rows::decode(&row_key, &value);
-            match blob.state {
-                BlobState::Spent => key::split_blob(&row_key),
-                BlobState::Live(_) | BlobState::Garbage { .. } => None,
-            }
-        });
-        spent.extend(of_backend.take(room));
+    let page = blob_page(context, &row, limit);
+    for (location, spent) in &page {
+        if *spent {
+            context.tables.delete(&key::blob(*location));
+        }
     }
-    for location in &spent {
-        context.tables.delete(&key::blob(*location));
-    }
-    let more = spent.len() >= limit;
-    if !more {
-        context.tables.delete(&key::epoch_of(&row));
+    let more = page.len() >= limit;
+    if more {
+        row.pruned = page.last().map(|(location, _)| *location);
+        rows::put(context.tables, row_key.to_vec(), &row);
+    } else {
+        context.tables.delete(row_key);
     }
     Response::Pruned { more }
+}
+
+/// The next blob rows of an epoch on every backend there ever was, and whether each is spent.
+fn blob_page(context: &Context<'_>, row: &Epoch, limit: usize) -> Vec<(Location, bool)> {
+    let mut page: Vec<(Location, bool)> = Vec::new();
+    for (backend, _) in scans::shard_backends(context.tables) {
+        let prefix =
+            key::blobs_of_epoch(backend, row.generation, context.group, row.node, row.id);
+        let after = row.pruned.map(key::blob).filter(|after| *after >= prefix);
+        let rows = scans::after_row(context.tables, &prefix, after)
+            .filter_map(|(row_key, value)| {
+                let blob: BlobRow = rows::decode(&row_key, &value);
+                let spent = match blob.state {
+                    BlobState::Spent => true,
+                    BlobState::Live(_) | BlobState::Garbage { .. } => false,
+                };
+                Some((key::split_blob(&row_key)?, spent))
+            });
+        page.extend(rows.take(limit.saturating_sub(page.len())));
+    }
+    page
 }

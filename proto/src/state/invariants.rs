@@ -122,7 +122,7 @@ pub fn i3_garbage_is_unreferenced(reader: &dyn Reader) -> Result<(), Violation> 
     Ok(())
 }
 
-/// I4: no garbage is forgotten: the index by time and the blob rows say the same.
+/// I4: no garbage is forgotten: the index and the blob rows say the same.
 pub fn i4_garbage_index_is_exact(reader: &dyn Reader) -> Result<(), Violation> {
     let indexed: BTreeSet<_> = scan(reader, &key::all(Prefix::Garbage))
         .filter_map(|(row_key, _)| key::split_garbage(&row_key))
@@ -147,7 +147,8 @@ pub fn i7_swept_epochs_own_nothing_spent(reader: &dyn Reader) -> Result<(), Viol
         .map(|(row_key, value)| rows::decode(&row_key, &value))
         .collect();
     let known = |blob: &BlobKey| {
-        epochs.iter().any(|epoch| epoch.id == blob.epoch && epoch.node == blob.node)
+        let name = (blob.generation, blob.node, blob.epoch);
+        epochs.iter().any(|epoch| (epoch.generation, epoch.node, epoch.id) == name)
     };
     for (location, row) in blob_rows(reader) {
         if row.state == BlobState::Spent && !known(&location.key) {

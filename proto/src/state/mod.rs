@@ -33,6 +33,7 @@ use crate::command::{Command, Entry, Operation};
 use crate::id::{GroupId, VersionId};
 use crate::response::{Rejection, Response};
 use crate::row::{ClusterRow, Settings};
+use crate::state::epoch::Swept;
 use crate::tables::{Reader, Tables};
 use crate::time::TimeMs;
 
@@ -170,12 +171,15 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
             shard::configure_backend(context, *backend, *generation, *state)
         }
         Operation::OpenEpoch { node, incarnation } => epoch::open(context, *node, *incarnation),
-        Operation::CloseEpoch { node, epoch } => epoch::close(context, *node, *epoch),
-        Operation::EpochSwept { node, epoch, backend, last } => {
-            epoch::swept(context, *node, *epoch, *backend, *last)
+        Operation::CloseEpoch { generation, node, epoch } => {
+            epoch::close(context, &key::epoch(*generation, *node, *epoch))
         }
-        Operation::PruneEpoch { node, epoch, limit } => {
-            epoch::prune(context, *node, *epoch, *limit)
+        Operation::EpochSwept { generation, node, epoch, backend, round, last } => {
+            let row_key = key::epoch(*generation, *node, *epoch);
+            epoch::swept(context, &row_key, Swept { backend: *backend, round: *round, last: *last })
+        }
+        Operation::PruneEpoch { generation, node, epoch, limit } => {
+            epoch::prune(context, &key::epoch(*generation, *node, *epoch), *limit)
         }
         Operation::Collected { blobs } => blob::collected(context, blobs),
         Operation::PutVersion(put) => object::put(context, put),

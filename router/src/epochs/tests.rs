@@ -84,7 +84,8 @@ async fn a_full_epoch_is_replaced() {
 async fn an_epoch_that_the_shard_closed_is_forgotten() {
     let (catalog, _, epochs) = world();
     let lease = epochs.allocate(SHARD).await.unwrap();
-    let close = Operation::CloseEpoch { node: NodeId(1), epoch: lease.key.epoch };
+    let epoch = lease.key.epoch;
+    let close = Operation::CloseEpoch { generation: 1, node: NodeId(1), epoch };
     epochs.commit(SHARD, close).await.unwrap();
     epochs.forget(&lease.key);
     assert_ne!(epochs.allocate(SHARD).await.unwrap().key.epoch, lease.key.epoch);

@@ -122,7 +122,8 @@ fn configuration() -> impl Strategy<Value = Operation> {
 }
 
 fn epoch() -> impl Strategy<Value = Operation> {
-    let ids = any::<(u64, u64)>().prop_map(|(node, epoch)| (NodeId(node), EpochId(epoch)));
+    let ids = any::<(u32, u64, u64)>()
+        .prop_map(|(generation, node, epoch)| (generation, NodeId(node), EpochId(epoch)));
     Union::new([
         any::<(u64, u64)>()
             .prop_map(|(node, incarnation)| Operation::OpenEpoch {
@@ -130,17 +131,19 @@ fn epoch() -> impl Strategy<Value = Operation> {
                 incarnation,
             })
             .boxed(),
-        ids.clone().prop_map(|(node, epoch)| Operation::CloseEpoch { node, epoch }).boxed(),
-        (ids.clone(), any::<(u32, bool)>())
-            .prop_map(|((node, epoch), (backend, last))| Operation::EpochSwept {
-                node,
-                epoch,
-                backend: BackendId(backend),
-                last,
+        ids.clone()
+            .prop_map(|(generation, node, epoch)| Operation::CloseEpoch { generation, node, epoch })
+            .boxed(),
+        (ids.clone(), any::<(u32, u32, bool)>())
+            .prop_map(|((generation, node, epoch), (backend, round, last))| {
+                let backend = BackendId(backend);
+                Operation::EpochSwept { generation, node, epoch, backend, round, last }
             })
             .boxed(),
         (ids, any::<u32>())
-            .prop_map(|((node, epoch), limit)| Operation::PruneEpoch { node, epoch, limit })
+            .prop_map(|((generation, node, epoch), limit)| {
+                Operation::PruneEpoch { generation, node, epoch, limit }
+            })
             .boxed(),
         vec(location(), 0..4).prop_map(|blobs| Operation::Collected { blobs }).boxed(),
     ])

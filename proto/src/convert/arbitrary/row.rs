@@ -8,7 +8,7 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, bucket_name, bucket_phase, checksum, checksum_kind, cluster_id,
-    etag, object_key, part, raw_bytes, time, upload_id, version_id, versioning,
+    etag, location, object_key, part, raw_bytes, time, upload_id, version_id, versioning,
 };
 use crate::id::{BackendId, BucketId, EpochId, NodeId, UserId};
 use crate::response::{Deleted, Put, Rejection, Response};
@@ -153,14 +153,15 @@ pub(crate) fn epoch() -> impl Strategy<Value = Epoch> {
     let closed =
         (time(), vec(sweep(), 0..4)).prop_map(|(at, sweeps)| EpochState::Closed { at, sweeps });
     let state = prop_oneof![Just(EpochState::Open), closed, Just(EpochState::Swept)];
-    (any::<(u64, u64, u32, u64)>(), time(), state).prop_map(
-        |((node, id, generation, incarnation), opened, state)| Epoch {
+    (any::<(u64, u64, u32, u64)>(), time(), state, option::of(location())).prop_map(
+        |((node, id, generation, incarnation), opened, state, pruned)| Epoch {
             node: NodeId(node),
             id: EpochId(id),
             generation,
             incarnation,
             opened,
             state,
+            pruned,
         },
     )
 }

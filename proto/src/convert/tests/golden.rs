@@ -6,7 +6,7 @@ use std::fmt::{Debug, Write};
 
 use super::samples::{
     BACKEND, BUCKET, EPOCH, NODE, NOW, USER, attributes, blob, bucket_name, checksum,
-    delete_marker, entry, etag, key, operations, part, settings, upload_id, version, version_id,
+    delete_marker, entry, etag, key, location, operations, part, settings, upload_id, version, version_id,
 };
 use crate::convert::arbitrary::row::REJECTIONS;
 use crate::convert::{DecodeError, Stored};
@@ -194,8 +194,12 @@ fn shard_rows(golden: &mut Golden) {
     ];
     for (name, state) in states {
         let (node, id, opened) = (NODE, EPOCH, NOW);
-        let epoch = Epoch { node, id, generation: 1, incarnation: 8, opened, state };
+        let (generation, incarnation, pruned) = (1, 8, None);
+        let epoch = Epoch { node, id, generation, incarnation, opened, state, pruned };
         golden.check(&format!("epoch.{name}"), &epoch);
+        if epoch.state == EpochState::Swept {
+            golden.check("epoch.pruned", &Epoch { pruned: Some(location()), ..epoch });
+        }
     }
 
     let of_version = BlobOwner::Version { bucket: BUCKET, key: key(), version: version_id() };

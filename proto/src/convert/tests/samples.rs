@@ -198,14 +198,21 @@ fn shard() -> Vec<(&'static str, Operation)> {
         versioning: Versioning::Suspended,
     };
     let state = BackendState::Draining;
-    let (node, epoch, backend) = (NODE, EPOCH, BACKEND);
+    let (node, epoch, backend, last) = (NODE, EPOCH, BACKEND, true);
+    let close = |generation| Operation::CloseEpoch { generation, node, epoch };
+    let swept =
+        |generation, round| Operation::EpochSwept { generation, node, epoch, backend, round, last };
+    let prune = |generation| Operation::PruneEpoch { generation, node, epoch, limit: 500 };
     vec![
         ("configure_bucket", Operation::ConfigureBucket(configure)),
         ("configure_backend", Operation::ConfigureBackend { backend, generation: 6, state }),
         ("open_epoch", Operation::OpenEpoch { node, incarnation: 8 }),
-        ("close_epoch", Operation::CloseEpoch { node, epoch }),
-        ("epoch_swept", Operation::EpochSwept { node, epoch, backend, last: true }),
-        ("prune_epoch", Operation::PruneEpoch { node, epoch, limit: 500 }),
+        ("close_epoch", close(0)),
+        ("close_epoch.generation", close(1)),
+        ("epoch_swept", swept(0, 0)),
+        ("epoch_swept.round", swept(1, 2)),
+        ("prune_epoch", prune(0)),
+        ("prune_epoch.generation", prune(1)),
         ("collected", Operation::Collected { blobs: vec![location()] }),
     ]
 }

@@ -48,13 +48,15 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
             answer_merged(&[reader], query)
         }
         Query::Epochs { .. } => Answer::Epochs(all(reader, Prefix::Epoch)),
-        Query::Epoch { node, epoch, .. } => Answer::Epoch(scans::epoch_row(reader, *node, *epoch)),
+        Query::Epoch { generation, node, epoch, .. } => {
+            Answer::Epoch(rows::get(reader, &key::epoch(*generation, *node, *epoch)))
+        }
         Query::Garbage { until, limit, .. } => {
             Answer::Garbage(scans::garbage(reader, *until, *limit))
         }
         Query::Blobs { after, limit, .. } => Answer::Blobs(scans::blobs(reader, *after, *limit)),
-        Query::SweepView { shard, backend, node, epoch, blobs } => {
-            scans::sweep_view(reader, *shard, *backend, (*node, *epoch), blobs)
+        Query::SweepView { shard, backend, epoch, blobs } => {
+            scans::sweep_view(reader, *shard, *backend, *epoch, blobs)
         }
         Query::Versions { after, limit, .. } => {
             Answer::Versions(scans::versions(reader, after.as_ref(), *limit))

@@ -6,18 +6,15 @@ use crate::catalog::{Answer, ScanPosition};
 use crate::id::{BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId};
 use crate::name::ObjectKey;
 use crate::object::{Location, Version, VersionEntry};
-use crate::row::{BlobRow, BlobState, Epoch, Garbage};
+use crate::row::{BlobRow, BlobState, Garbage};
 use crate::state::key::{self, Prefix};
 use crate::state::query::with_parts;
-use crate::state::{cluster, rows};
+use crate::state::rows;
 use crate::tables::{Pair, Reader, prefix_end, scan};
 use crate::time::TimeMs;
 
-/// One epoch of the present generation.
-pub fn epoch_row(reader: &dyn Reader, node: NodeId, epoch: EpochId) -> Option<Epoch> {
-    let generation = cluster(reader)?.generation;
-    rows::get(reader, &key::epoch(generation, node, epoch))
-}
+/// An epoch by its whole name: of which generation, which node, and opened where.
+pub type EpochName = (u32, NodeId, EpochId);
 
 /// Garbage that may be collected by `until`, oldest first.
 pub fn garbage(reader: &dyn Reader, until: TimeMs, limit: usize) -> Vec<Garbage> {
@@ -47,7 +44,7 @@ pub fn blobs(
 }
 
 /// Rows of a prefix strictly after a row, or from the first on.
-fn after_row<'a>(
+pub(crate) fn after_row<'a>(
     reader: &'a dyn Reader,
     prefix: &[u8],
     after: Option<Vec<u8>>,
@@ -62,13 +59,14 @@ pub fn sweep_view(
     reader: &dyn Reader,
     shard: GroupId,
     backend: BackendId,
-    (node, epoch): (NodeId, EpochId),
+    (generation, node, epoch): EpochName,
     blobs: &[BlobKey],
 ) -> Answer {
     let kept = blobs
         .iter()
         .filter(|blob| {
-            let foreign = blob.shard != shard || blob.node != node || blob.epoch != epoch;
+            let name = (blob.generation, blob.node, blob.epoch);
+            let foreign = blob.shard != shard || name != (generation, node, epoch);
             let row: Option<BlobRow> =
                 rows::get(reader, &key::blob(Location { backend, key: **blob }));
             // A key of another epoch is not this sweep's to judge: unknown means keep.
@@ -80,7 +78,7 @@ pub fn sweep_view(
         })
         .copied()
         .collect();
-    Answer::SweepView { epoch: epoch_row(reader, node, epoch), kept }
+    Answer::SweepView { epoch: rows::get(reader, &key::epoch(generation, node, epoch)), kept }
 }
 
 /// All heads first, then all rows of versioned buckets.

@@ -1,15 +1,23 @@
 //! Rules that random sequences reach too seldom to rely on them, one case each.
 
+use std::cell::Cell;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
 use crate::command::{
-    CompleteUpload, Condition, CreateUpload, DeleteVersion, ListedPart, Operation, PutPart,
+    Command, CompleteUpload, Condition, CreateUpload, DeleteVersion, ListedPart, Operation, PutPart,
 };
 use crate::id::{BackendId, RequestId};
 use crate::object::Attributes;
 use crate::response::{Rejection, Response};
-use crate::row::{BackendState, BucketPhase, ShardBackend, Versioning};
-use crate::state::tests::shard::{BACKEND, BUCKET, Shard, USER};
-use crate::state::{dedupe, invariants, key, rows, shard};
-use crate::tables::Tables;
+use crate::row::{
+    BackendState, BucketPhase, ClusterRow, Epoch, EpochState, ShardBackend, Versioning,
+};
+use crate::state::tests::shard::{BACKEND, BUCKET, NODE, SHARD, Shard, USER};
+use crate::state::{Position, apply, dedupe, invariants, key, rows, shard};
+use crate::tables::{MemTables, Pair, Reader, Tables};
+use crate::time::TimeMs;
 
 fn delete(shard: &Shard, key: &str) -> Operation {
     let condition = Condition::default();
@@ -103,4 +111,116 @@ fn a_damaged_clock_is_not_the_beginning_of_time() {
     let mut shard = Shard::new(Versioning::Off);
     shard.tables.put(key::clock(), vec![0; 15]);
     dedupe::clock(&shard.tables);
+}
+
+fn swept(shard: &Shard, round: u32, last: bool) -> Operation {
+    let (node, epoch, backend) = (NODE, shard.epoch, BACKEND);
+    Operation::EpochSwept { generation: 1, node, epoch, backend, round, last }
+}
+
+fn close(shard: &Shard) -> Operation {
+    Operation::CloseEpoch { generation: 1, node: NODE, epoch: shard.epoch }
+}
+
+fn epoch_row(shard: &Shard) -> Option<Epoch> {
+    rows::get(&shard.tables, &key::epoch(1, NODE, shard.epoch))
+}
+
+#[test]
+fn two_leaders_that_sweep_the_same_round_count_once() {
+    let mut shard = Shard::new(Versioning::Off);
+    shard.done(close(&shard));
+    for round in [0, 0, 1, 0, 1, 7] {
+        shard.done(swept(&shard, round, false));
+    }
+    let Some(EpochState::Closed { sweeps, .. }) = epoch_row(&shard).map(|row| row.state) else {
+        panic!()
+    };
+    assert_eq!(sweeps.iter().map(|sweep| sweep.done).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn an_epoch_of_a_former_generation_is_still_closed_and_swept() {
+    let mut shard = Shard::new(Versioning::Off);
+    let row: ClusterRow = rows::get(&shard.tables, &key::cluster()).unwrap();
+    rows::put(&mut shard.tables, key::cluster(), &ClusterRow { generation: 2, ..row });
+    shard.done(close(&shard));
+    shard.done(swept(&shard, 0, true));
+    assert_eq!(epoch_row(&shard).map(|row| row.state), Some(EpochState::Swept));
+}
+
+/// Tables that count the rows that are read one after another.
+struct Counted {
+    tables: MemTables,
+    rows: Cell<usize>,
+}
+
+impl Reader for Counted {
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.tables.get(key)
+    }
+
+    fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Box<dyn Iterator<Item = Pair> + '_> {
+        let rows = self.tables.range(from, to);
+        Box::new(rows.inspect(|_| self.rows.set(self.rows.get() + 1)))
+    }
+
+    fn range_reverse(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Box<dyn Iterator<Item = Pair> + '_> {
+        self.tables.range_reverse(from, to)
+    }
+}
+
+impl Tables for Counted {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.tables.put(key, value);
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.tables.delete(key);
+    }
+}
+
+#[test]
+fn a_page_of_a_prune_costs_what_a_page_costs() {
+    let mut shard = Shard::new(Versioning::Off);
+    let kept: Vec<_> = (0..40).map(|number| shard.put(&format!("kept {number}"))).collect();
+    let mut spent: Vec<_> = (0..3).map(|_| shard.put("replaced")).collect();
+    spent.truncate(2);
+    shard.done(Operation::Collected { blobs: spent.clone() });
+    shard.done(close(&shard));
+    shard.done(swept(&shard, 0, true));
+    let command = Command {
+        group: SHARD,
+        request: RequestId([9; 16]),
+        not_after: TimeMs(u64::MAX),
+        operation: Operation::PruneEpoch {
+            generation: 1,
+            node: NODE,
+            epoch: shard.epoch,
+            limit: 4,
+        },
+    };
+    let mut tables = Counted { tables: shard.tables, rows: Cell::new(0) };
+    let mut pages = 0;
+    loop {
+        tables.rows.set(0);
+        pages += 1;
+        let position = Position { index: 1000 + pages, sub: 0, stamped_at: shard.now };
+        let response = apply(&mut tables, position, &command);
+        let read = tables.rows.get();
+        assert!(read <= 4 + 1, "a page of 4 reads {read} rows, of which one is a backend");
+        match response {
+            Response::Pruned { more: true } => {}
+            Response::Pruned { more: false } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pages, 11, "43 rows in pages of 4");
+    assert!(kept.iter().all(|location| tables.get(&key::blob(*location)).is_some()));
+    assert!(spent.iter().all(|location| tables.get(&key::blob(*location)).is_none()));
+    assert_eq!(tables.get(&key::epoch(1, NODE, shard.epoch)), None);
 }

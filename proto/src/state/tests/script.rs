@@ -9,7 +9,7 @@ use crate::id::{
 };
 use crate::object::{Blob, Location};
 use crate::response::Response;
-use crate::row::{BackendState, BlobState, BucketPhase, Settings, Versioning};
+use crate::row::{BackendState, BlobState, BucketPhase, EpochState, Settings, Versioning};
 use crate::state::tests::Random;
 use crate::state::tests::model::{Life, Model};
 use crate::state::{apply_entry, invariants, query, snapshot};
@@ -228,7 +228,7 @@ impl Script {
             return;
         }
         let epoch = *self.random.pick(&open).unwrap();
-        assert_eq!(self.internal(Operation::CloseEpoch { node: NODE, epoch }), Response::Done);
+        assert_eq!(self.internal(Operation::CloseEpoch { generation: 1, node: NODE, epoch }), Response::Done);
         self.model.open_epochs.remove(&epoch);
     }
 
@@ -256,17 +256,25 @@ impl Script {
                 continue;
             }
             let last = self.random.one_in(2);
-            self.internal(Operation::EpochSwept {
+            let EpochState::Closed { sweeps, .. } = &epoch.state else { continue };
+            let swept = Operation::EpochSwept {
+                generation: 1,
                 node: NODE,
                 epoch: epoch.id,
                 backend: BACKEND,
+                round: sweeps.first().map_or(0, |sweep| sweep.done),
                 last,
-            });
+            };
+            self.internal(swept.clone());
+            if self.random.one_in(3) {
+                // Another leader did the same round: the sweep is not counted again.
+                self.internal(swept);
+            }
             if last {
                 self.model.swept_epochs.insert(epoch.id);
-                while self.internal(Operation::PruneEpoch { node: NODE, epoch: epoch.id, limit: 2 })
-                    == (Response::Pruned { more: true })
-                {}
+                let (generation, node, epoch_id, limit) = (1, NODE, epoch.id, 2);
+                let prune = Operation::PruneEpoch { generation, node, epoch: epoch_id, limit };
+                while self.internal(prune.clone()) == (Response::Pruned { more: true }) {}
                 self.model.blobs.retain(|key, life| key.epoch != epoch.id || *life != Life::Spent);
             }
         }
