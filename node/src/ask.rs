@@ -95,9 +95,9 @@ question!(
     epochs(shard: GroupId) -> Epochs(Vec<Epoch>) = Query::Epochs { shard }
 );
 question!(
-    /// Garbage whose time has come.
-    garbage(shard: GroupId, until: TimeMs, limit: usize) -> Garbage(Vec<Garbage>)
-        = Query::Garbage { shard, until, limit }
+    /// Garbage of a backend whose time has come.
+    garbage(shard: GroupId, backend: BackendId, until: TimeMs, limit: usize) -> Garbage(Vec<Garbage>)
+        = Query::Garbage { shard, backend, until, limit }
 );
 question!(
     /// A page of blob rows in key order.

@@ -225,9 +225,10 @@ pub struct Completed {
     pub expires_at: TimeMs,
 }
 
-/// One entry of the garbage index, in the order in which it may be collected.
+/// A blob that may be deleted, in the order in which it may be collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Garbage {
     pub ready_at: TimeMs,
     pub location: Location,
+    pub size_bytes: u64,
 }

@@ -1,12 +1,19 @@
 //! Deletes the bytes that nothing refers to any more: only where this node leads the shard,
-//! only what a fresh read says is garbage whose time has come, at a limited rate. A garbage blob never
-//! becomes live again, so what the fresh read said still holds when the bytes go.
+//! only what a fresh read of its blob row says is garbage whose time has come, at a limited rate. A garbage
+//! blob never becomes live again, so what the fresh read said still holds when the bytes go.
+//!
+//! Each backend has rounds and a pace of its own: one that is slow or never answers holds up no other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 use vaultaire_proto::object::Location;
+use vaultaire_proto::row::Garbage;
 use vaultaire_proto::{BackendId, Consistency, GroupId, Operation};
+use vaultaire_storage::backend::Backend;
 
 use crate::ask;
 use crate::error::Error;
@@ -19,109 +26,120 @@ pub const PAUSE: Duration = Duration::from_secs(1);
 /// How many garbage rows are taken at once.
 const PAGE: usize = 500;
 
-/// How far a page may grow to see past the garbage of a backend that does not answer.
-const PAGE_MAX: usize = PAGE * 64;
+/// How long a step waits for rounds under way: a backend that is done early begins anew after this.
+const ROUND_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Collects what is due in every shard that this node leads.
+/// How long a batch of deletions may take before the round is given up. Its rows stay.
+const BATCH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Collects what is due on every backend, in every shard that this node leads.
 #[derive(Debug)]
 pub struct Collector {
-    pace: Pace,
-    page: usize,
+    deletes_per_second: u32,
+    /// Shared with the round under way, and kept between rounds.
+    paces: BTreeMap<BackendId, Arc<Mutex<Pace>>>,
+    /// At most one for each backend. They end with the collector.
+    rounds: BTreeMap<BackendId, AbortOnDropHandle<()>>,
 }
 
 impl Collector {
-    /// At the rate that the settings allow.
+    /// At the rate that the settings allow to each backend.
     pub fn new(deletes_per_second: u32) -> Self {
-        Self { pace: Pace::new(deletes_per_second), page: PAGE }
+        Self { deletes_per_second, paces: BTreeMap::new(), rounds: BTreeMap::new() }
     }
 
-    /// One round over the shards.
+    /// Begins a round on every backend that has none, and waits for those under way, within a bound.
     pub async fn step(&mut self, context: &Context) {
-        for shard in context.proposer.shards() {
-            if !(context.leads)(shard) {
+        for backend in context.registry.all() {
+            let id = backend.id();
+            if self.rounds.contains_key(&id) {
                 continue;
             }
-            if let Err(error) = self.collect(context, shard).await {
-                tracing::warn!(%shard, %error, "garbage is left for the next round");
-            }
+            let fresh = || Arc::new(Mutex::new(Pace::new(self.deletes_per_second)));
+            let pace = Arc::clone(self.paces.entry(id).or_insert_with(fresh));
+            let context = context.clone();
+            let round = tokio::spawn(async move {
+                let mut pace = pace.lock().await;
+                round(&context, &backend, &mut pace).await;
+            });
+            self.rounds.insert(id, AbortOnDropHandle::new(round));
+        }
+        let all = futures::future::join_all(self.rounds.values_mut());
+        // What is not done in time goes on. One that panicked, which the panic hook has told, is over.
+        let _ = tokio::time::timeout(ROUND_PATIENCE, all).await;
+        self.rounds.retain(|_, round| !round.is_finished());
+    }
+}
+
+/// One backend, over the shards.
+async fn round(context: &Context, backend: &Arc<dyn Backend>, pace: &mut Pace) {
+    for shard in context.proposer.shards() {
+        if !(context.leads)(shard) {
+            continue;
+        }
+        if let Err(error) = collect(context, backend, pace, shard).await {
+            tracing::warn!(%shard, backend = backend.name(), %error, "garbage is left for the next round");
         }
     }
+}
 
-    /// Collects until a page is not full, or nothing of it could be deleted.
-    async fn collect(&mut self, context: &Context, shard: GroupId) -> Result<(), Error> {
-        loop {
-            let now = context.proposer.clock().now();
-            let catalog = context.proposer.catalog();
-            let due =
-                ask::garbage(catalog, Consistency::Linearizable, shard, now, self.page).await?;
-            let taken = due.len();
-            let deleted = self.delete(context, due.iter().map(|row| row.location)).await;
-            let collected = deleted.len();
-            for blobs in deleted.chunks(PAGE) {
-                let operation = Operation::Collected { blobs: blobs.to_vec() };
-                context.proposer.commit_accepted("garbage", shard, operation).await?;
-            }
+/// Collects until a page is not full, or nothing of it could be deleted.
+async fn collect(
+    context: &Context,
+    backend: &Arc<dyn Backend>,
+    pace: &mut Pace,
+    shard: GroupId,
+) -> Result<(), Error> {
+    loop {
+        let now = context.proposer.clock().now();
+        let catalog = context.proposer.catalog();
+        let fresh = Consistency::Linearizable;
+        let due = ask::garbage(catalog, fresh, shard, backend.id(), now, PAGE).await?;
+        let blobs = delete(context, backend, pace, &due).await;
+        let collected = blobs.len();
+        if collected > 0 {
+            let operation = Operation::Collected { blobs };
+            context.proposer.commit_accepted("garbage", shard, operation).await?;
             context.metrics.garbage_collected(collected);
-            if taken < self.page {
-                self.page = PAGE;
-                return Ok(());
-            }
-            if collected == 0 {
-                self.page = self.page.saturating_mul(2).min(PAGE_MAX);
-                return Ok(());
-            }
+        }
+        if due.len() < PAGE || collected == 0 {
+            return Ok(());
         }
     }
+}
 
-    /// Deletes the bytes; answers what is gone for certain.
-    async fn delete(
-        &mut self,
-        context: &Context,
-        locations: impl Iterator<Item = Location>,
-    ) -> Vec<Location> {
-        let mut by_backend: BTreeMap<BackendId, Vec<Location>> = BTreeMap::new();
-        for location in locations {
-            by_backend.entry(location.backend).or_default().push(location);
+/// Deletes the bytes; answers what is gone for certain.
+async fn delete(
+    context: &Context,
+    backend: &Arc<dyn Backend>,
+    pace: &mut Pace,
+    due: &[Garbage],
+) -> Vec<Location> {
+    let cluster = context.proposer.catalog().cluster().cluster;
+    let mut deleted = Vec::new();
+    for chunk in due.chunks(DELETES_IN_FLIGHT) {
+        for _ in chunk {
+            pace.one().await;
         }
-        let mut deleted = Vec::new();
-        for (backend, locations) in by_backend {
-            deleted.extend(self.delete_from(context, backend, locations).await);
-        }
-        deleted
-    }
-
-    async fn delete_from(
-        &mut self,
-        context: &Context,
-        id: BackendId,
-        locations: Vec<Location>,
-    ) -> Vec<Location> {
-        let Ok(backend) = context.registry.get(id) else {
-            tracing::debug!(backend = %id, "garbage waits: the backend is not configured on this node");
-            return Vec::new();
+        let keyed = chunk.iter().map(|row| (row.location, row.location.key.backend_key(cluster)));
+        let batch = delete_all(backend, keyed.collect());
+        let Ok(outcomes) = tokio::time::timeout(BATCH_PATIENCE, batch).await else {
+            tracing::warn!(backend = backend.name(), "garbage waits: the backend does not answer");
+            break;
         };
-        let cluster = context.proposer.catalog().cluster().cluster;
-        let mut deleted = Vec::new();
-        for chunk in locations.chunks(DELETES_IN_FLIGHT) {
-            for _ in chunk {
-                self.pace.one().await;
-            }
-            let keyed = chunk.iter().map(|location| (*location, location.key.backend_key(cluster)));
-            let outcomes = delete_all(&backend, keyed.collect()).await;
-            let before = deleted.len();
-            for (location, outcome) in outcomes {
-                match outcome {
-                    Ok(()) => deleted.push(location),
-                    Err(error) => {
-                        tracing::warn!(backend = backend.name(), %error, "garbage could not be deleted");
-                    }
+        let before = deleted.len();
+        for (location, outcome) in outcomes {
+            match outcome {
+                Ok(()) => deleted.push(location),
+                Err(error) => {
+                    tracing::warn!(backend = backend.name(), %error, "garbage could not be deleted");
                 }
             }
-            // A backend that refuses a whole batch is left alone until the next round.
-            if deleted.len() == before {
-                break;
-            }
         }
-        deleted
+        // A backend that refuses a whole batch is left alone until the next round.
+        if deleted.len() == before {
+            break;
+        }
     }
+    deleted
 }

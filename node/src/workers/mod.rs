@@ -8,6 +8,8 @@ pub mod settle;
 pub mod sweep;
 
 #[cfg(test)]
+mod hanging;
+#[cfg(test)]
 mod tests;
 
 use std::future::Future;

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use vaultaire_proto::row::EpochState;
-use vaultaire_proto::{Consistency, Response};
+use vaultaire_proto::object::Location;
+use vaultaire_proto::row::{BackendState, EpochState};
+use vaultaire_proto::{BackendId, Consistency, Operation, Response};
+use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::backends::memory::faults::Faults;
 
 use crate::ask;
 use crate::settings::Garbage;
 use crate::workers::Context;
 use crate::workers::garbage::Collector;
+use crate::workers::hanging::Hanging;
 use crate::workers::sweep::Sweeper;
 use crate::world::{SHARD, World};
 
@@ -43,8 +46,36 @@ async fn garbage_goes_after_its_drain_and_live_bytes_stay() {
     assert!(world.holds(current).await);
     let catalog = world.context.proposer.catalog();
     let now = world.context.proposer.clock().now();
-    let left = ask::garbage(catalog, Consistency::Linearizable, SHARD, now, 10).await.unwrap();
+    let (fresh, backend) = (Consistency::Linearizable, world.backend_id());
+    let left = ask::garbage(catalog, fresh, SHARD, backend, now, 10).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_holds_up_no_other() {
+    let world = World::new(quick()).await;
+    let id = BackendId(world.backend_id().0 + 1);
+    let proposer = &world.context.proposer;
+    let configure =
+        Operation::ConfigureBackend { backend: id, generation: 1, state: BackendState::Active };
+    proposer.commit_accepted("", SHARD, configure).await.unwrap();
+    world.context.registry.insert(Arc::new(Hanging(Memory::new(id, "hanging")))).unwrap();
+    let mut collector = Collector::new(RATE);
+    for round in 0..3 {
+        let mut blob = world.upload(b"old").await;
+        let replaced = blob.copies[0];
+        let elsewhere = Location { backend: id, ..replaced };
+        blob.copies.insert(0, elsewhere);
+        world.reference("a", blob).await;
+        world.put("a", b"new").await;
+        world.clock.advance_ms(501);
+        collector.step(&world.context).await;
+        assert!(!world.holds(replaced).await, "round {round}");
+        let now = proposer.clock().now();
+        let fresh = Consistency::Linearizable;
+        let left = ask::garbage(proposer.catalog(), fresh, SHARD, id, now, 10).await.unwrap();
+        assert!(left.iter().any(|row| row.location == elsewhere), "unknown means keep: {left:?}");
+    }
 }
 
 #[tokio::test]

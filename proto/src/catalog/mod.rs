@@ -120,8 +120,10 @@ pub enum Query {
         node: NodeId,
         epoch: EpochId,
     },
+    /// Of one backend, whose rows say garbage in the same snapshot.
     Garbage {
         shard: GroupId,
+        backend: BackendId,
         until: TimeMs,
         limit: usize,
     },

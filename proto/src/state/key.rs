@@ -46,8 +46,6 @@ pub enum Prefix {
     Manifest = 0x22,
     /// (backend, blob) -> the blob's life.
     Blob = 0x23,
-    /// (ready at, backend, blob): an index over garbage blob rows, nothing more.
-    Garbage = 0x24,
     Epoch = 0x25,
     /// (bucket, key, upload).
     Upload = 0x26,
@@ -57,6 +55,9 @@ pub enum Prefix {
     Completed = 0x28,
     ShardBucket = 0x29,
     ShardBackend = 0x2a,
+    /// (backend, ready at, blob): an index over garbage blob rows, nothing more. By backend first, so
+    /// that the garbage of one is found past any amount of another's.
+    Garbage = 0x2b,
 }
 
 /// Ends an escaped object key inside a longer row key. Sorts below every continuation.
@@ -296,21 +297,20 @@ pub fn blobs_of_epoch(
 
 /// A place in the garbage index.
 pub fn garbage(ready_at: TimeMs, location: Location) -> Vec<u8> {
-    joined(
-        Prefix::Garbage,
-        &[&ready_at.0.to_be_bytes(), &location.backend.0.to_be_bytes(), &location.key.to_bytes()],
-    )
+    let mut row = garbage_from(location.backend, ready_at);
+    row.extend_from_slice(&location.key.to_bytes());
+    row
 }
 
-/// Where garbage that becomes ready after `time` begins.
-pub fn garbage_after(time: TimeMs) -> Vec<u8> {
-    joined(Prefix::Garbage, &[&time.0.saturating_add(1).to_be_bytes()])
+/// Where a backend's garbage begins that becomes ready at `time` or later.
+pub fn garbage_from(backend: BackendId, time: TimeMs) -> Vec<u8> {
+    joined(Prefix::Garbage, &[&backend.0.to_be_bytes(), &time.0.to_be_bytes()])
 }
 
 /// The time and location of a garbage index row.
 pub fn split_garbage(key: &[u8]) -> Option<(TimeMs, Location)> {
-    let (ready, rest) = split_array::<8>(key.strip_prefix(&[Prefix::Garbage as u8])?)?;
-    let (backend, rest) = split_array::<4>(rest)?;
+    let (backend, rest) = split_array::<4>(key.strip_prefix(&[Prefix::Garbage as u8])?)?;
+    let (ready, rest) = split_array::<8>(rest)?;
     let location = Location {
         backend: BackendId(u32::from_be_bytes(backend)),
         key: BlobKey::from_bytes(rest.try_into().ok()?),

@@ -45,7 +45,10 @@ proptest! {
             key: BlobKey { generation: 1, shard: GroupId(2), node: NodeId(3), epoch: EpochId(epoch), seq },
         };
         prop_assert_eq!(split_blob(&blob(location)), Some(location));
-        prop_assert_eq!(split_garbage(&garbage(TimeMs(at), location)), Some((TimeMs(at), location)));
+        let indexed = garbage(TimeMs(at), location);
+        prop_assert_eq!(split_garbage(&indexed), Some((TimeMs(at), location)));
+        prop_assert!(garbage_from(location.backend, TimeMs(at)) <= indexed);
+        prop_assert!(at == u64::MAX || indexed < garbage_from(location.backend, TimeMs(at + 1)));
         let prefix = blobs_of_epoch(location.backend, 1, GroupId(2), NodeId(3), EpochId(epoch));
         prop_assert!(blob(location).starts_with(&prefix));
     }

@@ -51,8 +51,8 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
         Query::Epoch { generation, node, epoch, .. } => {
             Answer::Epoch(rows::get(reader, &key::epoch(*generation, *node, *epoch)))
         }
-        Query::Garbage { until, limit, .. } => {
-            Answer::Garbage(scans::garbage(reader, *until, *limit))
+        Query::Garbage { backend, until, limit, .. } => {
+            Answer::Garbage(scans::garbage(reader, *backend, *until, *limit))
         }
         Query::Blobs { after, limit, .. } => Answer::Blobs(scans::blobs(reader, *after, *limit)),
         Query::SweepView { shard, backend, epoch, blobs } => {

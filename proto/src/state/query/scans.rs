@@ -16,14 +16,28 @@ use crate::time::TimeMs;
 /// An epoch by its whole name: of which generation, which node, and opened where.
 pub type EpochName = (u32, NodeId, EpochId);
 
-/// Garbage that may be collected by `until`, oldest first.
-pub fn garbage(reader: &dyn Reader, until: TimeMs, limit: usize) -> Vec<Garbage> {
-    let from = key::all(Prefix::Garbage);
-    let to = key::garbage_after(until);
+/// Garbage of one backend that may be collected by `until`, oldest first. The index leads to it; that it
+/// may be deleted, the blob's own row says.
+pub fn garbage(
+    reader: &dyn Reader,
+    backend: BackendId,
+    until: TimeMs,
+    limit: usize,
+) -> Vec<Garbage> {
+    let from = key::garbage_from(backend, TimeMs(0));
+    let to = key::garbage_from(backend, until.plus_ms(1));
     reader
         .range(Bound::Included(&from), Bound::Excluded(&to))
         .filter_map(|(row_key, _)| key::split_garbage(&row_key))
-        .map(|(ready_at, location)| Garbage { ready_at, location })
+        .filter_map(|(_, location)| {
+            let row: BlobRow = rows::get(reader, &key::blob(location))?;
+            match row.state {
+                BlobState::Garbage { ready_at } => {
+                    Some(Garbage { ready_at, location, size_bytes: row.size_bytes })
+                }
+                BlobState::Live(_) | BlobState::Spent => None,
+            }
+        })
         .take(limit)
         .collect()
 }

@@ -5,17 +5,18 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use crate::catalog::{Answer, Query};
 use crate::command::{
     Command, CompleteUpload, Condition, CreateUpload, DeleteVersion, ListedPart, Operation, PutPart,
 };
 use crate::id::{BackendId, RequestId};
-use crate::object::Attributes;
+use crate::object::{Attributes, Location};
 use crate::response::{Rejection, Response};
 use crate::row::{
-    BackendState, BucketPhase, ClusterRow, Epoch, EpochState, ShardBackend, Versioning,
+    BackendState, BucketPhase, ClusterRow, Epoch, EpochState, Garbage, ShardBackend, Versioning,
 };
 use crate::state::tests::shard::{BACKEND, BUCKET, NODE, SHARD, Shard, USER};
-use crate::state::{Position, apply, dedupe, invariants, key, rows, shard};
+use crate::state::{Position, apply, dedupe, invariants, key, query, rows, shard};
 use crate::tables::{MemTables, Pair, Reader, Tables};
 use crate::time::TimeMs;
 
@@ -223,4 +224,29 @@ fn a_page_of_a_prune_costs_what_a_page_costs() {
     assert!(kept.iter().all(|location| tables.get(&key::blob(*location)).is_some()));
     assert!(spent.iter().all(|location| tables.get(&key::blob(*location)).is_none()));
     assert_eq!(tables.get(&key::epoch(1, NODE, shard.epoch)), None);
+}
+
+#[test]
+fn garbage_is_found_by_backend_and_believed_by_its_row() {
+    let mut shard = Shard::new(Versioning::Off);
+    let second = BackendId(2);
+    shard.backend(second, BackendState::Active);
+    let mut put = shard.put_of("k");
+    let copy = Location { backend: second, ..put.blob.copies[0] };
+    put.blob.copies.push(copy);
+    assert!(matches!(shard.apply(Operation::PutVersion(put)), Response::Put(_)));
+    let live = shard.put("k");
+    // A row of the index that no blob row agrees with.
+    shard.tables.put(key::garbage(TimeMs(0), live), Vec::new());
+    let due = |backend| {
+        let query = Query::Garbage { shard: SHARD, backend, until: shard.now, limit: 1 };
+        match query::answer(&shard.tables, &query) {
+            Answer::Garbage(due) => due,
+            other => panic!("{other:?}"),
+        }
+    };
+    let of = |location| Garbage { ready_at: shard.now, location, size_bytes: 10 };
+    assert_eq!(due(second), [of(copy)]);
+    assert_eq!(due(BACKEND), [of(Location { backend: BACKEND, ..copy })]);
+    assert_eq!(due(BackendId(3)), []);
 }

@@ -228,12 +228,15 @@ impl Script {
             return;
         }
         let epoch = *self.random.pick(&open).unwrap();
-        assert_eq!(self.internal(Operation::CloseEpoch { generation: 1, node: NODE, epoch }), Response::Done);
+        assert_eq!(
+            self.internal(Operation::CloseEpoch { generation: 1, node: NODE, epoch }),
+            Response::Done
+        );
         self.model.open_epochs.remove(&epoch);
     }
 
     fn collect(&mut self) {
-        let query = Query::Garbage { shard: SHARD, until: self.clock, limit: 5 };
+        let query = Query::Garbage { shard: SHARD, backend: BACKEND, until: self.clock, limit: 5 };
         let Answer::Garbage(garbage) = query::answer(&self.one, &query) else { panic!() };
         let blobs: Vec<Location> = garbage.iter().map(|row| row.location).collect();
         for location in &blobs {
