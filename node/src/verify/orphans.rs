@@ -62,8 +62,7 @@ impl Verifier {
         blobs: Vec<BlobKey>,
     ) -> Result<(), Error> {
         let catalog = self.proposer.catalog();
-        let view =
-            ask::sweep_view(catalog, shard, backend.id(), epoch, blobs.clone()).await?;
+        let view = ask::sweep_view(catalog, shard, backend.id(), epoch, blobs.clone()).await?;
         let sweep_to_come = to_come(view.epoch.as_ref());
         for blob in blobs {
             if view.kept.contains(&blob) {

@@ -140,11 +140,10 @@ pub(crate) fn prune(context: &mut Context<'_>, row_key: &[u8], limit: u32) -> Re
 fn blob_page(context: &Context<'_>, row: &Epoch, limit: usize) -> Vec<(Location, bool)> {
     let mut page: Vec<(Location, bool)> = Vec::new();
     for (backend, _) in scans::shard_backends(context.tables) {
-        let prefix =
-            key::blobs_of_epoch(backend, row.generation, context.group, row.node, row.id);
+        let prefix = key::blobs_of_epoch(backend, row.generation, context.group, row.node, row.id);
         let after = row.pruned.map(key::blob).filter(|after| *after >= prefix);
-        let rows = scans::after_row(context.tables, &prefix, after)
-            .filter_map(|(row_key, value)| {
+        let rows =
+            scans::after_row(context.tables, &prefix, after).filter_map(|(row_key, value)| {
                 let blob: BlobRow = rows::decode(&row_key, &value);
                 let spent = match blob.state {
                     BlobState::Spent => true,

@@ -141,8 +141,11 @@ fn epoch() -> impl Strategy<Value = Operation> {
             })
             .boxed(),
         (ids, any::<u32>())
-            .prop_map(|((generation, node, epoch), limit)| {
-                Operation::PruneEpoch { generation, node, epoch, limit }
+            .prop_map(|((generation, node, epoch), limit)| Operation::PruneEpoch {
+                generation,
+                node,
+                epoch,
+                limit,
             })
             .boxed(),
         vec(location(), 0..4).prop_map(|blobs| Operation::Collected { blobs }).boxed(),

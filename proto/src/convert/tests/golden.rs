@@ -6,7 +6,8 @@ use std::fmt::{Debug, Write};
 
 use super::samples::{
     BACKEND, BUCKET, EPOCH, NODE, NOW, USER, attributes, blob, bucket_name, checksum,
-    delete_marker, entry, etag, key, location, operations, part, settings, upload_id, version, version_id,
+    delete_marker, entry, etag, key, location, operations, part, settings, upload_id, version,
+    version_id,
 };
 use crate::convert::arbitrary::row::REJECTIONS;
 use crate::convert::{DecodeError, Stored};

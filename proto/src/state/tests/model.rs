@@ -383,8 +383,7 @@ impl Model {
         let response = self.install(&complete.target, versioning, id, object);
         let until = self.now.plus_ms(self.dedupe_ms);
         self.expiry.insert((until, Forgotten::Completed(complete.upload)));
-        self.completed
-            .insert(complete.upload, (*bucket, key.clone(), listed, response.clone()));
+        self.completed.insert(complete.upload, (*bucket, key.clone(), listed, response.clone()));
         Ok(response)
     }
 }
