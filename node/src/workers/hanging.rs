@@ -67,6 +67,10 @@ impl Backend for Hanging {
         self.0.copy(from, to).await
     }
 
+    async fn identify(&self) -> Result<(), Error> {
+        self.0.identify().await
+    }
+
     async fn check(&self) -> Result<(), Error> {
         self.0.check().await
     }
