@@ -38,6 +38,8 @@ pub struct Table {
     /// Number of the current install; locked while the next one is being made.
     install: Mutex<u64>,
     applied: watch::Sender<Option<Applied>>,
+    /// How far the last sync of this process went.
+    durable: Mutex<Option<Applied>>,
     queue: mpsc::Sender<Queued>,
 }
 
@@ -76,6 +78,7 @@ impl Table {
             current: ArcSwap::from_pointee(keyspace),
             install: Mutex::new(install),
             applied: watch::Sender::new(None),
+            durable: Mutex::new(None),
             queue,
         };
         let meta = table.meta_of(&table.view())?;
@@ -138,7 +141,13 @@ impl Table {
         // Read before the sync: what is applied meanwhile may have missed it.
         let applied = self.applied();
         persist(&self.database);
+        *self.durable.lock() = applied;
         applied
+    }
+
+    /// How far the rows are known to survive a power cut; nothing before this process synced them.
+    pub fn durable(&self) -> Option<Applied> {
+        *self.durable.lock()
     }
 
     /// Replaces all rows by `rows` (ascending). A crash at any point leaves the old ones or the new ones. Blocks on the disk;
