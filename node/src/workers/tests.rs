@@ -51,7 +51,7 @@ async fn garbage_goes_after_its_drain_and_live_bytes_stay() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_backend_that_never_answers_holds_up_no_other() {
     let world = World::new(quick()).await;
     let id = BackendId(world.backend_id().0 + 1);

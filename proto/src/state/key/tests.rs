@@ -48,7 +48,8 @@ proptest! {
         let indexed = garbage(TimeMs(at), location);
         prop_assert_eq!(split_garbage(&indexed), Some((TimeMs(at), location)));
         prop_assert!(garbage_from(location.backend, TimeMs(at)) <= indexed);
-        prop_assert!(at == u64::MAX || indexed < garbage_from(location.backend, TimeMs(at + 1)));
+        let later = TimeMs(at).plus_ms(1);
+        prop_assert!(at == u64::MAX || indexed < garbage_from(location.backend, later));
         let prefix = blobs_of_epoch(location.backend, 1, GroupId(2), NodeId(3), EpochId(epoch));
         prop_assert!(blob(location).starts_with(&prefix));
     }
