@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vaultaire_proto::object::Location;
 use vaultaire_proto::row::{BackendState, EpochState};
@@ -69,7 +70,9 @@ async fn a_backend_that_never_answers_holds_up_no_other() {
         world.reference("a", blob).await;
         world.put("a", b"new").await;
         world.clock.advance_ms(501);
+        let began = tokio::time::Instant::now();
         collector.step(&world.context).await;
+        assert!(began.elapsed() <= Duration::from_secs(2), "round {round} waited");
         assert!(!world.holds(replaced).await, "round {round}");
         let now = proposer.clock().now();
         let fresh = Consistency::Linearizable;
