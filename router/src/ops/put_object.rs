@@ -126,3 +126,28 @@ pub fn describe_version(answer: &mut Reply, put: &Put) {
     }
     reply::set(answer, headers::VERSION, put.version.to_string());
 }
+
+#[cfg(test)]
+mod tests {
+    use vaultaire_proto::{TimeMs, VersionId};
+
+    use super::*;
+
+    #[test]
+    fn a_write_shows_the_version_that_it_became() {
+        for null in [false, true] {
+            let version = VersionId { generation: 1, index: 7, sub: 0 };
+            let put = Put {
+                version,
+                null,
+                etag: ETag::whole([1; 16]),
+                checksum: None,
+                size_bytes: 0,
+                modified: TimeMs(0),
+            };
+            let mut answer = reply::empty(StatusCode::OK);
+            describe_version(&mut answer, &put);
+            assert_eq!(answer.headers().contains_key(headers::VERSION_ID), !null);
+        }
+    }
+}
