@@ -1,16 +1,20 @@
 //! Commands of all groups that come at nearly the same time share one sync of the journal: while many writes are on
 //! their way, the first command waits a moment for others, as PostgreSQL's `commit_delay` and `commit_siblings` have it.
+//! The journal is told how many entries a round brings, so that it syncs them together.
 //!
 //! How many others it waits for follows from how many writes have begun, so a client that writes alone never waits,
 //! and what a round waits for takes about that share of what a write takes anyway. Writes that begin and do not end
 //! (long uploads) look the same from here; so a round that waited in vain makes the next ones go at once.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::log::journal::Journal;
 
 /// A round waits for one in so many of the writes that have begun.
 const SHARE: u64 = 3;
@@ -19,16 +23,24 @@ const SHARE: u64 = 3;
 const COMMANDS_MAX: u64 = 24;
 
 /// The longest wait of a round.
-const WAIT_MAX: Duration = Duration::from_millis(4);
+const WAIT_MAX: Duration = Duration::from_millis(6);
+
+/// A round whose deadline passed has waited in vain if fewer than one in so many of the others came.
+const IN_VAIN_SHARE: u64 = 2;
 
 /// After rounds that waited in vain, at most so many go at once before one waits again.
 const PAUSE_MAX: u32 = 63;
 
-/// Tells how many writes have begun and have no answer yet.
+/// Tells how many writes have begun and have no answer yet, most of which have no command yet.
 pub type Writes = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// One for all groups of a node.
+#[derive(Default)]
 pub struct Gather {
+    /// Weak, since a journal is closed by whoever holds it last.
+    journal: Weak<Journal>,
+    /// Commands that have no answer yet.
+    commands: AtomicU64,
     state: Mutex<State>,
     /// The number of the round that is gathering.
     round: watch::Sender<u64>,
@@ -38,6 +50,8 @@ pub struct Gather {
 #[derive(Debug, Default)]
 struct State {
     waiting: u64,
+    /// Groups that wait.
+    groups: u32,
     deadline: Option<Instant>,
     /// Turns that go at once from now on.
     pause: u32,
@@ -60,9 +74,12 @@ pub enum Next {
     Wait(Turn),
 }
 
-impl Default for Gather {
-    fn default() -> Self {
-        Self { state: Mutex::default(), round: watch::Sender::new(0), writes: OnceLock::new() }
+/// Counts a command for as long as nobody knows its outcome.
+pub struct Begun<'a>(&'a AtomicU64);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -73,7 +90,17 @@ impl std::fmt::Debug for Gather {
 }
 
 impl Gather {
-    /// Says where to ask for the writes that have begun; until then nobody waits.
+    pub fn new(journal: Weak<Journal>) -> Self {
+        Self { journal, ..Self::default() }
+    }
+
+    /// A command is on its way until the answer is dropped.
+    pub fn begun(&self) -> Begun<'_> {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        Begun(&self.commands)
+    }
+
+    /// Says where to ask for the writes that have begun; until then only commands count.
     pub fn expect(&self, writes: Writes) {
         if self.writes.set(writes).is_err() {
             tracing::error!("the writes on their way are counted twice, which is a bug");
@@ -92,6 +119,7 @@ impl Gather {
             return Next::Go;
         }
         state.waiting += commands as u64;
+        state.groups += 1;
         if state.waiting >= target {
             state.last_pause = 0;
             self.release(&mut state);
@@ -123,7 +151,9 @@ impl Gather {
         if tokio::time::timeout_at(turn.deadline, gone).await.is_err() {
             let mut state = self.state.lock();
             if *self.round.borrow() == round {
-                state.last_pause = (state.last_pause * 2 + 1).min(PAUSE_MAX);
+                let in_vain = state.waiting < self.target() / IN_VAIN_SHARE;
+                state.last_pause =
+                    if in_vain { (state.last_pause * 2 + 1).min(PAUSE_MAX) } else { 0 };
                 state.pause = state.last_pause;
                 self.release(&mut state);
             }
@@ -131,10 +161,17 @@ impl Gather {
     }
 
     fn target(&self) -> u64 {
-        self.writes.get().map_or(0, |writes| (writes() / SHARE).min(COMMANDS_MAX))
+        let writes = self.writes.get().map_or(0, |writes| writes());
+        let begun = writes.max(self.commands.load(Ordering::Relaxed));
+        (begun / SHARE).min(COMMANDS_MAX)
     }
 
+    /// Every group of the round proposes one entry now.
     fn release(&self, state: &mut State) {
+        if let Some(journal) = self.journal.upgrade() {
+            journal.expect(state.groups);
+        }
+        state.groups = 0;
         state.waiting = 0;
         state.deadline = None;
         self.round.send_modify(|round| *round += 1);
@@ -168,6 +205,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn commands_without_answer_count_as_writes() {
+        let gather = Gather::default();
+        let begun: Vec<_> = (0..2 * SHARE).map(|_| gather.begun()).collect();
+        assert!(waits(gather.join(1)).is_some());
+        drop(begun);
+        assert!(waits(gather.join(1)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn all_groups_go_when_enough_have_come() {
         let gather = gather(SHARE * 4);
         let mut first = waits(gather.join(1)).expect("one of four");
@@ -189,6 +235,16 @@ mod tests {
         assert!(waits(gather.join(2)).is_none(), "three of three");
         gather.add(&first, 2);
         assert_eq!(gather.state.lock().waiting, 0, "they travel with the round that goes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_a_round_is_worth_the_wait() {
+        for (came, pause) in [(1, 1), (2, 0), (3, 0)] {
+            let gather = gather(SHARE * 4);
+            let mut turn = waits(gather.join(came)).expect("fewer than four");
+            gather.released(&mut turn).await;
+            assert_eq!(gather.state.lock().pause, pause, "{came} of four");
+        }
     }
 
     #[tokio::test(start_paused = true)]

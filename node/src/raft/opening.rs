@@ -60,15 +60,16 @@ impl Opening {
             Ok((cluster, open(&directory, identity)?))
         });
         let (cluster, (journal, report, store)) = opened.await?;
+        let journal = Arc::new(journal);
         let stop = CancellationToken::new();
         let opening = Self {
-            journal: Arc::new(journal),
+            gather: Arc::new(Gather::new(Arc::downgrade(&journal))),
+            journal,
             store: Arc::new(store),
             guard: stop.clone().drop_guard(),
             stop,
             tasks: Vec::new(),
             founded: false,
-            gather: Arc::default(),
             config,
             cluster,
         };

@@ -59,6 +59,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Proposer {
     group: GroupId,
+    gather: Arc<Gather>,
     queue: mpsc::Sender<Waiting>,
     counters: Arc<Counters>,
 }
@@ -81,17 +82,18 @@ impl Proposer {
             group,
             raft,
             clock,
-            gather,
+            gather: Arc::clone(&gather),
             payload_bytes_max,
             counters: Arc::clone(&counters),
             in_flight,
             held: VecDeque::new(),
         };
-        (Self { group, queue, counters }, task.run(waiting, stop))
+        (Self { group, gather, queue, counters }, task.run(waiting, stop))
     }
 
     /// Proposes once. `OutcomeUnknown` says that it may or may not take effect.
     pub async fn propose(&self, command: Command) -> Result<Response, CatalogError> {
+        let _begun = self.gather.begun();
         let (reply, answer) = oneshot::channel();
         match self.queue.try_send(Waiting { command, reply }) {
             Ok(()) => {}

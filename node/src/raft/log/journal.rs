@@ -187,6 +187,11 @@ impl Journal {
         }
     }
 
+    /// Announces that about so many changes come now: they are synced together where they come in time.
+    pub fn expect(&self, changes: u32) {
+        self.shared.announce(changes);
+    }
+
     /// The live entries of `range`, from the first of them on, until `max_bytes` of payload; at
     /// least one if there is any. A read that fails or a checksum that is wrong is fatal.
     pub fn read(&self, group: u16, range: Range<u64>, max_bytes: u64) -> Result<Vec<Entry>, Error> {
@@ -253,11 +258,12 @@ impl Journal {
                 return refuse(group, reason, done);
             }
         }
+        if let Some(Driver::Thread(_)) = &self.driver {
+            self.shared.wake_writer(&state);
+        }
         drop(state);
-        match &self.driver {
-            Some(Driver::Caller { drive: Drive::Inline, .. }) => self.turn(),
-            Some(Driver::Caller { .. }) | None => {}
-            Some(Driver::Thread(_)) => self.shared.wake_writer(),
+        if let Some(Driver::Caller { drive: Drive::Inline, .. }) = &self.driver {
+            self.turn();
         }
     }
 

@@ -23,6 +23,10 @@ pub const QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Bytes that a queued change counts besides its payloads.
 const CHANGE_BYTES: u64 = 64;
 
+/// How long the writer waits for entries that were announced: far longer than they take, unless their group has
+/// just lost its leader.
+const ANNOUNCED_WAIT_MAX: Duration = Duration::from_millis(1);
+
 /// A change that waits to be written; the index already has it.
 pub enum Change {
     Entries {
@@ -130,6 +134,8 @@ pub struct State {
     pub committed_changed: BTreeSet<u16>,
     queue: VecDeque<Queued>,
     queued_bytes: u64,
+    /// Changes that are worth waiting for.
+    announced: u32,
     closing: bool,
     failed: Option<String>,
 }
@@ -151,6 +157,7 @@ impl Shared {
                 committed_changed: BTreeSet::new(),
                 queue: VecDeque::new(),
                 queued_bytes: 0,
+                announced: 0,
                 closing: false,
                 failed: None,
             }),
@@ -189,8 +196,16 @@ impl Shared {
         state
     }
 
-    pub fn wake_writer(&self) {
-        self.work.notify_one();
+    /// So many changes will come at nearly the same time: one sync is to serve them all.
+    pub fn announce(&self, changes: u32) {
+        self.lock().announced = changes;
+    }
+
+    /// Wakes the writer for the first change, which starts its patience, and for the last one announced.
+    pub fn wake_writer(&self, state: &State) {
+        if state.queue.len() == 1 || state.announced == 0 {
+            self.work.notify_one();
+        }
     }
 
     /// Waits for changes, for the end, or for `idle_after` of nothing.
@@ -203,6 +218,11 @@ impl Shared {
                     return Wake::Idle;
                 }
                 Some(_) => {}
+            }
+        }
+        while state.announced > 0 && !state.closing {
+            if self.work.wait_for(&mut state, ANNOUNCED_WAIT_MAX).timed_out() {
+                state.announced = 0;
             }
         }
         let closing = state.closing;
@@ -272,6 +292,7 @@ impl State {
 
     pub fn push(&mut self, queued: Queued) {
         self.queued_bytes += queued.bytes;
+        self.announced = self.announced.saturating_sub(1);
         self.queue.push_back(queued);
     }
 
