@@ -22,6 +22,9 @@ use crate::error::Error;
 /// After how many bytes the kernel is asked to start writing: the fsync at the end then has little left to do.
 const WRITEBACK_STEP_BYTES: u64 = 2 * 1024 * 1024;
 
+/// How long ago, in bytes of the body, a writeback may have been started that has ended only now.
+const WRITEBACK_LAG_BYTES: u64 = 16 * 1024 * 1024;
+
 /// How often a rename is tried again because a delete removed the emptied folder just then.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -142,17 +145,19 @@ impl Upload {
         Err(self.failed("rename", key, Errno::NOENT.into()))
     }
 
-    /// Asks the kernel to start writing what is dirty. The advice concerns the page cache, but what
-    /// it does first is what is wanted: it starts the writeback of the range without waiting for it.
+    /// Asks the kernel to start writing what is dirty, and to forget what it has written meanwhile. A large body would
+    /// push out of the page cache what is read, and its own pages are the cheapest to write the next ones into.
     fn start_writeback(&mut self) {
         let behind = self.size_bytes - self.written_back_bytes;
         if behind < WRITEBACK_STEP_BYTES {
             return;
         }
+        let from = self.written_back_bytes.saturating_sub(WRITEBACK_LAG_BYTES);
+        // The advice does both: it starts the writeback of what is dirty without waiting for it, and drops what is clean.
         let _advice = rustix::fs::fadvise(
             &self.file,
-            self.written_back_bytes,
-            NonZeroU64::new(behind),
+            from,
+            NonZeroU64::new(self.size_bytes - from),
             Advice::DontNeed,
         );
         self.written_back_bytes = self.size_bytes;
