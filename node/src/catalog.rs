@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use vaultaire_proto::catalog::Scope;
+use vaultaire_proto::catalog::{Page, Scope};
 use vaultaire_proto::row::ClusterRow;
-use vaultaire_proto::state::query::{answer, answer_merged};
-use vaultaire_proto::tables::Reader;
+use vaultaire_proto::state::query::answer;
+use vaultaire_proto::state::query::merge::{Listing, Merge};
 use vaultaire_proto::{
     Answer, Catalog, CatalogError, Command, Consistency, GroupId, Query, Response,
 };
@@ -53,6 +53,34 @@ impl RaftCatalog {
         }
         Ok(group.table.view())
     }
+
+    /// One page of a list, from views that all rounds share. The shards of a round are read at the same time.
+    async fn merged<L>(
+        &self,
+        list: L,
+        consistency: Consistency,
+    ) -> Result<Page<L::Row>, CatalogError>
+    where
+        L: Listing + Send + 'static,
+        L::Row: Send,
+    {
+        let shards = self.groups.iter().filter(|group| group.id.is_shard());
+        let views = try_join_all(shards.map(|group| self.view(group, consistency))).await?;
+        let mut merge = Merge::new(list, views.len());
+        loop {
+            let wanted = merge.wanted();
+            if wanted.is_empty() {
+                return Ok(merge.finish());
+            }
+            let pages = wanted.into_iter().filter_map(|(shard, list)| {
+                let view = views.get(shard)?.clone();
+                Some(async move { Ok((shard, blocking(move || list.page(&view)).await?)) })
+            });
+            for (shard, page) in try_join_all(pages).await? {
+                merge.give(shard, page);
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -62,25 +90,18 @@ impl Catalog for RaftCatalog {
     }
 
     async fn query(&self, query: Query, consistency: Consistency) -> Result<Answer, CatalogError> {
-        match query.scope(self.cluster.shards) {
-            Scope::Group(group) => {
+        Ok(match query.scope(self.cluster.shards) {
+            Scope::Group(group, query) => {
                 let view = self.view(self.group(group)?, consistency).await?;
                 match reach(&query) {
-                    Reach::Point => Ok(answer(&view, &query)),
-                    Reach::Range => blocking(move || answer(&view, &query)).await,
+                    Reach::Point => answer(&view, &query),
+                    Reach::Range => blocking(move || answer(&view, &query)).await?,
                 }
             }
-            Scope::AllShards => {
-                let shards = self.groups.iter().filter(|group| group.id.is_shard());
-                let views = try_join_all(shards.map(|group| self.view(group, consistency))).await?;
-                blocking(move || {
-                    let readers: Vec<&dyn Reader> =
-                        views.iter().map(|view| view as &dyn Reader).collect();
-                    answer_merged(&readers, &query)
-                })
-                .await
-            }
-        }
+            Scope::Objects(list) => Answer::List(self.merged(list, consistency).await?),
+            Scope::Versions(list) => Answer::ListVersions(self.merged(list, consistency).await?),
+            Scope::Uploads(list) => Answer::ListUploads(self.merged(list, consistency).await?),
+        })
     }
 
     /// Repeats what is not definite: `apply` answers a repeated request id as it did the first time.
@@ -142,7 +163,9 @@ fn reach(query: &Query) -> Reach {
     }
 }
 
-async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Result<Answer, CatalogError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CatalogError> {
     // The runtime is being dropped, or the answer panicked, which is a bug that the log shows.
     tokio::task::spawn_blocking(work).await.map_err(|_| CatalogError::Stopped)
 }

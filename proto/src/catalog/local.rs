@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use crate::catalog::{Answer, Catalog, CatalogError, Consistency, Query, Scope};
+use crate::catalog::{Answer, Catalog, CatalogError, Consistency, Page, Query, Scope};
 use crate::command::{Command, Entry, InitCluster, Operation};
 use crate::id::{ClusterId, GroupId, RequestId};
 use crate::response::{Rejection, Response};
 use crate::row::ClusterRow;
-use crate::state::{self, query};
+use crate::state;
+use crate::state::query;
+use crate::state::query::merge::{self, Listing, Merge};
 use crate::tables::{MemTables, Reader};
 use crate::time::{Clock, TimeMs};
 
@@ -91,21 +93,25 @@ impl Catalog for LocalCatalog {
 
     async fn query(&self, query: Query, _consistency: Consistency) -> Result<Answer, CatalogError> {
         let groups = self.groups();
-        match query.scope(self.cluster.shards) {
-            Scope::Group(group) => match groups.tables.get(usize::from(group.0)) {
-                Some(tables) => Ok(query::answer(tables, &query)),
-                None => Err(CatalogError::NoLeader { group }),
+        let shards: Vec<&dyn Reader> =
+            groups.tables.iter().skip(1).map(|tables| tables as &dyn Reader).collect();
+        Ok(match query.scope(self.cluster.shards) {
+            Scope::Group(group, query) => match groups.tables.get(usize::from(group.0)) {
+                Some(tables) => query::answer(tables, &query),
+                None => return Err(CatalogError::NoLeader { group }),
             },
-            Scope::AllShards => {
-                let shards: Vec<&dyn Reader> =
-                    groups.tables.iter().skip(1).map(|tables| tables as &dyn Reader).collect();
-                Ok(query::answer_merged(&shards, &query))
-            }
-        }
+            Scope::Objects(list) => Answer::List(merged(list, &shards)),
+            Scope::Versions(list) => Answer::ListVersions(merged(list, &shards)),
+            Scope::Uploads(list) => Answer::ListUploads(merged(list, &shards)),
+        })
     }
 
     async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
         let now = self.clock.now();
         Ok(self.groups().apply(now, command))
     }
+}
+
+fn merged<L: Listing>(list: L, shards: &[&dyn Reader]) -> Page<L::Row> {
+    merge::in_turn(Merge::new(list, shards.len()), shards)
 }

@@ -268,18 +268,21 @@ pub enum Answer {
     ShardBackends(Vec<(BackendId, ShardBackend)>),
 }
 
-/// Which group answers a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who answers a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    Group(GroupId),
+    /// One group.
+    Group(GroupId, Query),
     /// Every shard, merged in key order.
-    AllShards,
+    Objects(List),
+    Versions(ListVersions),
+    Uploads(ListUploads),
 }
 
 impl Query {
     /// Where the answer lies in a cluster of `shards` shards.
-    pub fn scope(&self, shards: u16) -> Scope {
-        match self {
+    pub fn scope(self, shards: u16) -> Scope {
+        let group = match &self {
             Self::Bucket(_)
             | Self::BucketById(_)
             | Self::Buckets { .. }
@@ -289,13 +292,10 @@ impl Query {
             | Self::User(_)
             | Self::Users { .. }
             | Self::Backends
-            | Self::Nodes => Scope::Group(GroupId::CONTROL),
+            | Self::Nodes => GroupId::CONTROL,
             Self::Version { bucket, key, .. }
             | Self::Upload { bucket, key, .. }
-            | Self::Parts { bucket, key, .. } => {
-                Scope::Group(crate::command::shard_of(*bucket, key, shards))
-            }
-            Self::List(_) | Self::ListVersions(_) | Self::ListUploads(_) => Scope::AllShards,
+            | Self::Parts { bucket, key, .. } => crate::command::shard_of(*bucket, key, shards),
             Self::Epochs { shard }
             | Self::Epoch { shard, .. }
             | Self::Garbage { shard, .. }
@@ -303,7 +303,11 @@ impl Query {
             | Self::SweepView { shard, .. }
             | Self::Versions { shard, .. }
             | Self::ShardBucket { shard, .. }
-            | Self::ShardBackends { shard } => Scope::Group(*shard),
-        }
+            | Self::ShardBackends { shard } => *shard,
+            Self::List(list) => return Scope::Objects(list.clone()),
+            Self::ListVersions(list) => return Scope::Versions(list.clone()),
+            Self::ListUploads(list) => return Scope::Uploads(list.clone()),
+        };
+        Scope::Group(group, self)
     }
 }

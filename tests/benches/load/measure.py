@@ -81,6 +81,8 @@ class Bench:
             "--secret-key", server.secret_key, "--operation", operation, "--connections", str(connections),
             "--keys", str(keys), "--size", str(size), "--prefix", prefix, *options,
         ]
+        if self.tool_core == TOOL_CORE:
+            command.append("--spin")
         before = server.cpu_seconds()
         found = self._tool(self.tool_core, *command)
         # What a request costs the server's core says more than its rate where the machine is not idle.

@@ -2,23 +2,25 @@
 //! what a page costs depends on the page, not on the bucket.
 
 pub mod list;
+pub mod merge;
 pub mod scans;
 pub mod uploads;
 pub mod versions;
 
 use std::ops::Bound;
 
-use crate::catalog::{Answer, Query};
+use crate::catalog::{Answer, Page, Query};
 use crate::command::VersionSelector;
 use crate::id::{BucketId, UploadId, UserId};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Body, Version, VersionEntry};
 use crate::row::{AccessKey, Bucket, NodeRow, Upload, UploadPart, User};
 use crate::state::key::Prefix;
+use crate::state::query::merge::{Listing, Merge};
 use crate::state::{backend, bucket, key, rows, version};
-use crate::tables::{MemTables, Reader, prefix_end, scan};
+use crate::tables::{Reader, prefix_end, scan};
 
-/// Answers a query of `Scope::Group` from that group's rows.
+/// Answers a query from one group's rows; a list with that group's part of it (`merge` has the whole).
 pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
     match query {
         Query::Bucket(name) => Answer::Bucket(bucket::by_name(reader, name)),
@@ -44,9 +46,9 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
         Query::Parts { bucket, key, upload, after, limit } => {
             Answer::Parts(parts(reader, *bucket, key, *upload, *after, *limit))
         }
-        Query::List(_) | Query::ListVersions(_) | Query::ListUploads(_) => {
-            answer_merged(&[reader], query)
-        }
+        Query::List(list) => Answer::List(part(list, reader)),
+        Query::ListVersions(list) => Answer::ListVersions(part(list, reader)),
+        Query::ListUploads(list) => Answer::ListUploads(part(list, reader)),
         Query::Epochs { .. } => Answer::Epochs(all(reader, Prefix::Epoch)),
         Query::Epoch { generation, node, epoch, .. } => {
             Answer::Epoch(rows::get(reader, &key::epoch(*generation, *node, *epoch)))
@@ -68,22 +70,9 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
     }
 }
 
-/// Answers a query of `Scope::AllShards`, merged in key order. Any other query is answered by the
-/// first shard alone.
-pub fn answer_merged(shards: &[&dyn Reader], query: &Query) -> Answer {
-    if let Query::List(list) = query {
-        return Answer::List(list::list(shards, list));
-    }
-    if let Query::ListVersions(list) = query {
-        return Answer::ListVersions(versions::list(shards, list));
-    }
-    if let Query::ListUploads(list) = query {
-        return Answer::ListUploads(uploads::list(shards, list));
-    }
-    match shards.first() {
-        Some(first) => answer(*first, query),
-        None => answer(&MemTables::default(), query),
-    }
+/// One shard's part of a list.
+fn part<L: Listing>(list: &L, reader: &dyn Reader) -> Page<L::Row> {
+    merge::in_turn(Merge::new(list.clone(), 1), &[reader])
 }
 
 /// The common prefix that rolls a key up, if the delimiter occurs after the list's own prefix.

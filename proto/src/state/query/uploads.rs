@@ -1,23 +1,50 @@
-//! ListMultipartUploads: keys ascending, within a key in the order of creation.
+//! ListMultipartUploads in one shard: keys ascending, within a key in the order of creation.
 
 use std::ops::Bound;
 
 use crate::catalog::{Item, ListUploads, ListedUpload, Page};
+use crate::name::ObjectKey;
 use crate::state::key::{self, Prefix};
+use crate::state::query::merge::Listing;
 use crate::state::query::{Start, rolled_up, start_of};
 use crate::state::rows;
 use crate::tables::{Reader, prefix_end};
 
-/// A page of the open uploads of a bucket.
-pub fn list(shards: &[&dyn Reader], list: &ListUploads) -> Page<ListedUpload> {
-    let mut page = Page { items: Vec::new(), truncated: false };
-    if list.limit == 0 {
-        return page;
+impl Listing for ListUploads {
+    type Row = ListedUpload;
+
+    fn limit(&self) -> usize {
+        self.limit
     }
+
+    fn behind(&self, last: &Item<ListedUpload>) -> Self {
+        let (key_marker, upload_marker) = match last {
+            Item::Entry(row) => (row.key.as_str().to_owned(), Some(row.id)),
+            Item::Prefix(common) => (common.clone(), None),
+        };
+        Self { key_marker, upload_marker, ..self.clone() }
+    }
+
+    fn with_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn key(row: &ListedUpload) -> &ObjectKey {
+        &row.key
+    }
+
+    fn page(&self, shard: &dyn Reader) -> Page<ListedUpload> {
+        page(shard, self)
+    }
+}
+
+/// A page of the open uploads of a bucket.
+fn page(shard: &dyn Reader, list: &ListUploads) -> Page<ListedUpload> {
+    let mut page = Page { items: Vec::new(), truncated: false };
     let Some(mut from) = first_row(list) else {
         return page;
     };
-    while let Some((row_key, found)) = next(shards, list, &from) {
+    while let Some((row_key, found)) = next(shard, list, &from) {
         if page.items.len() >= list.limit {
             page.truncated = true;
             break;
@@ -62,15 +89,13 @@ fn first_row(list: &ListUploads) -> Option<Bound<Vec<u8>>> {
 }
 
 fn next(
-    shards: &[&dyn Reader],
+    shard: &dyn Reader,
     list: &ListUploads,
     from: &Bound<Vec<u8>>,
 ) -> Option<(Vec<u8>, ListedUpload)> {
     let end = prefix_end(&key::of_keys_from(Prefix::Upload, list.bucket, &list.prefix))?;
     let from = from.as_ref().map(Vec::as_slice);
-    let rows = shards.iter().filter_map(|reader| reader.range(from, Bound::Excluded(&end)).next());
-    // Uploads of one key lie in one shard, and row keys begin with the object key.
-    let (row_key, value) = rows.min_by(|one, two| one.0.cmp(&two.0))?;
+    let (row_key, value) = shard.range(from, Bound::Excluded(&end)).next()?;
     let (_, key, id) = key::split_upload(&row_key)?;
     let upload = rows::decode(&row_key, &value);
     Some((row_key.to_vec(), ListedUpload { key, id, upload }))

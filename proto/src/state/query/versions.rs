@@ -1,4 +1,4 @@
-//! ListObjectVersions: keys ascending, within a key the newest first, the null version in its place
+//! ListObjectVersions in one shard: keys ascending, within a key the newest first, the null version in its place
 //! by time. A bucket that never had versions shows its heads as `null`.
 
 use std::ops::Bound;
@@ -9,24 +9,52 @@ use crate::id::{BucketId, VersionId};
 use crate::name::ObjectKey;
 use crate::object::VersionEntry;
 use crate::state::key::Prefix;
+use crate::state::query::merge::Listing;
 use crate::state::query::{Start, rolled_up, start_of};
 use crate::state::{key, rows, version};
 use crate::tables::{Reader, prefix_end, scan};
 
-/// A page of versions and delete markers of a bucket.
-pub fn list(shards: &[&dyn Reader], list: &ListVersions) -> Page<ListedVersion> {
-    let mut page = Page { items: Vec::new(), truncated: false };
-    if list.limit == 0 {
-        return page;
+impl Listing for ListVersions {
+    type Row = ListedVersion;
+
+    fn limit(&self) -> usize {
+        self.limit
     }
+
+    fn behind(&self, last: &Item<ListedVersion>) -> Self {
+        let (key_marker, version_marker) = match last {
+            Item::Entry(row) => {
+                (row.key.as_str().to_owned(), Some(VersionSelector::Id(row.entry.id())))
+            }
+            Item::Prefix(common) => (common.clone(), None),
+        };
+        Self { key_marker, version_marker, ..self.clone() }
+    }
+
+    fn with_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn key(row: &ListedVersion) -> &ObjectKey {
+        &row.key
+    }
+
+    fn page(&self, shard: &dyn Reader) -> Page<ListedVersion> {
+        page(shard, self)
+    }
+}
+
+/// A page of versions and delete markers of a bucket.
+fn page(shard: &dyn Reader, list: &ListVersions) -> Page<ListedVersion> {
+    let mut page = Page { items: Vec::new(), truncated: false };
     let mut start = start_of(&list.prefix, &list.delimiter, &list.key_marker);
     if let (Some(marker), Start::After(text)) = (list.version_marker, &start)
         && text.starts_with(&list.prefix)
-        && !rest_of_marked_key(shards, list, marker, &mut page)
+        && !rest_of_marked_key(shard, list, marker, &mut page)
     {
         return page;
     }
-    while let Some((reader, text)) = next_key(shards, list, &start) {
+    while let Some(text) = next_key(shard, list, &start) {
         if page.items.len() >= list.limit {
             page.truncated = true;
             break;
@@ -36,7 +64,7 @@ pub fn list(shards: &[&dyn Reader], list: &ListVersions) -> Page<ListedVersion> 
             start = Start::PastPrefix(common.to_owned());
             continue;
         }
-        if !push_versions(reader, list, &text, None, &mut page) {
+        if !push_versions(shard, list, &text, None, &mut page) {
             break;
         }
         start = Start::After(text);
@@ -46,7 +74,7 @@ pub fn list(shards: &[&dyn Reader], list: &ListVersions) -> Page<ListedVersion> 
 
 /// The versions of the marker's own key that are older than the marker. False: the page is full.
 fn rest_of_marked_key(
-    shards: &[&dyn Reader],
+    shard: &dyn Reader,
     list: &ListVersions,
     marker: VersionSelector,
     page: &mut Page<ListedVersion>,
@@ -54,40 +82,21 @@ fn rest_of_marked_key(
     let Ok(key) = ObjectKey::parse(&list.key_marker) else {
         return true;
     };
-    for reader in shards {
-        // A null version that is gone meanwhile says nothing of where the last page ended: rather show
-        // a version twice than never.
-        let older_than = match marker {
-            VersionSelector::Id(id) => Some(id),
-            VersionSelector::Null => {
-                version::find(*reader, list.bucket, &key, VersionSelector::Null)
-                    .map(|entry| entry.id())
-            }
-        };
-        if !push_versions(*reader, list, key.as_str(), older_than, page) {
-            return false;
+    // A null version that is gone meanwhile says nothing of where the last page ended: rather show
+    // a version twice than never.
+    let older_than = match marker {
+        VersionSelector::Id(id) => Some(id),
+        VersionSelector::Null => {
+            version::find(shard, list.bucket, &key, VersionSelector::Null).map(|entry| entry.id())
         }
-    }
-    true
+    };
+    push_versions(shard, list, key.as_str(), older_than, page)
 }
 
-/// The smallest key from `start` on that has a version, and the shard that holds it.
-fn next_key<'a>(
-    shards: &[&'a dyn Reader],
-    list: &ListVersions,
-    start: &Start,
-) -> Option<(&'a dyn Reader, String)> {
-    let mut smallest: Option<(&'a dyn Reader, String)> = None;
-    for reader in shards {
-        for found in [next_head(*reader, list, start), next_versioned(*reader, list, start)] {
-            if let Some(found) = found
-                && smallest.as_ref().is_none_or(|(_, text)| found < *text)
-            {
-                smallest = Some((*reader, found));
-            }
-        }
-    }
-    smallest
+/// The smallest key from `start` on that has a version.
+fn next_key(shard: &dyn Reader, list: &ListVersions, start: &Start) -> Option<String> {
+    let found = [next_head(shard, list, start), next_versioned(shard, list, start)];
+    found.into_iter().flatten().min()
 }
 
 fn next_head(reader: &dyn Reader, list: &ListVersions, start: &Start) -> Option<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::catalog::{Answer, Item, List, ListVersions, Query};
+use crate::catalog::{Item, List, ListVersions, Page};
 use crate::command::{VersionSelector, shard_of};
 use crate::convert::Stored;
 use crate::etag::ETag;
@@ -12,8 +12,10 @@ use crate::id::{BucketId, UserId, VersionId};
 use crate::name::ObjectKey;
 use crate::object::{Attributes, Blob, Body, Version, VersionEntry};
 use crate::state::key::Prefix;
+use crate::state::query::merge::{Listing, Merge, in_turn};
+use crate::state::query::rolled_up;
 use crate::state::tests::model::Model;
-use crate::state::{key, query, rows};
+use crate::state::{key, rows};
 use crate::tables::{MemTables, Reader, Tables, scan};
 use crate::time::TimeMs;
 
@@ -37,6 +39,14 @@ pub fn compare_versions(shards: &[&dyn Reader], model: &Model) {
 /// Key, version id, whether it is null, whether it is an object, whether it is the latest.
 type VersionLine = (ObjectKey, VersionId, bool, bool, bool);
 
+/// What a shard is asked for at a time where a test does not vary it.
+const SHARE: usize = 2;
+
+/// A page over shards that are asked for `share` items at a time.
+pub(super) fn merged<L: Listing>(list: L, shards: &[&dyn Reader], share: usize) -> Page<L::Row> {
+    in_turn(Merge::with_share(list, shards.len(), share), shards)
+}
+
 /// The whole list of versions, in small pages.
 fn all_versions(shards: &[&dyn Reader], bucket: BucketId) -> Vec<VersionLine> {
     let mut found = Vec::new();
@@ -49,8 +59,7 @@ fn all_versions(shards: &[&dyn Reader], bucket: BucketId) -> Vec<VersionLine> {
         limit: 3,
     };
     loop {
-        let query = Query::ListVersions(list.clone());
-        let Answer::ListVersions(page) = query::answer_merged(shards, &query) else { panic!() };
+        let page = merged(list.clone(), shards, SHARE);
         for item in page.items {
             let Item::Entry(row) = item else { panic!() };
             let object = matches!(row.entry, VersionEntry::Object(_));
@@ -75,7 +84,7 @@ fn all_heads(shards: &[&dyn Reader], bucket: BucketId) -> Vec<ObjectKey> {
         after: String::new(),
         limit: 1000,
     };
-    let Answer::List(page) = query::answer_merged(shards, &Query::List(list)) else { panic!() };
+    let page = merged(list, shards, SHARE);
     page.items.into_iter().map(entry_key).collect()
 }
 
@@ -128,7 +137,7 @@ fn shards_with(keys: &BTreeSet<String>, count: u16) -> Vec<MemTables> {
 fn naive(keys: &BTreeSet<String>, prefix: &str, delimiter: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
-        let item = query::rolled_up(key, prefix, delimiter).unwrap_or(key).to_owned();
+        let item = rolled_up(key, prefix, delimiter).unwrap_or(key).to_owned();
         if items.last() != Some(&item) {
             items.push(item);
         }
@@ -151,6 +160,7 @@ proptest! {
         delimiter in prop::sample::select(vec!["", "/", "b", "/a"]),
         count in 1..5u16,
         limit in 1..7usize,
+        share in 1..5usize,
     ) {
         let shards = shards_with(&keys, count);
         let readers: Vec<&dyn Reader> = shards.iter().map(|shard| shard as &dyn Reader).collect();
@@ -161,7 +171,7 @@ proptest! {
             let list = List {
                 bucket: BUCKET, prefix: prefix.clone(), delimiter: delimiter.to_owned(), after, limit,
             };
-            let Answer::List(page) = query::answer_merged(&readers, &Query::List(list)) else { panic!() };
+            let page = merged(list, &readers, share);
             prop_assert!(page.items.len() <= limit);
             found.extend(page.items.iter().map(text_of));
             prop_assert_eq!(page.truncated, found.len() < wanted.len());
@@ -184,9 +194,7 @@ fn a_marker_inside_a_rolled_up_prefix_is_past_it() {
         after: "a/1".into(),
         limit: 10,
     };
-    let Answer::List(page) = query::answer_merged(&[&shards[0]], &Query::List(list)) else {
-        panic!()
-    };
+    let page = merged(list, &[&shards[0]], SHARE);
     let found: Vec<String> = page.items.iter().map(text_of).collect();
     assert_eq!(found, ["b"]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::catalog::{Answer, Item, ListUploads, ListVersions, Page, Query};
+use crate::catalog::{Item, ListUploads, ListVersions, Page};
 use crate::command::{VersionSelector, shard_of};
 use crate::convert::Stored;
 use crate::etag::ETag;
@@ -13,7 +13,9 @@ use crate::id::{BucketId, GroupId, UploadId, UserId, VersionId};
 use crate::name::ObjectKey;
 use crate::object::{Attributes, Blob, Body, DeleteMarker, Version, VersionEntry};
 use crate::row::Upload;
-use crate::state::{key, query};
+use crate::state::key;
+use crate::state::query::rolled_up;
+use crate::state::tests::lists::merged;
 use crate::tables::{MemTables, Reader, Tables};
 use crate::time::TimeMs;
 
@@ -100,11 +102,11 @@ fn roll_up<T>(
     after_marker: impl Fn(&T) -> bool,
     show: impl Fn(&T) -> String,
 ) -> Vec<String> {
-    let marked = query::rolled_up(key_marker, prefix, delimiter);
+    let marked = rolled_up(key_marker, prefix, delimiter);
     let mut items: Vec<String> = Vec::new();
     for line in lines {
         let key = key_of(line);
-        let common = query::rolled_up(key, prefix, delimiter);
+        let common = rolled_up(key, prefix, delimiter);
         let passed = common.is_some() && common == marked;
         let after = key > key_marker || (key == key_marker && after_marker(line));
         if !key.starts_with(prefix) || passed || !after {
@@ -131,11 +133,15 @@ fn naive_versions(lines: &[Line], list: &ListVersions) -> Vec<String> {
 }
 
 /// Every page from the list's own markers on.
-fn paged_versions(readers: &[&dyn Reader], mut list: ListVersions, total: usize) -> Vec<String> {
+fn paged_versions(
+    readers: &[&dyn Reader],
+    mut list: ListVersions,
+    share: usize,
+    total: usize,
+) -> Vec<String> {
     let mut found = Vec::new();
     loop {
-        let query = Query::ListVersions(list.clone());
-        let Answer::ListVersions(page) = query::answer_merged(readers, &query) else { panic!() };
+        let page = merged(list.clone(), readers, share);
         check_page(&page, list.limit);
         for item in &page.items {
             (list.key_marker, list.version_marker) = match item {
@@ -188,10 +194,10 @@ fn version_marker() -> impl Strategy<Value = Option<VersionSelector>> {
     ]
 }
 
-/// Prefix, delimiter, shards and page size.
-fn shape() -> impl Strategy<Value = (String, &'static str, u16, usize)> {
+/// Prefix, delimiter, shards, page size and what a shard is asked for at a time.
+fn shape() -> impl Strategy<Value = (String, &'static str, u16, usize, usize)> {
     let delimiter = prop::sample::select(vec!["", "/", "b", "/a"]);
-    ("[ab/]{0,2}", delimiter, 1..5u16, 1..7usize)
+    ("[ab/]{0,2}", delimiter, 1..5u16, 1..7usize, 1..5usize)
 }
 
 fn upload() -> Upload {
@@ -203,7 +209,7 @@ proptest! {
     #[test]
     fn pages_of_versions_are_the_whole(
         keys in prop::collection::btree_map(keys(), history(), 0..25),
-        (prefix, delimiter, count, limit) in shape(),
+        (prefix, delimiter, count, limit, share) in shape(),
         key_marker in marker(),
         version_marker in version_marker(),
     ) {
@@ -212,13 +218,13 @@ proptest! {
         let delimiter = delimiter.to_owned();
         let list = ListVersions { bucket: BUCKET, prefix, delimiter, key_marker, version_marker, limit };
         let wanted = naive_versions(&lines, &list);
-        prop_assert_eq!(paged_versions(&readers, list, wanted.len()), wanted);
+        prop_assert_eq!(paged_versions(&readers, list, share, wanted.len()), wanted);
     }
 
     #[test]
     fn pages_of_uploads_are_the_whole(
         keys in prop::collection::btree_map(keys(), 1..4usize, 0..25),
-        (prefix, delimiter, count, limit) in shape(),
+        (prefix, delimiter, count, limit, share) in shape(),
         key_marker in marker(),
         upload_marker in prop::option::of(0..4usize),
     ) {
@@ -246,15 +252,19 @@ proptest! {
         let readers: Vec<&dyn Reader> = shards.iter().map(|shard| shard as &dyn Reader).collect();
         let delimiter = delimiter.to_owned();
         let list = ListUploads { bucket: BUCKET, prefix, delimiter, key_marker, upload_marker, limit };
-        prop_assert_eq!(paged_uploads(&readers, list, wanted.len()), wanted);
+        prop_assert_eq!(paged_uploads(&readers, list, share, wanted.len()), wanted);
     }
 }
 
-fn paged_uploads(readers: &[&dyn Reader], mut list: ListUploads, total: usize) -> Vec<String> {
+fn paged_uploads(
+    readers: &[&dyn Reader],
+    mut list: ListUploads,
+    share: usize,
+    total: usize,
+) -> Vec<String> {
     let mut found = Vec::new();
     loop {
-        let query = Query::ListUploads(list.clone());
-        let Answer::ListUploads(page) = query::answer_merged(readers, &query) else { panic!() };
+        let page = merged(list.clone(), readers, share);
         check_page(&page, list.limit);
         for item in &page.items {
             (list.key_marker, list.upload_marker) = match item {
@@ -286,5 +296,5 @@ fn a_null_marker_that_is_gone_hides_no_version() {
         limit: 10,
     };
     let wanted: Vec<String> = lines.iter().map(|line| shown(&line.key, line.id)).collect();
-    assert_eq!(paged_versions(&[&shards[0]], list, 3), wanted);
+    assert_eq!(paged_versions(&[&shards[0]], list, 2, 3), wanted);
 }
