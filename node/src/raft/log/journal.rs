@@ -187,9 +187,9 @@ impl Journal {
         }
     }
 
-    /// Announces that about so many changes come now: they are synced together where they come in time.
-    pub fn expect(&self, changes: u32) {
-        self.shared.announce(changes);
+    /// Announces that about so many entries come now: they are synced together where they come in time.
+    pub fn expect(&self, entries: u32) {
+        self.shared.announce(entries);
     }
 
     /// The live entries of `range`, from the first of them on, until `max_bytes` of payload; at

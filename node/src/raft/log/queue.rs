@@ -134,7 +134,7 @@ pub struct State {
     pub committed_changed: BTreeSet<u16>,
     queue: VecDeque<Queued>,
     queued_bytes: u64,
-    /// Changes that are worth waiting for.
+    /// Entries that are worth waiting for.
     announced: u32,
     closing: bool,
     failed: Option<String>,
@@ -145,6 +145,7 @@ pub struct Shared {
     work: Condvar,
     space: Condvar,
     pub counters: Counters,
+    pub announced_wait_max: Duration,
     writer_thread: OnceLock<ThreadId>,
 }
 
@@ -164,6 +165,7 @@ impl Shared {
             work: Condvar::new(),
             space: Condvar::new(),
             counters: Counters::new(),
+            announced_wait_max: ANNOUNCED_WAIT_MAX,
             writer_thread: OnceLock::new(),
         }
     }
@@ -196,12 +198,12 @@ impl Shared {
         state
     }
 
-    /// So many changes will come at nearly the same time: one sync is to serve them all.
-    pub fn announce(&self, changes: u32) {
-        self.lock().announced = changes;
+    /// So many entries will come at nearly the same time: one sync is to serve them all.
+    pub fn announce(&self, entries: u32) {
+        self.lock().announced = entries;
     }
 
-    /// Wakes the writer for the first change, which starts its patience, and for the last one announced.
+    /// Wakes the writer for the first change, which starts its patience, and for the last entry announced.
     pub fn wake_writer(&self, state: &State) {
         if state.queue.len() == 1 || state.announced == 0 {
             self.work.notify_one();
@@ -221,7 +223,7 @@ impl Shared {
             }
         }
         while state.announced > 0 && !state.closing {
-            if self.work.wait_for(&mut state, ANNOUNCED_WAIT_MAX).timed_out() {
+            if self.work.wait_for(&mut state, self.announced_wait_max).timed_out() {
                 state.announced = 0;
             }
         }
@@ -292,7 +294,10 @@ impl State {
 
     pub fn push(&mut self, queued: Queued) {
         self.queued_bytes += queued.bytes;
-        self.announced = self.announced.saturating_sub(1);
+        if let Change::Entries { entries, .. } = &queued.change {
+            let came = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            self.announced = self.announced.saturating_sub(came);
+        }
         self.queue.push_back(queued);
     }
 

@@ -2,6 +2,7 @@
 //! fault test says its seed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod announced;
 mod damage;
 mod faults;
 mod killed;
