@@ -1,11 +1,9 @@
 //! Reading a blob. What the page cache holds is read at once on the caller's thread; the kernel refuses what would
 //! wait for the disk, and only that takes a blocking thread. Large blobs are pulled chunk by
-//! chunk, so a slow reader holds one chunk and no thread. Once a chunk had to come from the disk, the kernel is
-//! asked for what follows, so that disk and network work at the same time.
+//! chunk, so a slow reader holds one chunk and no thread.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -30,12 +28,6 @@ const CACHED_CHUNK_BYTES: u64 = 128 * 1024;
 
 /// The chunk that is read from the disk in one hop to a blocking thread.
 const DISK_CHUNK_BYTES: u64 = 512 * 1024;
-
-/// How far ahead of a reader the kernel reads, into the page cache. It is asked again when half of it is used up.
-const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
-
-/// What one such request asks for: the kernel cuts longer ones short.
-const AHEAD_STEP_BYTES: u64 = 512 * 1024;
 
 const PLAIN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -99,7 +91,6 @@ pub async fn get(
         file: Arc::new(file),
         offset: range.start,
         end: range.end,
-        ahead: Ahead::NotNeeded,
     };
     Ok(Object { size_bytes, range, stream: reader.into_stream() })
 }
@@ -155,16 +146,6 @@ struct Reader {
     file: Arc<File>,
     offset: u64,
     end: u64,
-    ahead: Ahead,
-}
-
-/// How far the kernel was asked to read ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ahead {
-    /// The page cache has had everything so far.
-    NotNeeded,
-    /// Up to this offset.
-    Until(u64),
 }
 
 impl Reader {
@@ -181,7 +162,6 @@ impl Reader {
 
     async fn next(&mut self) -> Result<Bytes, Error> {
         let left = self.end - self.offset;
-        self.read_ahead();
         if self.root.tries_cache.load(Ordering::Relaxed) {
             let chunk = read_cached(&self.root, &self.file, self.offset, left);
             if !chunk.is_empty() {
@@ -190,36 +170,9 @@ impl Reader {
         }
         let (file, key, offset) = (self.file.clone(), self.key.clone(), self.offset);
         let length = left.min(DISK_CHUNK_BYTES);
-        if self.ahead == Ahead::NotNeeded {
-            self.ahead = Ahead::Until(offset + length);
-            self.read_ahead();
-        }
         self.root
             .blocking(Lane::Read, "get", move |root| read_disk(root, &key, &file, offset, length))
             .await
-    }
-
-    /// Has the kernel fetch the next stretch when the last one is half used up. Nobody waits for it: asking takes a
-    /// thread, since the kernel may hold the asker up, and what it does not fetch in time is read when it is needed.
-    fn read_ahead(&mut self) {
-        let Ahead::Until(from) = self.ahead else {
-            return;
-        };
-        let until = (self.offset + AHEAD_BYTES).min(self.end);
-        if until <= from || from.saturating_sub(self.offset) > AHEAD_BYTES / 2 {
-            return;
-        }
-        self.ahead = Ahead::Until(until);
-        let file = self.file.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut from = from;
-            while from < until {
-                let step = (until - from).min(AHEAD_STEP_BYTES);
-                let _advice =
-                    rustix::fs::fadvise(&*file, from, NonZeroU64::new(step), Advice::WillNeed);
-                from += step;
-            }
-        });
     }
 }
 
