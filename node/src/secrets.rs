@@ -21,9 +21,8 @@ const KEY_SYMBOLS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const ACCESS_KEY_PREFIX: &str = "VT";
 const ACCESS_KEY_LEN: usize = 20;
 
-/// Symbols of generated secrets: none that a shell or a URL treats specially.
-const SECRET_SYMBOLS: &[u8; 64] =
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Symbols of generated secrets: none that a shell, a URL or a command line (a leading dash) treats specially.
+const SECRET_SYMBOLS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const SECRET_LEN: usize = 40;
 
 /// A text that is never shown by accident.
@@ -56,7 +55,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A fresh pair: 90 and 240 bits from the operating system's generator.
+    /// A fresh pair: 90 and 200 bits from the operating system's generator.
     pub fn generate() -> Self {
         let bytes: [u8; 32] = rand::rng().random();
         Self {
@@ -201,6 +200,15 @@ mod tests {
         for cut in 0..sealed.len() {
             assert!(sealer.unseal("VTA", &sealed[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn generated_credentials_need_no_quotes() {
+        let pair = Credentials::generate();
+        for text in [&pair.access_key, pair.secret_key.expose()] {
+            assert!(text.bytes().all(|symbol| symbol.is_ascii_alphanumeric()), "{text}");
+        }
+        assert_eq!(pair.secret_key.expose().len(), SECRET_LEN);
     }
 
     #[test]

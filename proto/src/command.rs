@@ -297,6 +297,37 @@ impl Operation {
             | Self::AbortUpload { .. } => None,
         }
     }
+
+    /// The object a command is about, whose shard has to be the one that it was sent to.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::PutVersion(put) => Some(&put.target),
+            Self::DeleteVersion(delete) => Some(&delete.target),
+            Self::SetTags { target, .. } | Self::AbortUpload { target, .. } => Some(target),
+            Self::CreateUpload(create) => Some(&create.target),
+            Self::PutPart(part) => Some(&part.target),
+            Self::CompleteUpload(complete) => Some(&complete.target),
+            Self::InitCluster(_)
+            | Self::CreateBucket { .. }
+            | Self::SetVersioning { .. }
+            | Self::DeleteBucket { .. }
+            | Self::SettleBucket { .. }
+            | Self::CreateUser { .. }
+            | Self::CreateAccessKey { .. }
+            | Self::DeleteAccessKey { .. }
+            | Self::PutBackend { .. }
+            | Self::SettleBackend { .. }
+            | Self::RegisterNode { .. }
+            | Self::PutSettings(_)
+            | Self::ConfigureBucket(_)
+            | Self::ConfigureBackend { .. }
+            | Self::OpenEpoch { .. }
+            | Self::CloseEpoch { .. }
+            | Self::EpochSwept { .. }
+            | Self::PruneEpoch { .. }
+            | Self::Collected { .. } => None,
+        }
+    }
 }
 
 /// Which epoch a blob was written under, by its first copy; all copies share it.

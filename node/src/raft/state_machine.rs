@@ -111,11 +111,14 @@ impl StateMachine {
             Step::Nothing => TimeMs::default(),
         });
         let latest = stamps.max().unwrap_or_default();
+        let group = self.table.group();
         let work: Work = Box::new(move |tables| {
             let mut answers = Vec::with_capacity(batch.len());
             for Ready { index, step, responder } in batch {
                 let replies = match step {
-                    Step::Commands(entry) => Replies(state::apply_entry(tables, index, &entry)),
+                    Step::Commands(entry) => {
+                        Replies(state::apply_entry(tables, group, index, &entry))
+                    }
                     Step::Nothing => Replies::default(),
                 };
                 answers.extend(responder.map(|responder| (responder, replies)));

@@ -75,12 +75,12 @@ impl Groups {
     fn apply(&mut self, now: TimeMs, command: Command) -> Response {
         self.index = self.index.saturating_add(1);
         let index = self.index;
-        let group = usize::from(command.group.0);
-        let Some(tables) = self.tables.get_mut(group) else {
+        let group = command.group;
+        let Some(tables) = self.tables.get_mut(usize::from(group.0)) else {
             return Response::Rejected(Rejection::Malformed);
         };
         let entry = Entry { stamped_at: now, commands: vec![command] };
-        let mut responses = state::apply_entry(tables, index, &entry);
+        let mut responses = state::apply_entry(tables, group, index, &entry);
         responses.pop().unwrap_or(Response::Rejected(Rejection::Malformed))
     }
 }

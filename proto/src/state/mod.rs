@@ -29,7 +29,7 @@ pub mod version;
 #[cfg(test)]
 mod tests;
 
-use crate::command::{Command, Entry, Operation};
+use crate::command::{Command, Entry, Operation, Target, shard_of};
 use crate::id::{GroupId, VersionId};
 use crate::response::{Rejection, Response};
 use crate::row::{ClusterRow, Settings};
@@ -75,33 +75,51 @@ impl Context<'_> {
 }
 
 /// Applies every command of one log entry, in order, and forgets what has expired.
-pub fn apply_entry(tables: &mut dyn Tables, index: u64, entry: &Entry) -> Vec<Response> {
+pub fn apply_entry(
+    tables: &mut dyn Tables,
+    group: GroupId,
+    index: u64,
+    entry: &Entry,
+) -> Vec<Response> {
     let mut responses = Vec::with_capacity(entry.commands.len());
     for (sub, command) in (0u32..).zip(&entry.commands) {
         let position = Position { index, sub, stamped_at: entry.stamped_at };
-        responses.push(apply(tables, position, command));
+        responses.push(apply(tables, group, position, command));
     }
     dedupe::forget_expired(tables, entry.commands.len());
     responses
 }
 
-/// Applies one command. Total: every entry has an answer, and the same one on every replica.
-pub fn apply(tables: &mut dyn Tables, position: Position, command: &Command) -> Response {
+/// Applies one command of `group`. Total: every entry has an answer, and the same one on every replica.
+pub fn apply(
+    tables: &mut dyn Tables,
+    group: GroupId,
+    position: Position,
+    command: &Command,
+) -> Response {
     let now = dedupe::advance_clock(tables, position.stamped_at);
     let cluster = cluster(tables);
     let mut context = Context {
-        group: command.group,
+        group,
         now,
         generation: cluster.as_ref().map_or(0, |row| row.generation),
         settings: rows::get(tables, &key::settings()).unwrap_or_default(),
         position,
         tables,
     };
+    if command.group != group {
+        return Response::Rejected(Rejection::Malformed);
+    }
     if let Operation::InitCluster(init) = &command.operation {
         return guard::init(&mut context, init);
     }
-    if cluster.is_none() {
+    let Some(cluster) = cluster else {
         return Response::Rejected(Rejection::NotInitialised);
+    };
+    // A key in two shards would be two objects: a list would show it twice, and a read find either.
+    let elsewhere = |target: &Target| shard_of(target.bucket, &target.key, cluster.shards) != group;
+    if command.operation.target().is_some_and(elsewhere) {
+        return Response::Rejected(Rejection::Malformed);
     }
     dedupe::once(&mut context, command, execute)
 }
@@ -113,7 +131,7 @@ pub fn cluster(reader: &(impl Reader + ?Sized)) -> Option<ClusterRow> {
 
 /// The one place where kinds of commands meet their code.
 fn execute(context: &mut Context<'_>, command: &Command) -> Response {
-    if command.group.is_shard() {
+    if context.group.is_shard() {
         execute_in_shard(context, &command.operation)
     } else {
         execute_in_control(context, &command.operation)

@@ -78,7 +78,7 @@ class Bench:
     def _load(self, loop, server, operation, connections, keys, size, prefix, options):
         command = [
             loop, "--address", server.address, "--bucket", server.bucket, "--access-key", server.access_key,
-            "--secret-key", server.secret_key, "--operation", operation, "--connections", str(connections),
+            f"--secret-key={server.secret_key}", "--operation", operation, "--connections", str(connections),
             "--keys", str(keys), "--size", str(size), "--prefix", prefix, *options,
         ]
         if self.tool_core == TOOL_CORE:

@@ -25,13 +25,13 @@ LARGE_BYTES = 1024 * 1024
 
 
 def programs(root, binary, tool):
-    """The two release binaries of this workspace, built unless they were named."""
+    """The binaries of this workspace as they are shipped (profile `dist`), built unless they were named."""
     target = installer.target_dir(root)
     if not (binary and tool):
         wanted = ["-p", "vaultaire", "-p", "vaultaire-tests", "--bin", "vaultaire", "--bin", "vaultaire-load"]
-        said(["cargo", "build", "--release", "--locked", *wanted], cwd=root, env={**os.environ, "CARGO_TARGET_DIR": target})
-    release = os.path.join(target, "release")
-    return binary or os.path.join(release, "vaultaire"), tool or os.path.join(release, "vaultaire-load")
+        said(["cargo", "build", "--profile", "dist", "--locked", *wanted], cwd=root, env={**os.environ, "CARGO_TARGET_DIR": target})
+    built = os.path.join(target, "dist")
+    return binary or os.path.join(built, "vaultaire"), tool or os.path.join(built, "vaultaire-load")
 
 
 def said(command, **options):

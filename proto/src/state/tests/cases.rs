@@ -7,9 +7,11 @@ use bytes::Bytes;
 
 use crate::catalog::{Answer, Query};
 use crate::command::{
-    Command, CompleteUpload, Condition, CreateUpload, DeleteVersion, ListedPart, Operation, PutPart,
+    Command, CompleteUpload, Condition, CreateUpload, DeleteVersion, ListedPart, Operation,
+    PutPart, shard_of,
 };
-use crate::id::{BackendId, RequestId};
+use crate::id::{BackendId, GroupId, RequestId};
+use crate::name::ObjectKey;
 use crate::object::{Attributes, Location};
 use crate::response::{Rejection, Response};
 use crate::row::{
@@ -40,6 +42,32 @@ fn a_bucket_that_was_reported_empty_stays_empty() {
         }
         assert!(shard::is_empty(&shard.tables, BUCKET), "{versioning:?}");
     }
+}
+
+#[test]
+fn a_command_of_another_group_or_shard_changes_nothing() {
+    let mut shard = Shard::new(Versioning::Off);
+    let founded: ClusterRow = rows::get(&shard.tables, &key::cluster()).unwrap();
+    rows::put(&mut shard.tables, key::cluster(), &ClusterRow { shards: 2, ..founded });
+    let of = |group: GroupId| {
+        let mut names = (0..).map(|number| format!("k{number}"));
+        let owned = |name: &String| shard_of(BUCKET, &ObjectKey::parse(name).unwrap(), 2) == group;
+        names.find(owned).unwrap()
+    };
+    let foreign = shard.put_of(&of(GroupId(2)));
+    let refused = Response::Rejected(Rejection::Malformed);
+    assert_eq!(shard.apply(Operation::PutVersion(foreign)), refused);
+    shard.put(&of(SHARD));
+    let before = shard.tables.clone();
+    let command = Command {
+        group: GroupId(2),
+        request: RequestId([7; 16]),
+        not_after: TimeMs(u64::MAX),
+        operation: delete(&shard, &of(SHARD)),
+    };
+    let position = Position { index: 1000, sub: 0, stamped_at: shard.now };
+    assert_eq!(apply(&mut shard.tables, SHARD, position, &command), refused);
+    assert_eq!(shard.tables, before);
 }
 
 #[test]
@@ -211,7 +239,7 @@ fn a_page_of_a_prune_costs_what_a_page_costs() {
         tables.rows.set(0);
         pages += 1;
         let position = Position { index: 1000 + pages, sub: 0, stamped_at: shard.now };
-        let response = apply(&mut tables, position, &command);
+        let response = apply(&mut tables, SHARD, position, &command);
         let read = tables.rows.get();
         assert!(read <= 4 + 1, "a page of 4 reads {read} rows, of which one is a backend");
         match response {

@@ -109,8 +109,8 @@ impl Script {
     fn replicas(&mut self, command: &Command) -> Response {
         self.index += 1;
         let entry = Entry { stamped_at: self.clock, commands: vec![command.clone()] };
-        let mut one = apply_entry(&mut self.one, self.index, &entry);
-        let two = apply_entry(&mut self.two, self.index, &entry);
+        let mut one = apply_entry(&mut self.one, SHARD, self.index, &entry);
+        let two = apply_entry(&mut self.two, SHARD, self.index, &entry);
         assert_eq!(one, two, "replicas answer differently to {command:?}");
         one.pop().unwrap()
     }

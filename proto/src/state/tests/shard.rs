@@ -67,7 +67,7 @@ impl Shard {
         let not_after = TimeMs(u64::MAX);
         let command = Command { group: SHARD, request, not_after, operation };
         let entry = Entry { stamped_at: self.now, commands: vec![command] };
-        apply_entry(&mut self.tables, self.index, &entry).remove(0)
+        apply_entry(&mut self.tables, SHARD, self.index, &entry).remove(0)
     }
 
     pub fn done(&mut self, operation: Operation) {
