@@ -89,9 +89,16 @@ pub fn timestamp(time: TimeMs) -> Timestamp {
     Timestamp::from(UNIX_EPOCH + Duration::from_millis(time.0))
 }
 
-/// Reads an HTTP date. None: S3 ignores what is not one.
+/// Reads an HTTP date in any of its three forms (RFC 9110, 5.6.7). None: S3 ignores what is not one.
 pub fn parse(text: &str) -> Option<TimeMs> {
-    parse_as(TimestampFormat::HttpDate, text.trim())
+    let text = text.trim();
+    parse_as(TimestampFormat::HttpDate, text).or_else(|| obsolete(text))
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
+fn obsolete(text: &str) -> Option<TimeMs> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(TimeMs(since.as_secs().checked_mul(1000)?))
 }
 
 /// Reads an HTTP date or an ISO 8601 one.
@@ -145,6 +152,18 @@ mod tests {
             assert_eq!(parse_any(text), Some(TimeMs(0)), "{text}");
         }
         assert_eq!(parse_any("1970-01-01T02:00:01+02:00"), Some(TimeMs(1000)));
+    }
+
+    #[test]
+    fn all_three_forms_are_the_same_moment() {
+        let forms = [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ];
+        for text in forms {
+            assert_eq!(parse(text), Some(TimeMs(784_111_777_000)), "{text}");
+        }
     }
 
     #[test]
