@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use vaultaire_proto::BackendKey;
@@ -183,13 +183,24 @@ fn read_disk(
     offset: u64,
     length: u64,
 ) -> Result<Bytes, Error> {
-    let mut buffer = vec![0; usize::try_from(length).expect("a chunk fits into memory")];
-    match file.read_exact_at(&mut buffer, offset) {
-        Ok(()) => Ok(Bytes::from(buffer)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Error::Corrupt {
-            subject: format!("blob {key} of backend {}", root.id),
-            reason: "its file ends early".to_owned(),
-        }),
-        Err(error) => Err(Error::file(root.id, "read", key.as_str(), error)),
+    let length = usize::try_from(length).expect("a chunk fits into memory");
+    let failed = |error: Errno| Error::file(root.id, "read", key.as_str(), error.into());
+    // Not zeroed first: that would be one more pass over every byte.
+    let mut buffer = Vec::with_capacity(length);
+    while buffer.len() < length {
+        let position = offset + buffer.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut buffer), position) {
+            Ok(0) => {
+                return Err(Error::Corrupt {
+                    subject: format!("blob {key} of backend {}", root.id),
+                    reason: "its file ends early".to_owned(),
+                });
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(error)),
+        }
     }
+    // A vector may have room for more than it was asked for, and the file may go on.
+    buffer.truncate(length);
+    Ok(Bytes::from(buffer))
 }
