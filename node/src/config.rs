@@ -1,19 +1,20 @@
 //! Config: what the TOML file may say. Every key is optional and unknown ones are errors with a
 //! suggestion. What runs, with defaults filled in, is `settings.rs`.
 
+pub mod gc;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use vaultaire_storage::config::{BackendConfig, SecretSource};
 
+use crate::config::gc::Gc;
 use crate::error::Error;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
-    ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings,
-    Takes, Tls,
+    ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings, Takes, Tls,
 };
 
 /// The most a configuration file may hold.
@@ -72,19 +73,6 @@ pub struct Surface {
     pub addr: Option<SocketAddr>,
 }
 
-/// `[gc]`: how long bytes outlive their use.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gc {
-    #[serde(default, deserialize_with = "duration")]
-    pub upload_grace: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    pub drain: Option<Duration>,
-    #[serde(default, deserialize_with = "durations")]
-    pub resweep: Option<Vec<Duration>>,
-    pub deletes_per_second: Option<u32>,
-}
-
 /// `[first]`: what a first start makes.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,24 +82,6 @@ pub struct FirstSection {
     /// A file, so that no secret stands in the configuration.
     pub secret_key_file: Option<PathBuf>,
     pub bucket: Option<String>,
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(from)?;
-    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn durations<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Duration>>, D::Error> {
-    let texts = Vec::<String>::deserialize(from)?;
-    let parsed: Result<Vec<Duration>, String> =
-        texts.iter().map(|text| parse_duration(text)).collect();
-    parsed.map(Some).map_err(serde::de::Error::custom)
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| {
-        format!("`{text}` is not a time such as \"15m\", \"24h\" or \"7d\": {error}")
-    })
 }
 
 impl Config {
@@ -214,39 +184,6 @@ fn in_order(
     Ok(ordered)
 }
 
-impl Gc {
-    fn settle(self) -> Result<Garbage, Error> {
-        let defaults = Garbage::default();
-        let resweep_ms = match self.resweep {
-            Some(times) => times.into_iter().map(millis).collect(),
-            None => defaults.resweep_ms,
-        };
-        if !resweep_ms.is_sorted() {
-            return Err(Error::Setting {
-                key: "gc.resweep".to_owned(),
-                why: "must ascend: each time counts from the close of the epoch".to_owned(),
-            });
-        }
-        let garbage = Garbage {
-            upload_grace_ms: self.upload_grace.map_or(defaults.upload_grace_ms, millis),
-            drain_ms: self.drain.map_or(defaults.drain_ms, millis),
-            resweep_ms,
-            deletes_per_second: self.deletes_per_second.unwrap_or(defaults.deletes_per_second),
-        };
-        if garbage.deletes_per_second == 0 {
-            return Err(Error::Setting {
-                key: "gc.deletes_per_second".to_owned(),
-                why: "must be more than zero".to_owned(),
-            });
-        }
-        Ok(garbage)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl FirstSection {
     fn settle(self) -> Result<First, Error> {
         let user = match (self.access_key, self.secret_key_file) {
@@ -335,22 +272,6 @@ mod tests {
             error.contains("unknown field `zzz`") && !error.contains("did you mean"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn times_are_written_as_people_write_them() {
-        let config =
-            Config::parse("[gc]\nupload_grace = \"90s\"\nresweep = [\"1h\", \"7d\"]").unwrap();
-        let garbage = config.gc.settle().unwrap();
-        assert_eq!(garbage.upload_grace_ms, 90_000);
-        assert_eq!(garbage.resweep_ms, [3_600_000, 7 * 24 * 3_600_000]);
-        assert_eq!(garbage.drain_ms, Garbage::default().drain_ms);
-        let error = Config::parse("[gc]\ndrain = \"soon\"").unwrap_err();
-        assert!(error.contains("such as \"15m\""), "{error}");
-        let empty = Config::parse("[gc]\nresweep = []").unwrap();
-        assert!(empty.gc.settle().unwrap().resweep_ms.is_empty());
-        let falling = Config::parse("[gc]\nresweep = [\"2h\", \"1h\"]").unwrap();
-        assert!(falling.gc.settle().is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub const HTTP_PORT: u16 = 9002;
 
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
+const GIB: u64 = 1024 * 1024 * 1024;
 
 /// Everything a node needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -92,6 +93,10 @@ pub struct Garbage {
     pub resweep_ms: Vec<u64>,
     /// How many blobs one backend may lose in a second.
     pub deletes_per_second: u32,
+    /// How much of what a shard holds on a backend may go within an hour, in percent. 100: all of it.
+    pub brake_percent: u32,
+    /// What may go within an hour however little there is: of one backend, in all shards together.
+    pub brake_floor_bytes: u64,
 }
 
 impl Default for Garbage {
@@ -101,6 +106,8 @@ impl Default for Garbage {
             drain_ms: 10 * MINUTE_MS,
             resweep_ms: vec![HOUR_MS, 24 * HOUR_MS, 7 * 24 * HOUR_MS],
             deletes_per_second: 500,
+            brake_percent: 50,
+            brake_floor_bytes: 64 * GIB,
         }
     }
 }
