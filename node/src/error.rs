@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use vaultaire_proto::{CatalogError, Rejection};
+use vaultaire_proto::{CatalogError, GroupId, Rejection};
 
 /// The cause beneath an error, whatever library it came from.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -96,6 +96,12 @@ pub enum Error {
     #[error("backend {name} cannot be reached from this node: {why}")]
     BackendAbsent { name: String, why: String },
 
+    /// The safety brake.
+    #[error(
+        "deletions of shard {shard} on backend {backend} are held by the safety brake; they go on within the hour, or at once with `vaultaire backend release {backend}`"
+    )]
+    DeletionsHeld { shard: GroupId, backend: String },
+
     /// The replicated state gave no answer.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -157,6 +163,7 @@ impl Error {
             | Self::Engine { .. }
             | Self::Storage(_)
             | Self::BackendAbsent { .. }
+            | Self::DeletionsHeld { .. }
             | Self::Catalog(_)
             | Self::Rejected { .. }
             | Self::UnexpectedAnswer { .. }

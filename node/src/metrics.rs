@@ -37,6 +37,7 @@ pub struct Metrics {
     orphans: Counter,
     ready: Gauge<u64, AtomicU64>,
     backends: Family<BackendLabel, Gauge<u64, AtomicU64>>,
+    held: Family<BackendLabel, Gauge<u64, AtomicU64>>,
     leader: Gauges,
     term: Gauges,
     committed: Gauges,
@@ -72,6 +73,11 @@ impl Metrics {
             "backend_open",
             "1 where this node has the backend open, 0 where it cannot be reached",
             metrics.backends.clone(),
+        );
+        registry.register(
+            "gc_held",
+            "1 where the safety brake of this node holds deletions on the backend",
+            metrics.held.clone(),
         );
         for (name, help, gauges) in [
             ("raft_leader", "1 where this node leads the group", &metrics.leader),
@@ -117,6 +123,16 @@ impl Metrics {
     /// A backend is configured, and cannot be reached.
     pub fn backend_absent(&self, name: &str) {
         self.backends.get_or_create(&BackendLabel { backend: name.to_owned() }).set(0);
+    }
+
+    /// The safety brake holds deletions on a backend.
+    pub fn deletions_held(&self, name: &str) {
+        self.held.get_or_create(&BackendLabel { backend: name.to_owned() }).set(1);
+    }
+
+    /// It does not.
+    pub fn deletions_free(&self, name: &str) {
+        self.held.get_or_create(&BackendLabel { backend: name.to_owned() }).set(0);
     }
 
     /// Takes over what the groups say of themselves; called when somebody looks.

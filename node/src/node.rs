@@ -33,6 +33,7 @@ use crate::raft::log::Cut;
 use crate::secrets::{Sealer, Secret};
 use crate::settings::{SHARDS, Settings};
 use crate::tls::{self, Served};
+use crate::workers::brake::Brake;
 use crate::workers::garbage::Collector;
 use crate::workers::sweep::Sweeper;
 use crate::workers::{self, Context, Workers, epochs, settle};
@@ -89,6 +90,7 @@ struct Engine {
     sealer: Arc<Sealer>,
     opened: Opened,
     epochs: Arc<Epochs>,
+    brake: Arc<Brake>,
     cut: Option<Cut>,
 }
 
@@ -211,6 +213,7 @@ impl Node {
                 found.is_some_and(|metrics| matches!(metrics.role, Role::Leader))
             }),
             garbage: settings.garbage.clone(),
+            brake: Arc::clone(&engine.brake),
             metrics,
         });
         let (epochs, clock) = (Arc::clone(&engine.epochs), Arc::clone(&engine.clock));
@@ -331,8 +334,9 @@ async fn start_engine(
     let writes = Arc::downgrade(&epochs);
     groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
     let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
+    let brake = Arc::new(Brake::new(&settings.garbage, proposer.catalog().cluster().shards));
     let cut = report.journal.cut;
-    Ok(Engine { groups, proposer, clock, node, sealer, opened, epochs, cut })
+    Ok(Engine { groups, proposer, clock, node, sealer, opened, epochs, brake, cut })
 }
 
 fn foundation(settings: &Settings) -> InitCluster {

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::propose::Proposer;
 use crate::settings::Garbage;
 use crate::workers::Context;
+use crate::workers::brake::Brake;
 
 pub const NODE: NodeId = NodeId(1);
 pub const SHARD: GroupId = GroupId(1);
@@ -84,6 +85,7 @@ impl World {
             proposer,
             registry,
             leads: Arc::new(|_| true),
+            brake: Arc::new(Brake::new(&garbage, 1)),
             garbage,
             metrics: Arc::new(metrics),
         };

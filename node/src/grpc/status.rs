@@ -26,6 +26,7 @@ pub fn of(error: &Error) -> Status {
         Error::Catalog(error) => of_catalog(error),
         Error::Storage(error) => of_storage(error),
         Error::BackendAbsent { .. } => Code::Unavailable,
+        Error::DeletionsHeld { .. } => Code::FailedPrecondition,
         Error::Sealed { .. } | Error::Damaged { .. } => Code::DataLoss,
         Error::Config { .. }
         | Error::Setting { .. }

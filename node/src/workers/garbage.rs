@@ -1,6 +1,7 @@
 //! Deletes the bytes that nothing refers to any more: only where this node leads the shard,
 //! only what a fresh read of its blob row says is garbage whose time has come, at a limited rate. A garbage
-//! blob never becomes live again, so what the fresh read said still holds when the bytes go.
+//! blob never becomes live again, so what the fresh read said still holds when the bytes go. How much may go at
+//! all is the safety brake's to say.
 //!
 //! Each backend has rounds and a pace of its own: one that is slow or never answers holds up no other.
 
@@ -68,6 +69,17 @@ impl Collector {
         // What is not done in time goes on. One that panicked, which the panic hook has told, is over.
         let _ = tokio::time::timeout(ROUND_PATIENCE, all).await;
         self.rounds.retain(|_, round| !round.is_finished());
+        show_holds(context);
+    }
+}
+
+/// Says in the metrics where deletions are held.
+fn show_holds(context: &Context) {
+    for backend in context.registry.all() {
+        match context.brake.hold(backend.id(), |shard| (context.leads)(shard)) {
+            Some(_) => context.metrics.deletions_held(backend.name()),
+            None => context.metrics.deletions_free(backend.name()),
+        }
     }
 }
 
@@ -83,19 +95,19 @@ async fn round(context: &Context, backend: &Arc<dyn Backend>, pace: &mut Pace) {
     }
 }
 
-/// Collects until a page is not full, or nothing of it could be deleted.
+/// Collects until a page is not full, nothing of it could be deleted, or the brake holds.
 async fn collect(
     context: &Context,
     backend: &Arc<dyn Backend>,
     pace: &mut Pace,
     shard: GroupId,
 ) -> Result<(), Error> {
-    loop {
+    while !context.brake.is_held(shard, backend.id()) {
         let now = context.proposer.clock().now();
         let catalog = context.proposer.catalog();
         let fresh = Consistency::Linearizable;
         let due = ask::garbage(catalog, fresh, shard, backend.id(), now, PAGE).await?;
-        let blobs = delete(context, backend, pace, &due).await;
+        let blobs = delete(context, backend, pace, shard, &due).await;
         let collected = blobs.len();
         if collected > 0 {
             let operation = Operation::Collected { blobs };
@@ -103,9 +115,10 @@ async fn collect(
             context.metrics.garbage_collected(collected);
         }
         if due.len() < PAGE || collected == 0 {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// Deletes the bytes; answers what is gone for certain.
@@ -113,29 +126,45 @@ async fn delete(
     context: &Context,
     backend: &Arc<dyn Backend>,
     pace: &mut Pace,
+    shard: GroupId,
     due: &[Garbage],
 ) -> Vec<Location> {
-    let cluster = context.proposer.catalog().cluster().cluster;
+    let catalog = context.proposer.catalog();
+    let cluster = catalog.cluster().cluster;
     let mut deleted = Vec::new();
     for chunk in due.chunks(DELETES_IN_FLIGHT) {
+        let sizes: Vec<u64> = chunk.iter().map(|row| row.size_bytes).collect();
+        let admitted = match context.brake.admit(catalog, shard, backend.as_ref(), &sizes).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                tracing::warn!(%shard, backend = backend.name(), %error, "garbage waits: how much may go is not known");
+                break;
+            }
+        };
+        let (sizes, chunk) = (&sizes[..admitted.count], &chunk[..admitted.count]);
         for _ in chunk {
             pace.one().await;
         }
-        let keyed = chunk.iter().map(|row| (row.location, row.location.key.backend_key(cluster)));
+        let keyed = chunk.iter().map(|row| (*row, row.location.key.backend_key(cluster)));
         let batch = delete_all(backend, keyed.collect());
         let Ok(outcomes) = tokio::time::timeout(BATCH_PATIENCE, batch).await else {
+            // Some may be gone. Their rows are not, so they count when they are deleted again.
+            context.brake.give_back(&admitted, sizes);
             tracing::warn!(backend = backend.name(), "garbage waits: the backend does not answer");
             break;
         };
         let before = deleted.len();
-        for (location, outcome) in outcomes {
+        let mut failed = Vec::new();
+        for (row, outcome) in outcomes {
             match outcome {
-                Ok(()) => deleted.push(location),
+                Ok(()) => deleted.push(row.location),
                 Err(error) => {
+                    failed.push(row.size_bytes);
                     tracing::warn!(backend = backend.name(), %error, "garbage could not be deleted");
                 }
             }
         }
+        context.brake.give_back(&admitted, &failed);
         // A backend that refuses a whole batch is left alone until the next round.
         if deleted.len() == before {
             break;

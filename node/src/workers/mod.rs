@@ -1,6 +1,7 @@
 //! Workers: they make the world agree with the rows, each in its own file, all stopped by one owner.
 //! What is to be done is rows of the state machine; a worker that forgets everything loses nothing.
 
+pub mod brake;
 pub mod epochs;
 pub mod garbage;
 pub mod pace;
@@ -26,6 +27,7 @@ use vaultaire_storage::registry::Registry;
 use crate::metrics::Metrics;
 use crate::propose::Proposer;
 use crate::settings::Garbage;
+use crate::workers::brake::Brake;
 
 /// How long a stop waits for workers that are in the middle of a step.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -40,6 +42,7 @@ pub struct Context {
     pub registry: Arc<Registry>,
     pub leads: Leads,
     pub garbage: Garbage,
+    pub brake: Arc<Brake>,
     pub metrics: Arc<Metrics>,
 }
 

@@ -1,6 +1,6 @@
 //! Sweeps closed write epochs: bytes that were written and never referenced, found by listing
 //! the epoch's prefix on every backend. The only place where bytes are deleted because no row knows them;
-//! `garbage.rs` deletes what rows call garbage.
+//! `garbage.rs` deletes what rows call garbage, and `brake.rs` says how much may go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,13 @@ use vaultaire_proto::{
     BackendId, BackendKey, BlobKey, Consistency, GroupId, Operation, Response, TimeMs,
 };
 use vaultaire_storage::backend::{Backend, LIST_PAGE_MAX};
+use vaultaire_storage::error::{Class, Error as StorageError};
 
 use crate::ask;
 use crate::error::Error;
 use crate::settings::Garbage;
 use crate::workers::Context;
+use crate::workers::brake::{Admitted, Brake};
 use crate::workers::pace::{DELETES_IN_FLIGHT, Pace, delete_all};
 
 /// How many keys the state machine is asked about at once. A page of a listing holds many times that, since some
@@ -23,6 +25,9 @@ const VIEW: usize = 1000;
 
 /// How many blob rows one command looks at.
 const PRUNE_PAGE: u32 = 1000;
+
+/// A blob of a listing, with its size in bytes.
+type Seen = (BlobKey, u64);
 
 /// How often epochs are looked at: often enough for a short grace, no more often than needed for a long one.
 pub fn pause(garbage: &Garbage) -> Duration {
@@ -99,6 +104,10 @@ impl Sweeper {
                     context.proposer.commit_accepted("epoch", shard, operation).await?;
                     tracing::debug!(%shard, epoch = %epoch.id, backend = backend.name(), deleted, last, "swept");
                 }
+                Err(error @ Error::DeletionsHeld { .. }) => {
+                    // The brake's own line says it, once for its window.
+                    tracing::debug!(%shard, epoch = %epoch.id, %error, "a sweep waits");
+                }
                 Err(error) => {
                     tracing::warn!(%shard, epoch = %epoch.id, backend = backend.name(), %error,
                         "a sweep is repeated in the next round");
@@ -116,6 +125,10 @@ impl Sweeper {
         epoch: &Epoch,
         backend: &Arc<dyn Backend>,
     ) -> Result<usize, Error> {
+        // Before the listing, which may be paid for.
+        if context.brake.is_held(shard, backend.id()) {
+            return Err(held(shard, backend));
+        }
         let cluster = context.proposer.catalog().cluster().cluster;
         let any = BlobKey {
             generation: epoch.generation,
@@ -139,39 +152,74 @@ impl Sweeper {
                 return Ok(deleted);
             };
             after = Some(last.key.clone());
-            let blobs: Vec<BlobKey> = page
+            let blobs: Vec<Seen> = page
                 .iter()
-                .filter_map(|listed| BlobKey::from_backend_key(&listed.key, cluster))
+                .filter_map(|listed| {
+                    let blob = BlobKey::from_backend_key(&listed.key, cluster)?;
+                    Some((blob, listed.size_bytes))
+                })
                 .collect();
             for asked in blobs.chunks(VIEW) {
                 let orphans = orphans(context, shard, epoch, backend.id(), asked).await?;
                 deleted += orphans.len();
-                self.delete(backend, orphans).await?;
+                self.delete(context, shard, backend, orphans).await?;
             }
         }
     }
 
     async fn delete(
         &mut self,
+        context: &Context,
+        shard: GroupId,
         backend: &Arc<dyn Backend>,
-        keys: Vec<BackendKey>,
+        orphans: Vec<(BackendKey, u64)>,
     ) -> Result<(), Error> {
-        if keys.is_empty() {
+        if orphans.is_empty() {
             return Ok(());
         }
         // No row knows these keys: true of every key where the place is another backend's, or came back as one.
         backend.identify().await?;
-        for chunk in keys.chunks(DELETES_IN_FLIGHT) {
-            for _ in chunk {
+        let catalog = context.proposer.catalog();
+        for chunk in orphans.chunks(DELETES_IN_FLIGHT) {
+            let sizes: Vec<u64> = chunk.iter().map(|(_, size_bytes)| *size_bytes).collect();
+            let admitted = context.brake.admit(catalog, shard, backend.as_ref(), &sizes).await?;
+            for _ in 0..admitted.count {
                 self.pace.one().await;
             }
-            let keyed = chunk.iter().map(|key| ((), key.clone()));
-            for ((), outcome) in delete_all(backend, keyed.collect()).await {
-                outcome?;
+            let going = chunk.iter().take(admitted.count);
+            let keyed = going.map(|(key, size_bytes)| (*size_bytes, key.clone()));
+            let outcomes = delete_all(backend, keyed.collect()).await;
+            settle(&context.brake, &admitted, outcomes)?;
+            if admitted.count < chunk.len() {
+                return Err(held(shard, backend));
             }
         }
         Ok(())
     }
+}
+
+/// Gives back what did not go; answers the first error. Where nobody knows whether a blob went it counts: no row brings
+/// it back to be counted another time.
+fn settle(
+    brake: &Brake,
+    admitted: &Admitted,
+    outcomes: Vec<(u64, Result<(), StorageError>)>,
+) -> Result<(), Error> {
+    let mut failed = Vec::new();
+    let mut first = Ok(());
+    for (size_bytes, outcome) in outcomes {
+        let Err(error) = outcome else { continue };
+        if error.class() != Class::Unknown {
+            failed.push(size_bytes);
+        }
+        first = first.and(Err(error));
+    }
+    brake.give_back(admitted, &failed);
+    Ok(first?)
+}
+
+fn held(shard: GroupId, backend: &Arc<dyn Backend>) -> Error {
+    Error::DeletionsHeld { shard, backend: backend.name().to_owned() }
 }
 
 /// Those of `blobs` that no row keeps, as of one moment at which the epoch was closed.
@@ -180,17 +228,18 @@ async fn orphans(
     shard: GroupId,
     epoch: &Epoch,
     backend: BackendId,
-    blobs: &[BlobKey],
-) -> Result<Vec<BackendKey>, Error> {
+    blobs: &[Seen],
+) -> Result<Vec<(BackendKey, u64)>, Error> {
     let catalog = context.proposer.catalog();
     let place = (epoch.generation, epoch.node, epoch.id);
-    let view = ask::sweep_view(catalog, shard, backend, place, blobs.to_vec()).await?;
+    let asked = blobs.iter().map(|(blob, _)| *blob).collect();
+    let view = ask::sweep_view(catalog, shard, backend, place, asked).await?;
     let Some(EpochState::Closed { .. }) = view.epoch.map(|row| row.state) else {
         return Err(Error::Found("the epoch is not closed any more".to_owned()));
     };
     let cluster = catalog.cluster().cluster;
-    let orphans = blobs.iter().filter(|blob| !view.kept.contains(blob));
-    Ok(orphans.map(|blob| blob.backend_key(cluster)).collect())
+    let orphans = blobs.iter().filter(|(blob, _)| !view.kept.contains(blob));
+    Ok(orphans.map(|(blob, size_bytes)| (blob.backend_key(cluster), *size_bytes)).collect())
 }
 
 /// When the next sweep of a backend is due that was swept `done` times, and whether it is the last.
@@ -222,7 +271,10 @@ async fn prune(context: &Context, shard: GroupId, epoch: &Epoch) -> Result<(), E
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
+    use crate::world::{SHARD, World};
 
     #[test]
     fn sweeps_are_due_after_the_grace_and_then_as_scheduled() {
@@ -248,5 +300,30 @@ mod tests {
         assert_eq!(pause(&with(0)), Duration::from_millis(250));
         assert_eq!(pause(&with(4000)), Duration::from_secs(1));
         assert_eq!(pause(&Garbage::default()), Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_gone_counts_and_what_is_not_does_not() {
+        let garbage = Garbage { brake_percent: 50, brake_floor_bytes: 0, ..Garbage::default() };
+        let world = World::new(garbage).await;
+        world.put("a", b"1234567890").await;
+        let (brake, backend) = (&world.context.brake, world.backend.as_ref());
+        let catalog = world.context.proposer.catalog();
+        let admitted = brake.admit(catalog, SHARD, backend, &[2, 3]).await.unwrap();
+        assert_eq!(admitted.count, 2);
+        let unknown = StorageError::OutcomeUnknown {
+            backend: backend.id(),
+            operation: "delete",
+            key: world.fresh_key().backend_key(catalog.cluster().cluster),
+            source: "no answer".into(),
+        };
+        let unsupported = StorageError::Unsupported { backend: backend.id(), operation: "delete" };
+        let outcome = settle(brake, &admitted, vec![(2, Err(unknown)), (3, Err(unsupported))]);
+        assert!(
+            matches!(&outcome, Err(Error::Storage(error)) if error.class() == Class::Unknown),
+            "{outcome:?}"
+        );
+        let again = brake.admit(catalog, SHARD, backend, &[3, 1]).await.unwrap();
+        assert_eq!(again.count, 1, "the two bytes that may be gone count");
     }
 }
