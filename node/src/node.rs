@@ -191,6 +191,8 @@ impl Node {
             cut: engine.cut,
             started: Instant::now(),
             deletions: grpc::buckets::Deletions::default(),
+            brake: Arc::clone(&engine.brake),
+            releases: grpc::releases::Releases::default(),
             stop: self.stop_rest.clone(),
         };
         self.rest.spawn(async move {

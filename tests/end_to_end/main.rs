@@ -3,6 +3,7 @@
 //! what is refused.
 
 mod backends;
+mod brake;
 mod commands;
 mod configuration;
 mod console;

@@ -1,15 +1,15 @@
-//! `vaultaire backend`: what the backends hold, and what they can really do.
+//! `vaultaire backend`: what the backends hold, what they can really do, and letting held deletions go.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vaultaire_proto::wire::admin;
 
 use crate::cli::client::{Client, Target, refused};
-use crate::cli::output::{Output, bare, bytes, table};
+use crate::cli::output::{Output, bare, bytes, table, time};
 use crate::error::Error;
 use crate::grpc::names::BACKENDS;
 
-/// List backends and check what they can do.
+/// List backends, check what they can do, and let deletions go that the safety brake holds.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -24,6 +24,8 @@ enum Command {
     List,
     /// Try every operation on a backend with real bytes, and remove them.
     Check { name: String },
+    /// Lift the safety brake of the node on a backend for an hour: deletions that it holds go on.
+    Release { name: String },
 }
 
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
@@ -31,6 +33,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     match args.command {
         Command::List => list(client, output).await,
         Command::Check { name } => check(client, output, &name).await,
+        Command::Release { name } => release(client, output, &name).await,
     }
 }
 
@@ -54,10 +57,32 @@ pub fn rows(backends: &[admin::Backend]) -> String {
                 true => "yes".to_owned(),
                 false => "no".to_owned(),
             },
-            backend.problem.clone(),
+            notes(backend),
         ]
     });
-    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "OPEN HERE", "PROBLEM"], rows)
+    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "OPEN HERE", "NOTES"], rows)
+}
+
+/// What an operator should know of it, and what to do.
+fn notes(backend: &admin::Backend) -> String {
+    let mut notes = Vec::new();
+    if !backend.problem.is_empty() {
+        notes.push(backend.problem.clone());
+    }
+    if let Some(held) = &backend.held_deletions {
+        notes.push(format!(
+            "deletions are held in {} shard(s) until {}: {} of the {} are gone that the safety brake allows in an hour; if that is as it should be, `vaultaire backend release {}`",
+            held.shards,
+            time(held.until_ms),
+            bytes(held.deleted_bytes),
+            bytes(held.allowed_bytes),
+            bare(&backend.name),
+        ));
+    }
+    if let Some(until_ms) = backend.released_until_ms {
+        notes.push(format!("the safety brake is lifted until {}", time(until_ms)));
+    }
+    notes.join("; ")
 }
 
 async fn check(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
@@ -93,6 +118,20 @@ async fn check(mut client: Client, output: Output, name: &str) -> Result<(), Err
     }
 }
 
+async fn release(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
+    let request = admin::ReleaseBackendRequest {
+        name: format!("{BACKENDS}{name}"),
+        validate_only: false,
+        request_id: String::new(),
+    };
+    let released = client.release_backend(request).await.map_err(refused)?.into_inner();
+    let until_ms = released.released_until_ms;
+    let value = json!({ "name": name, "released_until_ms": until_ms });
+    output.print(&value, || {
+        format!("the safety brake is lifted on backend {name} until {}", time(until_ms))
+    })
+}
+
 /// A backend for programs.
 pub fn shown(backend: &admin::Backend) -> Value {
     json!({
@@ -104,6 +143,18 @@ pub fn shown(backend: &admin::Backend) -> Value {
         "live_bytes": backend.live_bytes,
         "configured": backend.configured,
         "problem": backend.problem,
+        "held_deletions": backend.held_deletions.as_ref().map(held_shown),
+        "released_until_ms": backend.released_until_ms,
+    })
+}
+
+fn held_shown(held: &admin::HeldDeletions) -> Value {
+    json!({
+        "shards": held.shards,
+        "live_bytes": held.live_bytes,
+        "allowed_bytes": held.allowed_bytes,
+        "deleted_bytes": held.deleted_bytes,
+        "until_ms": held.until_ms,
     })
 }
 

@@ -53,7 +53,7 @@ enum Command {
     Bucket(bucket::Args),
     /// Create, list and delete access keys.
     Key(key::Args),
-    /// List backends and check what they can do.
+    /// List backends, check what they can do, and let held deletions go.
     Backend(backend::Args),
     /// Compare the catalog with the bytes on every backend.
     Verify(verify::Args),
@@ -131,6 +131,7 @@ mod tests {
             "vaultaire key create --name alice --json --data-dir d",
             "vaultaire key delete VTA --admin http://127.0.0.1:9001 --token-file t",
             "vaultaire backend check hot",
+            "vaultaire backend release hot --json",
             "vaultaire verify --json --no-checksums",
             "vaultaire config check f.toml",
             "vaultaire completions bash",

@@ -12,12 +12,12 @@ use vaultaire_proto::wire::admin::{
     DeleteKeyRequest, DeleteKeyResponse, GetBucketRequest, GetBucketResponse, GetStatusRequest,
     GetStatusResponse, ListBackendsRequest, ListBackendsResponse, ListBucketsRequest,
     ListBucketsResponse, ListKeysRequest, ListKeysResponse, ListUsersRequest, ListUsersResponse,
-    VerifyRequest,
+    ReleaseBackendRequest, ReleaseBackendResponse, VerifyRequest,
 };
 
 use crate::error::Error;
 use crate::grpc::verifying::Events;
-use crate::grpc::{Parts, backends, buckets, keys, overview, status, verifying};
+use crate::grpc::{Parts, backends, buckets, keys, overview, releases, status, verifying};
 
 /// The handlers.
 #[derive(Clone, Debug)]
@@ -167,6 +167,18 @@ impl AdminService for Admin {
     ) -> Result<Response<CheckBackendResponse>, Status> {
         Call::question("CheckBackend")
             .answer(backends::check(&self.parts, request.into_inner()).await)
+    }
+
+    async fn release_backend(
+        &self,
+        request: Request<ReleaseBackendRequest>,
+    ) -> Result<Response<ReleaseBackendResponse>, Status> {
+        let request = request.into_inner();
+        let call = match request.validate_only {
+            true => Call::question("ReleaseBackend"),
+            false => Call::change("ReleaseBackend", &request.name, &request.request_id),
+        };
+        call.answer(releases::release(&self.parts, &request))
     }
 
     type VerifyStream = Events;

@@ -1,18 +1,19 @@
-//! Backends over the admin API: what they hold, and what they can really do.
+//! Backends over the admin API: what they hold, whether deletions on them are held, and what they can really do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ulid::Ulid;
 use vaultaire_proto::row::{BackendRow, BackendState, ShardBackend};
 use vaultaire_proto::wire::admin;
-use vaultaire_proto::{BackendId, Consistency};
+use vaultaire_proto::{BackendId, Consistency, GroupId};
 use vaultaire_storage::backend::Backend;
 use vaultaire_storage::probe::{Row, Verdict, clean, probe};
 
 use crate::ask;
 use crate::error::Error;
-use crate::grpc::{Parts, names};
+use crate::grpc::{Parts, names, releases};
+use crate::raft::group::Role;
 
 /// No probe takes longer: what an older one wrote was left behind.
 const PROBE_MAX_MS: u64 = 60 * 60 * 1000;
@@ -35,11 +36,20 @@ pub async fn all(parts: &Parts, consistency: Consistency) -> Result<Vec<admin::B
         }
     }
     let rows = ask::backends(catalog, consistency).await?;
+    let groups = parts.groups.metrics().into_iter();
+    let led: BTreeSet<GroupId> = groups
+        .filter(|metrics| matches!(metrics.role, Role::Leader))
+        .map(|metrics| metrics.group)
+        .collect();
     let shown = rows.into_iter().filter(|row| row.state != BackendState::Removed).map(|row| {
         let sum = held.get(&row.id).copied().unwrap_or_default();
         let configured = parts.registry.get(row.id).is_ok();
         let problem = parts.absent.why(row.id).unwrap_or_default();
-        admin::Backend { configured, problem, ..shown(row, sum) }
+        let hold = parts.brake.hold(row.id, |shard| led.contains(&shard));
+        let held_deletions = hold.map(|hold| releases::held(parts, hold));
+        let released = parts.brake.released_for(row.id);
+        let released_until_ms = released.map(|left| releases::after(parts, left).0);
+        admin::Backend { configured, problem, held_deletions, released_until_ms, ..shown(row, sum) }
     });
     Ok(shown.collect())
 }
@@ -59,6 +69,8 @@ fn shown(row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backen
         live_bytes,
         configured: false,
         problem: String::new(),
+        held_deletions: None,
+        released_until_ms: None,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod buckets;
 pub mod keys;
 pub mod names;
 pub mod overview;
+pub mod releases;
 pub mod status;
 pub mod verifying;
 
@@ -36,6 +37,7 @@ use crate::propose::Proposer;
 use crate::raft::group::Groups;
 use crate::raft::log::Cut;
 use crate::secrets::{Sealer, Secret};
+use crate::workers::brake::Brake;
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Parts {
     pub cut: Option<Cut>,
     pub started: Instant,
     pub deletions: buckets::Deletions,
+    pub brake: Arc<Brake>,
+    pub releases: releases::Releases,
     /// Ends long streams when the node stops.
     pub stop: CancellationToken,
 }

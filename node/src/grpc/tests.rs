@@ -170,6 +170,47 @@ async fn every_answer_and_every_refusal_has_an_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backend_is_released_for_an_hour_and_by_a_repeated_call_not_for_longer() {
+    let running = Running::start().await;
+    let mut client = running.client().await;
+    let release = admin::ReleaseBackendRequest {
+        name: "backends/memory".to_owned(),
+        validate_only: true,
+        request_id: "7f".to_owned(),
+    };
+    let shown = async |client: &mut Client| {
+        let list = client.list_backends(admin::ListBackendsRequest::default()).await.unwrap();
+        let status = client.get_status(admin::GetStatusRequest {}).await.unwrap();
+        let (list, status) = (list.into_inner().backends, status.into_inner().backends);
+        assert_eq!(list[0].released_until_ms.is_some(), status[0].released_until_ms.is_some());
+        assert_eq!(list[0].held_deletions, None);
+        list[0].released_until_ms
+    };
+    client.release_backend(release.clone()).await.unwrap();
+    assert_eq!(shown(&mut client).await, None, "validated only");
+    let release = admin::ReleaseBackendRequest { validate_only: false, ..release };
+    let first = client.release_backend(release.clone()).await.unwrap().into_inner();
+    assert!(shown(&mut client).await.is_some());
+    let again = client.release_backend(release.clone()).await.unwrap().into_inner();
+    assert_eq!(again, first);
+    for (name, code) in [("backends/tape", Code::NotFound), ("memory", Code::InvalidArgument)] {
+        for validate_only in [true, false] {
+            let wrong = admin::ReleaseBackendRequest {
+                name: name.to_owned(),
+                validate_only,
+                ..release.clone()
+            };
+            let refused = client.release_backend(wrong).await.unwrap_err();
+            assert_eq!(refused.code(), code, "{refused:?}");
+        }
+    }
+    let mut nobody = AdminServiceClient::new(running.channel().await);
+    let refused = nobody.release_backend(release).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    running.node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_without_gaps() {
     let running = Running::start().await;
     let mut client = running.client().await;
