@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use vaultaire_proto::catalog::{Page, Scope};
 use vaultaire_proto::row::ClusterRow;
 use vaultaire_proto::state::query::answer;
@@ -22,6 +23,9 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Between two attempts.
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
+
+/// How many shards one list reads at the same time: the threads for that are shared with everything that waits for a disk.
+const SHARDS_AT_ONCE: usize = 8;
 
 /// The replicated state, by way of this node's groups.
 #[derive(Debug)]
@@ -76,7 +80,8 @@ impl RaftCatalog {
                 let view = views.get(shard)?.clone();
                 Some(async move { Ok((shard, blocking(move || list.page(&view)).await?)) })
             });
-            for (shard, page) in try_join_all(pages).await? {
+            let mut pages = stream::iter(pages).buffer_unordered(SHARDS_AT_ONCE);
+            while let Some((shard, page)) = pages.try_next().await? {
                 merge.give(shard, page);
             }
         }
