@@ -10,13 +10,15 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Every file, named from the include root, which is this crate's folder.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "vaultaire/admin/v1/admin.proto",
     "vaultaire/admin/v1/backend.proto",
+    "vaultaire/admin/v1/cluster.proto",
     "vaultaire/admin/v1/status.proto",
     "vaultaire/admin/v1/verify.proto",
     "vaultaire/v1/command.proto",
     "vaultaire/v1/object.proto",
+    "vaultaire/v1/peer.proto",
     "vaultaire/v1/response.proto",
     "vaultaire/v1/row.proto",
     "vaultaire/v1/types.proto",
@@ -40,6 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_client(services)
         .build_server(services)
+        // Carried unread from the log to the connection: not copied on the way.
+        .bytes(".vaultaire.v1.LogEntry.payload")
+        .bytes(".vaultaire.v1.SnapshotPart.chunk")
         .emit_rerun_if_changed(false)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

@@ -14,7 +14,7 @@ use crate::config::gc::Gc;
 use crate::error::Error;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
-    ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings, Takes, Tls,
+    ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, PEER_PORT, Peer, REGION, S3_PORT, Settings, Takes, Tls,
 };
 
 /// The most a configuration file may hold.
@@ -36,6 +36,7 @@ pub struct Config {
     pub admin: Surface,
     #[serde(default)]
     pub http: Surface,
+    pub peer: Option<PeerSection>,
     #[serde(default)]
     pub gc: Gc,
     #[serde(default)]
@@ -71,6 +72,39 @@ pub struct TlsSection {
 #[serde(deny_unknown_fields)]
 pub struct Surface {
     pub addr: Option<SocketAddr>,
+}
+
+/// `[peer]`: how the other nodes of a cluster reach this one. Without it the node is a cluster of its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSection {
+    pub addr: Option<SocketAddr>,
+    /// `host:port` as others dial it, where that is not `addr`.
+    pub advertise: Option<String>,
+}
+
+impl PeerSection {
+    fn settle(self) -> Result<Peer, Error> {
+        let addr = self.addr.unwrap_or(SocketAddr::from(([127, 0, 0, 1], PEER_PORT)));
+        let advertise = match self.advertise {
+            Some(advertise) => advertise,
+            None if addr.ip().is_unspecified() => {
+                return Err(Error::Setting {
+                    key: "peer.advertise".to_owned(),
+                    why: format!("is missing: nobody can dial {addr}; say under which name or address other nodes reach this one"),
+                });
+            }
+            None => addr.to_string(),
+        };
+        let port = advertise.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(port)) if port > 0) {
+            return Err(Error::Setting {
+                key: "peer.advertise".to_owned(),
+                why: format!("{advertise} is not host:port with a port above 0"),
+            });
+        }
+        Ok(Peer { addr, advertise })
+    }
 }
 
 /// `[first]`: what a first start makes.
@@ -135,13 +169,17 @@ impl Config {
             });
         };
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let peer = self.peer.map(PeerSection::settle).transpose()?;
+        // Names are unique in a cluster, and so are the addresses of its nodes.
+        let name = peer.as_ref().map_or("node-1", |peer| peer.advertise.as_str()).to_owned();
         let settings = Settings {
             data_dir,
-            node_name: self.node_name.unwrap_or_else(|| "node-1".to_owned()),
+            node_name: self.node_name.unwrap_or(name),
             region: self.region.unwrap_or_else(|| REGION.to_owned()),
             s3_addr: self.s3.addr.unwrap_or_else(|| local(S3_PORT)),
             admin_addr: self.admin.addr.unwrap_or_else(|| local(ADMIN_PORT)),
             http_addr: self.http.addr.unwrap_or_else(|| local(HTTP_PORT)),
+            peer,
             base_domain: self.s3.base_domain,
             tls: match self.s3.tls {
                 Some(TlsSection { cert_file, key_file }) => Tls::Files { cert_file, key_file },

@@ -114,6 +114,10 @@ pub enum Error {
     #[error("the catalog answered {question} with something else; this is a bug, please report it")]
     UnexpectedAnswer { question: &'static str },
 
+    /// A member of the cluster did not let this node in.
+    #[error("{address} did not let this node join: {why}")]
+    Join { address: String, why: String },
+
     /// A command found no node.
     #[error("no node is running on {place}; start one with `{start}`")]
     NoNode { place: String, start: String },
@@ -167,6 +171,7 @@ impl Error {
             | Self::Catalog(_)
             | Self::Rejected { .. }
             | Self::UnexpectedAnswer { .. }
+            | Self::Join { .. }
             | Self::Admin(_)
             | Self::Found(_) => Exit::Failed,
         }

@@ -22,11 +22,17 @@ use crate::settings::{First, Garbage, NamedBackend, Settings, Takes};
 const FRESH: Consistency = Consistency::Linearizable;
 
 /// Records this start; answers its incarnation, higher than that of every start before.
-pub async fn register(proposer: &Proposer, node: NodeId, name: &str) -> Result<u64, Error> {
+pub async fn register(
+    proposer: &Proposer,
+    node: NodeId,
+    name: &str,
+    address: &str,
+) -> Result<u64, Error> {
     let rows = ask::nodes(proposer.catalog(), FRESH).await?;
     let former = rows.iter().find(|row| row.id == node).map_or(0, |row| row.incarnation);
     let incarnation = former.saturating_add(1);
-    let operation = Operation::RegisterNode { node, incarnation, name: name.to_owned() };
+    let (name, address) = (name.to_owned(), address.to_owned());
+    let operation = Operation::RegisterNode { node, incarnation, name, address };
     proposer.commit_accepted("this node", GroupId::CONTROL, operation).await?;
     Ok(incarnation)
 }

@@ -24,6 +24,12 @@ const IDENTITY: &str = "identity.json";
 /// may be made anew.
 const FOUNDING: &str = "founding";
 
+/// There where `cluster init` was run and no node has started yet, and ever after.
+const INITIALISED: &str = "initialised";
+
+/// There from a join until the first start after it.
+const JOINING: &str = "joining";
+
 /// What a founding makes.
 const FOUNDED: [&str; 3] = ["journal", "tables", "snapshots"];
 
@@ -43,6 +49,9 @@ pub struct Identity {
     /// Whether the first user and bucket were made: no later start makes them again, whoever deleted them.
     #[serde(default)]
     first_made: bool,
+    /// Whether the node was let into a cluster that others had founded.
+    #[serde(default)]
+    joined: bool,
 }
 
 impl Identity {
@@ -65,8 +74,14 @@ impl Identity {
         self.first_made
     }
 
+    /// Whether the node was let into a cluster that others had founded.
+    pub fn joined(&self) -> bool {
+        self.joined
+    }
+
     fn of(cluster: ClusterId) -> Self {
-        Self { format: FORMAT, cluster: cluster.to_string(), node: 1, first_made: false }
+        let cluster = cluster.to_string();
+        Self { format: FORMAT, cluster, node: 1, first_made: false, joined: false }
     }
 }
 
@@ -153,10 +168,58 @@ impl DataDir {
         self.end_founding()
     }
 
+    /// Allows the next start to found a cluster that has peers. Where a cluster's node has started, nothing does.
+    pub fn allow_founding(&self) -> Result<(), Error> {
+        self.refuse_used()?;
+        files::write(&self.path.join(INITIALISED), b"", Readers::Everyone)
+    }
+
+    /// A directory that belongs to a cluster, or may found one, joins and founds no other.
+    pub fn refuse_used(&self) -> Result<(), Error> {
+        let what = match self.identity()? {
+            Some(identity) => {
+                format!("is node {} of cluster {} already", identity.node, identity.cluster)
+            }
+            None if self.may_found() => "was made a cluster's first node already".to_owned(),
+            None => return Ok(()),
+        };
+        let path = self.path.display();
+        Err(Error::Usage(format!(
+            "{path} {what}; start it with `vaultaire server`, or choose an empty directory"
+        )))
+    }
+
+    /// Whether a start may found a cluster that has peers.
+    pub fn may_found(&self) -> bool {
+        self.path.join(INITIALISED).exists()
+    }
+
+    /// Makes the directory that of a node that was let into a cluster. What an identity promises must be there already.
+    pub fn join(&self, cluster: ClusterId, node: NodeId) -> Result<(), Error> {
+        files::write(&self.path.join(JOINING), b"", Readers::Everyone)?;
+        let identity =
+            Identity { node: node.0, first_made: true, joined: true, ..Identity::of(cluster) };
+        files::write_json(&self.path.join(IDENTITY), &identity, Readers::Everyone)
+    }
+
+    /// Whether no start has come since the node was let in: then, and only then, an empty log is no lost one.
+    pub fn is_joining(&self) -> bool {
+        self.path.join(JOINING).exists()
+    }
+
+    /// The log is there from now on: this node may promise others something.
+    pub fn end_joining(&self) -> Result<(), Error> {
+        self.remove_marker(JOINING)
+    }
+
     /// Takes the marker of a founding away. A crash may leave it beside the identity; if that file were lost later, the
     /// marker would say that journal and tables are nobody's.
     pub fn end_founding(&self) -> Result<(), Error> {
-        let marker = self.path.join(FOUNDING);
+        self.remove_marker(FOUNDING)
+    }
+
+    fn remove_marker(&self, name: &str) -> Result<(), Error> {
+        let marker = self.path.join(name);
         let fail = |source| Error::file("remove", &marker, source);
         match fs::remove_file(&marker) {
             Ok(()) => File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(fail),

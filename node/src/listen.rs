@@ -26,6 +26,14 @@ pub async fn bind(settings: &Settings) -> Result<Listeners, Error> {
     })
 }
 
+/// Takes the socket where peers call, where the node is to have any.
+pub async fn bind_peer(settings: &Settings) -> Result<Option<TcpListener>, Error> {
+    match &settings.peer {
+        Some(peer) => take("peers", "--peer-addr", peer.addr).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 async fn take(surface: &'static str, flag: &str, addr: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(addr).await.map_err(|source| {
         let advice = advice(&source, flag, addr);

@@ -6,37 +6,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vaultaire_proto::command::InitCluster;
-use vaultaire_proto::{Catalog, Clock, ClusterId, NodeId};
 use vaultaire_router::epochs::Epochs;
 use vaultaire_router::server::Server;
 use vaultaire_router::service::{Parts as RouterParts, S3Service};
 
 use crate::absent;
-use crate::clock::NodeClock;
 use crate::discovery::{self, Announcement};
+use crate::engine::{Engine, PeerPort, Timing, Watch};
 use crate::error::Error;
-use crate::founding::{self, Opened};
+use crate::founding::Opened;
 use crate::grpc;
 use crate::http::{self, Ready};
-use crate::identity::{DataDir, Identity};
+use crate::identity::DataDir;
 use crate::listen::{self, Listeners, address, url};
 use crate::metrics::Metrics;
 use crate::open_files;
 use crate::opener::Opener;
-use crate::propose::Proposer;
-use crate::raft::group::{Groups, GroupsConfig, Role, Started};
-use crate::raft::log::Cut;
-use crate::secrets::{Sealer, Secret};
-use crate::settings::{SHARDS, Settings};
+use crate::raft::group::{Groups, Role};
+use crate::secrets::Secret;
+use crate::settings::Settings;
 use crate::tls::{self, Served};
-use crate::workers::brake::Brake;
 use crate::workers::garbage::Collector;
 use crate::workers::sweep::Sweeper;
-use crate::workers::{self, Context, Workers, epochs, settle};
+use crate::workers::{self, Context, Workers, epochs, membership, settle};
 
 /// How long a stop waits for the servers once they are told.
 const SERVERS_STOP_MAX: Duration = Duration::from_secs(35);
@@ -60,53 +54,24 @@ pub struct Node {
     connections_max: usize,
 }
 
-/// How long one step of the start took.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    pub step: &'static str,
-    pub took: Duration,
-}
-
-/// Measures the steps of a start.
-struct Watch {
-    last: Instant,
-    timings: Vec<Timing>,
-}
-
-impl Watch {
-    fn lap(&mut self, step: &'static str) {
-        let now = Instant::now();
-        self.timings.push(Timing { step, took: now.duration_since(self.last) });
-        self.last = now;
-    }
-}
-
-/// What the first half of a start leaves for the second.
-struct Engine {
-    groups: Arc<Groups>,
-    proposer: Proposer,
-    clock: Arc<dyn Clock>,
-    node: NodeId,
-    sealer: Arc<Sealer>,
-    opened: Opened,
-    epochs: Arc<Epochs>,
-    brake: Arc<Brake>,
-    cut: Option<Cut>,
-}
-
 impl Node {
     /// Starts a node on a directory that this process holds. When it returns, the node serves.
     pub async fn start(data_dir: DataDir, settings: Settings) -> Result<Self, Error> {
         settings.check()?;
-        let mut watch = Watch { last: Instant::now(), timings: Vec::new() };
+        let mut watch = Watch::begin();
         let connections_max = open_files::share_out(&settings)?;
         let identity = data_dir.identity()?;
         let served = tls::serve(&settings)?;
         let token = discovery::token(data_dir.path())?;
         let listeners = listen::bind(&settings).await?;
+        let peer_port = listen::bind_peer(&settings).await?;
         warn_of_plain_admin(&settings);
         watch.lap("files and sockets");
-        let engine = start_engine(&data_dir, identity.as_ref(), &settings, &mut watch).await?;
+        let (stop_rest, rest) = (CancellationToken::new(), TaskTracker::new());
+        // Where the start fails, what it has begun to serve ends.
+        let begun = stop_rest.clone().drop_guard();
+        let peers = peer_port.map(|listener| PeerPort { listener, stop: stop_rest.clone(), servers: rest.clone() });
+        let engine = Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut watch).await?;
         let announcement = announce(&listeners, served.as_ref())?;
         let mut node = Self {
             announcement,
@@ -117,16 +82,17 @@ impl Node {
             ready: Arc::new(Ready::default()),
             workers: Workers::default(),
             stop_s3: CancellationToken::new(),
-            stop_rest: CancellationToken::new(),
+            stop_rest,
             s3: TaskTracker::new(),
-            rest: TaskTracker::new(),
+            rest,
             connections_max,
         };
+        begun.disarm();
         node.serve(engine, &settings, listeners, served, token);
         node.announcement.write(node.data_dir.path())?;
         node.ready.serve();
         watch.lap("servers");
-        node.timings = watch.timings;
+        node.timings = watch.timings();
         Ok(node)
     }
 
@@ -185,6 +151,7 @@ impl Node {
             absent: Arc::clone(&engine.opened.absent),
             sealer: Arc::clone(&engine.sealer),
             groups: Arc::clone(&engine.groups),
+            authority: engine.authority.clone(),
             node: engine.node,
             node_name: settings.node_name.clone(),
             data_dir: self.data_dir.path().to_owned(),
@@ -225,6 +192,13 @@ impl Node {
         self.workers.every(settle::PAUSE, move || {
             let proposer = proposer.clone();
             async move { settle::step(&proposer).await }
+        });
+        let (members, proposer) = (Arc::clone(&engine.groups), engine.proposer.clone());
+        let pool = Arc::clone(&engine.pool);
+        self.workers.every(membership::PAUSE, move || {
+            let (groups, proposer, pool) =
+                (Arc::clone(&members), proposer.clone(), Arc::clone(&pool));
+            async move { membership::step(&groups, &proposer, &pool).await }
         });
         let rate = settings.garbage.deletes_per_second;
         let collector = Arc::new(tokio::sync::Mutex::new(Collector::new(rate)));
@@ -279,98 +253,6 @@ async fn ended(surface: &str, servers: &TaskTracker) {
     if tokio::time::timeout(SERVERS_STOP_MAX, servers.wait()).await.is_err() {
         tracing::warn!(surface, left = servers.len(), "servers did not stop in time");
     }
-}
-
-/// Journal, groups, rows and backends: everything but servers and workers.
-async fn start_engine(
-    data_dir: &DataDir,
-    identity: Option<&Identity>,
-    settings: &Settings,
-    watch: &mut Watch,
-) -> Result<Engine, Error> {
-    let node_clock = NodeClock::system();
-    let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
-    let sealer = match identity {
-        Some(_) => Sealer::open(data_dir.path())?,
-        None => Sealer::open_or_create(data_dir.path())?,
-    };
-    match identity {
-        Some(_) => data_dir.end_founding()?,
-        None => data_dir.begin_founding()?,
-    }
-    let first_made = identity.is_some_and(Identity::first_made);
-    let node = identity.map_or(NodeId(1), Identity::node);
-    let config = GroupsConfig {
-        data_dir: data_dir.path().to_owned(),
-        node,
-        clock: node_clock,
-        // Only a directory without identity may become a new cluster: with one, an empty journal is
-        // a lost journal.
-        foundation: identity.is_none().then(|| foundation(settings)),
-    };
-    let Started { groups, catalog, report } = Groups::start(config).await?;
-    if let Some(cut) = &report.journal.cut {
-        tracing::warn!(
-            segment = cut.segment,
-            offset = cut.offset,
-            bytes = cut.bytes,
-            "a torn tail of the journal was cut off: as a rule an unfinished write, never acknowledged"
-        );
-    }
-    same_cluster(data_dir, identity, catalog.cluster().cluster)?;
-    watch.lap("journal, tables and groups");
-    let proposer = Proposer::new(catalog, Arc::clone(&clock));
-    let incarnation = founding::register(&proposer, node, &settings.node_name).await?;
-    let (opened, (), (), ()) = tokio::try_join!(
-        founding::open_backends(&proposer, settings),
-        founding::share_settings(&proposer, &settings.garbage),
-        founding::close_former_epochs(&proposer, node, incarnation),
-        founding::make_first(&proposer, &sealer, &settings.first, first_made),
-    )?;
-    if !first_made {
-        data_dir.note_first_made()?;
-    }
-    watch.lap("backends and first rows");
-    let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
-    // Weak, since the epochs reach the groups through the catalog.
-    let writes = Arc::downgrade(&epochs);
-    groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
-    let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
-    let brake = Arc::new(Brake::new(&settings.garbage, proposer.catalog().cluster().shards));
-    let cut = report.journal.cut;
-    Ok(Engine { groups, proposer, clock, node, sealer, opened, epochs, brake, cut })
-}
-
-fn foundation(settings: &Settings) -> InitCluster {
-    let token_key: [u8; 32] = rand::rng().random();
-    InitCluster {
-        cluster: ClusterId(rand::rng().random()),
-        generation: 1,
-        shards: SHARDS,
-        region: settings.region.clone(),
-        token_key: token_key.to_vec(),
-    }
-}
-
-/// The journal says which cluster it is of; the identity file must say the same, and is written from it.
-fn same_cluster(
-    data_dir: &DataDir,
-    identity: Option<&Identity>,
-    cluster: ClusterId,
-) -> Result<(), Error> {
-    let Some(identity) = identity else {
-        return data_dir.found(cluster);
-    };
-    let expected = identity.cluster(data_dir.path())?;
-    if expected == cluster {
-        return Ok(());
-    }
-    Err(Error::OtherCluster {
-        path: data_dir.path().to_owned(),
-        found: cluster.to_string(),
-        expected: expected.to_string(),
-        expected_by: "its identity.json",
-    })
 }
 
 /// The admin port speaks plain gRPC: its bearer token can be read on the way.

@@ -135,6 +135,18 @@ impl Sealer {
         Self::open(data_dir)
     }
 
+    /// The key as its file has it, for a node that was let into the cluster.
+    pub fn text(&self, data_dir: &Path) -> Result<Secret, Error> {
+        let text = files::read(&data_dir.join(FILE))?.unwrap_or_default();
+        Ok(Secret::new(String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// Keeps the key of the cluster that this node was let into.
+    pub fn save(data_dir: &Path, key: &Secret) -> Result<(), Error> {
+        files::write(&data_dir.join(FILE), key.expose().as_bytes(), Readers::Owner)?;
+        Self::open(data_dir).map(|_| ())
+    }
+
     fn new(path: PathBuf, bytes: [u8; KEY_LEN]) -> Self {
         let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("the array has the key's length");
         Self { path, key: LessSafeKey::new(key) }

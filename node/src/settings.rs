@@ -19,6 +19,7 @@ pub const REGION: &str = "us-east-1";
 pub const S3_PORT: u16 = 9000;
 pub const ADMIN_PORT: u16 = 9001;
 pub const HTTP_PORT: u16 = 9002;
+pub const PEER_PORT: u16 = 9003;
 
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub s3_addr: SocketAddr,
     pub admin_addr: SocketAddr,
     pub http_addr: SocketAddr,
+    /// None: a node for itself.
+    pub peer: Option<Peer>,
     /// Buckets as host names below this, besides paths.
     pub base_domain: Option<String>,
     pub tls: Tls,
@@ -41,6 +44,14 @@ pub struct Settings {
     /// Those that take new objects first, the preferred one before the others.
     pub backends: Vec<NamedBackend>,
     pub first: First,
+}
+
+/// How the other nodes of a cluster reach this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub addr: SocketAddr,
+    /// `host:port`, as others dial it.
+    pub advertise: String,
 }
 
 /// A backend under the name that stays its own for ever.

@@ -7,7 +7,7 @@ use crate::id::{
 };
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Attributes, Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
-use crate::row::{BackendState, Settings, Versioning};
+use crate::row::{BackendState, NodePhase, NodeRole, Settings, Versioning};
 use crate::time::TimeMs;
 
 /// How many commands one log entry may carry.
@@ -80,7 +80,10 @@ pub enum Operation {
         node: NodeId,
         incarnation: u64,
         name: String,
+        /// Empty: this node takes no peers.
+        address: String,
     },
+    ChangeMembers(MemberChange),
 
     // Every group.
     PutSettings(Settings),
@@ -152,6 +155,19 @@ pub struct InitCluster {
     pub region: String,
     /// Authenticates list tokens, the same on every node.
     pub token_key: Vec<u8>,
+}
+
+/// Who belongs to the cluster. The rows say what is wanted; each group's leader brings its Raft membership there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// Invites one node. `hash` is of the secret in its join token.
+    Invite { hash: [u8; 16], expires_at: TimeMs },
+    /// An invited node gets its id.
+    Join { hash: [u8; 16], name: String, address: String, role: NodeRole },
+    SetRole { node: NodeId, role: NodeRole },
+    Remove { node: NodeId },
+    /// Every group's membership is as the row in `phase` wants it.
+    Settle { node: NodeId, phase: NodePhase },
 }
 
 /// A bucket's configuration as pushed to a shard.
@@ -282,6 +298,7 @@ impl Operation {
             | Self::PutBackend { .. }
             | Self::SettleBackend { .. }
             | Self::RegisterNode { .. }
+            | Self::ChangeMembers(_)
             | Self::PutSettings(_)
             | Self::ConfigureBucket(_)
             | Self::ConfigureBackend { .. }
@@ -318,6 +335,7 @@ impl Operation {
             | Self::PutBackend { .. }
             | Self::SettleBackend { .. }
             | Self::RegisterNode { .. }
+            | Self::ChangeMembers(_)
             | Self::PutSettings(_)
             | Self::ConfigureBucket(_)
             | Self::ConfigureBackend { .. }

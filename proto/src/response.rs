@@ -3,7 +3,7 @@
 use crate::etag::ETag;
 use crate::id::{EpochId, UploadId, VersionId};
 use crate::object::Checksum;
-use crate::row::{AccessKey, BackendRow, Bucket, User};
+use crate::row::{AccessKey, BackendRow, Bucket, NodeRow, User};
 use crate::time::TimeMs;
 
 /// The outcome of one command.
@@ -16,6 +16,7 @@ pub enum Response {
     Backend(BackendRow),
     User(User),
     AccessKey(AccessKey),
+    Node(NodeRow),
     /// `ConfigureBucket` was applied; `empty` says whether this shard holds nothing of the bucket.
     Configured {
         empty: bool,
@@ -126,4 +127,16 @@ pub enum Rejection {
     /// The command is not one that this group takes, or its fields contradict each other.
     #[error("malformed command")]
     Malformed,
+    #[error("no such node")]
+    NoSuchNode,
+    #[error("the node was removed from the cluster; a node that comes back joins as a new one")]
+    NodeRemoved,
+    #[error("the join token is unknown or has expired; make another with `vaultaire cluster token`")]
+    InvalidToken,
+    #[error("the join token was used already: each lets one node in; make another with `vaultaire cluster token`")]
+    TokenUsed,
+    #[error("another change of the membership is under way; wait until `vaultaire cluster members` shows it done")]
+    MembershipChanging,
+    #[error("the cluster would be left without a voter")]
+    LastVoter,
 }

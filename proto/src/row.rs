@@ -98,6 +98,31 @@ pub struct AccessKey {
     pub created: TimeMs,
 }
 
+/// What a node does for the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NodeRole {
+    /// Votes in every group.
+    #[default]
+    Voter,
+    /// Follows every group without a vote.
+    Learner,
+}
+
+/// How far a node's membership is. Whoever is not `Member` or `Removed` is a change under way, and there is one at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NodePhase {
+    #[default]
+    Member,
+    /// Has its id; not every group has it as a member yet.
+    Joining,
+    /// Not every group knows its new role yet.
+    Changing,
+    /// Some group may still have it as a member.
+    Leaving,
+    /// For ever: its id is never given again.
+    Removed,
+}
+
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRow {
@@ -105,6 +130,17 @@ pub struct NodeRow {
     pub name: String,
     /// Raised at every start of the process.
     pub incarnation: u64,
+    /// Where its peers reach it, as `host:port`. Empty for a node that was never told to take peers.
+    pub address: String,
+    pub role: NodeRole,
+    pub phase: NodePhase,
+}
+
+/// An invitation for one node. Its key is the hash of the secret that the invited node has to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinToken {
+    pub expires_at: TimeMs,
+    pub used: bool,
 }
 
 /// What the cluster was founded with.

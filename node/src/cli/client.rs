@@ -10,6 +10,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use vaultaire_proto::wire::admin::admin_service_client::AdminServiceClient;
+use vaultaire_proto::wire::admin::cluster_service_client::ClusterServiceClient;
 
 use crate::cli::dev;
 use crate::discovery;
@@ -38,6 +39,9 @@ pub struct Target {
 /// A client that carries the token.
 pub type Client = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// The same for changes of the membership.
+pub type ClusterClient = ClusterServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// Adds the token to every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -52,6 +56,17 @@ impl Interceptor for Bearer {
 impl Target {
     /// Connects, or says how to start a node.
     pub async fn connect(&self) -> Result<Client, Error> {
+        let (channel, token) = self.channel().await?;
+        with_token(channel, &token)
+    }
+
+    /// The same for changes of the membership.
+    pub async fn cluster(&self) -> Result<ClusterClient, Error> {
+        let (channel, token) = self.channel().await?;
+        Ok(ClusterServiceClient::with_interceptor(channel, bearer(&token)?))
+    }
+
+    async fn channel(&self) -> Result<(Channel, Secret), Error> {
         match (&self.admin, &self.token_file) {
             (Some(url), Some(token_file)) => {
                 let token = discovery::read_token(token_file)?.ok_or_else(|| {
@@ -59,13 +74,13 @@ impl Target {
                 })?;
                 let start = "vaultaire server --config FILE".to_owned();
                 let none = Error::NoNode { place: url.clone(), start };
-                connect(url, &token, none).await
+                Ok((connect(url, none).await?, token))
             }
             _ => self.connect_local().await,
         }
     }
 
-    async fn connect_local(&self) -> Result<Client, Error> {
+    async fn connect_local(&self) -> Result<(Channel, Secret), Error> {
         let data_dir = match &self.data_dir {
             Some(path) => path.clone(),
             None => dev::default_data_dir()?,
@@ -73,7 +88,9 @@ impl Target {
         let found = discovery::find(&data_dir)?;
         let none = no_node(&data_dir, self.data_dir.is_some());
         match found {
-            Some(found) => connect(&found.announcement.admin_url, &found.token, none).await,
+            Some(found) => {
+                Ok((connect(&found.announcement.admin_url, none).await?, found.token))
+            }
             None => Err(none),
         }
     }
@@ -87,23 +104,24 @@ fn no_node(data_dir: &Path, named: bool) -> Error {
     Error::NoNode { place: data_dir.display().to_string(), start }
 }
 
-async fn connect(url: &str, token: &Secret, none: Error) -> Result<Client, Error> {
+async fn connect(url: &str, none: Error) -> Result<Channel, Error> {
     let endpoint = Endpoint::from_shared(url.to_owned())
         .map_err(|error| Error::Usage(format!("{url} is not an address: {error}")))?
         .connect_timeout(CONNECT_MAX);
-    match endpoint.connect().await {
-        Ok(channel) => with_token(channel, token),
-        Err(_) => Err(none),
-    }
+    endpoint.connect().await.map_err(|_| none)
 }
 
 /// A client over a connection that is there already.
 pub fn with_token(channel: Channel, token: &Secret) -> Result<Client, Error> {
-    let bearer = format!("Bearer {}", token.expose())
-        .parse()
-        .map_err(|_| Error::Usage("the token file holds something that is no token".to_owned()))?;
-    Ok(AdminServiceClient::with_interceptor(channel, Bearer(bearer))
+    Ok(AdminServiceClient::with_interceptor(channel, bearer(token)?)
         .max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+fn bearer(token: &Secret) -> Result<Bearer, Error> {
+    let bearer = format!("Bearer {}", token.expose()).parse();
+    bearer
+        .map(Bearer)
+        .map_err(|_| Error::Usage("the token file holds something that is no token".to_owned()))
 }
 
 /// What a node refused, in its own words.

@@ -11,10 +11,11 @@ use vaultaire_storage::config::{BackendConfig, DiskConfig};
 use crate::cli::output::Output;
 use crate::cli::run::{Overrides, Signals, start, until_stopped};
 use crate::discovery::Announcement;
+use crate::engine::Timing;
 use crate::error::Error;
 use crate::files::{self, Readers};
 use crate::identity::DataDir;
-use crate::node::{Node, Timing};
+use crate::node::Node;
 use crate::notify;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
@@ -122,6 +123,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
         s3_addr: local(S3_PORT),
         admin_addr: local(ADMIN_PORT),
         http_addr: local(HTTP_PORT),
+        peer: None,
         base_domain: Some("localhost".to_owned()),
         tls: match args.tls {
             true => Tls::Own,

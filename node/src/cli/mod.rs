@@ -5,6 +5,7 @@ pub mod backend;
 pub mod bucket;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod completions;
 pub mod dev;
 pub mod key;
@@ -55,6 +56,8 @@ enum Command {
     Key(key::Args),
     /// List backends, check what they can do, and let held deletions go.
     Backend(backend::Args),
+    /// Form a cluster, and change who belongs to it.
+    Cluster(cluster::Args),
     /// Compare the catalog with the bytes on every backend.
     Verify(verify::Args),
     /// Check a configuration file.
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Bucket(args) => brief(bucket::run(args, output)),
         Command::Key(args) => brief(key::run(args, output)),
         Command::Backend(args) => brief(backend::run(args, output)),
+        Command::Cluster(args) => brief(cluster::run(args, output)),
         Command::Verify(args) => brief(verify::run(args, output)),
         Command::Config(args) => check::run(args, output),
         Command::Completions(args) => completions::run(&args),
@@ -132,6 +136,10 @@ mod tests {
             "vaultaire key delete VTA --admin http://127.0.0.1:9001 --token-file t",
             "vaultaire backend check hot",
             "vaultaire backend release hot --json",
+            "vaultaire cluster init --config f.toml",
+            "vaultaire cluster join --config f.toml --member host:9003 --token-file t --learner",
+            "vaultaire cluster token --json --data-dir d",
+            "vaultaire cluster remove 3",
             "vaultaire verify --json --no-checksums",
             "vaultaire config check f.toml",
             "vaultaire completions bash",

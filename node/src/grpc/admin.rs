@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
-use ulid::Ulid;
 use vaultaire_proto::wire::admin::admin_service_server::AdminService;
 use vaultaire_proto::wire::admin::{
     CheckBackendRequest, CheckBackendResponse, CreateBucketRequest, CreateBucketResponse,
@@ -15,9 +13,9 @@ use vaultaire_proto::wire::admin::{
     ReleaseBackendRequest, ReleaseBackendResponse, VerifyRequest,
 };
 
-use crate::error::Error;
+use crate::grpc::call::Call;
 use crate::grpc::verifying::Events;
-use crate::grpc::{Parts, backends, buckets, keys, overview, releases, status, verifying};
+use crate::grpc::{Parts, backends, buckets, keys, overview, releases, verifying};
 
 /// The handlers.
 #[derive(Clone, Debug)]
@@ -27,56 +25,8 @@ pub struct Admin {
 
 impl Admin {
     /// Over what the node is made of.
-    pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
-    }
-}
-
-/// Under this name every answer, and every refusal, carries the id that the log has for the call.
-const REQUEST_ID: &str = "x-request-id";
-
-/// One call: every answer leaves through it, every change leaves a line in the log.
-struct Call {
-    name: &'static str,
-    id: String,
-    /// What is changed, and the request id that the caller named; none for a question.
-    change: Option<(String, String)>,
-}
-
-impl Call {
-    fn question(name: &'static str) -> Self {
-        Self { name, id: Ulid::new().to_string(), change: None }
-    }
-
-    fn change(name: &'static str, subject: &str, request_id: &str) -> Self {
-        let change = Some((subject.to_owned(), request_id.to_owned()));
-        Self { change, ..Self::question(name) }
-    }
-
-    fn answer<T>(self, outcome: Result<T, Error>) -> Result<Response<T>, Status> {
-        let Self { name, id, change } = self;
-        // An id is letters and digits, which metadata takes.
-        let value = MetadataValue::try_from(id.as_str()).ok();
-        match outcome {
-            Ok(answer) => {
-                match change {
-                    Some((subject, request_id)) => {
-                        tracing::info!(call = name, id, subject, request_id, "admin change");
-                    }
-                    None => tracing::debug!(call = name, id, "admin question answered"),
-                }
-                let mut response = Response::new(answer);
-                value.and_then(|value| response.metadata_mut().insert(REQUEST_ID, value));
-                Ok(response)
-            }
-            Err(error) => {
-                let (subject, request_id) = change.unwrap_or_default();
-                tracing::info!(call = name, id, subject, request_id, %error, "admin call refused");
-                let mut status = status::of(&error);
-                value.and_then(|value| status.metadata_mut().insert(REQUEST_ID, value));
-                Err(status)
-            }
-        }
+    pub fn new(parts: Arc<Parts>) -> Self {
+        Self { parts }
     }
 }
 

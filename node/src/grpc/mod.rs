@@ -4,6 +4,9 @@
 pub mod admin;
 pub mod backends;
 pub mod buckets;
+pub mod call;
+pub mod cluster;
+pub mod members;
 pub mod keys;
 pub mod names;
 pub mod overview;
@@ -28,11 +31,14 @@ use tonic::{Request, Status};
 use vaultaire_proto::NodeId;
 use vaultaire_proto::wire::DESCRIPTORS;
 use vaultaire_proto::wire::admin::admin_service_server::AdminServiceServer;
+use vaultaire_proto::wire::admin::cluster_service_server::ClusterServiceServer;
 use vaultaire_storage::registry::Registry;
 
 use crate::absent::Absent;
 use crate::error::Error;
 use crate::grpc::admin::Admin;
+use crate::grpc::cluster::Cluster;
+use crate::peer::authority::Authority;
 use crate::propose::Proposer;
 use crate::raft::group::Groups;
 use crate::raft::log::Cut;
@@ -47,6 +53,8 @@ pub struct Parts {
     pub absent: Arc<Absent>,
     pub sealer: Arc<Sealer>,
     pub groups: Arc<Groups>,
+    /// None: a node that takes no peers.
+    pub authority: Option<Authority>,
     pub node: NodeId,
     pub node_name: String,
     pub data_dir: PathBuf,
@@ -71,13 +79,17 @@ pub async fn serve(listener: TcpListener, parts: Parts, token: Secret) -> Result
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let admin = AdminServiceServer::new(Admin::new(parts));
+    let parts = Arc::new(parts);
+    let admin = AdminServiceServer::new(Admin::new(Arc::clone(&parts)));
+    let cluster = ClusterServiceServer::new(Cluster::new(parts));
     let bearer = Bearer::new(&token);
+    let same = bearer.clone();
     Server::builder()
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(|error| engine(error.to_string()))?)
         .add_service(reflection().build_v1alpha().map_err(|error| engine(error.to_string()))?)
         .add_service(InterceptedService::new(admin, move |request| bearer.check(request)))
+        .add_service(InterceptedService::new(cluster, move |request| same.check(request)))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop.cancelled_owned(),

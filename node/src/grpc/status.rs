@@ -5,6 +5,7 @@ use vaultaire_proto::{CatalogError, Rejection};
 use vaultaire_storage::error::Class;
 
 use crate::error::Error;
+use crate::raft::peers::Refusal;
 
 /// A call that carries no token.
 pub fn no_token() -> Status {
@@ -18,6 +19,27 @@ pub fn wrong_token() -> Status {
     Status::unauthenticated("this is not the token in admin.token of the node's data directory")
 }
 
+/// A call between nodes that is not meant for this one, or not from a node of this cluster.
+pub fn foreign_peer(why: &str) -> Status {
+    tracing::warn!(why, "a call from another node is refused");
+    Status::permission_denied(why)
+}
+
+/// A group that this node does not run, or not yet.
+pub fn group_absent(group: u32) -> Status {
+    Status::failed_precondition(format!("group {group} does not run here at the moment"))
+}
+
+/// Why a group gives another node no answer.
+pub fn of_refusal(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::Nonsense(_) => Code::InvalidArgument,
+        Refusal::Stopped(_) | Refusal::Occupied => Code::Unavailable,
+        Refusal::Broken(_) => Code::DataLoss,
+    };
+    Status::new(code, refusal.to_string())
+}
+
 /// An error as a status: the code for programs, the message for people.
 pub fn of(error: &Error) -> Status {
     let code = match error {
@@ -26,7 +48,7 @@ pub fn of(error: &Error) -> Status {
         Error::Catalog(error) => of_catalog(error),
         Error::Storage(error) => of_storage(error),
         Error::BackendAbsent { .. } => Code::Unavailable,
-        Error::DeletionsHeld { .. } => Code::FailedPrecondition,
+        Error::DeletionsHeld { .. } | Error::Join { .. } => Code::FailedPrecondition,
         Error::Sealed { .. } | Error::Damaged { .. } => Code::DataLoss,
         Error::Config { .. }
         | Error::Setting { .. }
@@ -60,7 +82,8 @@ fn of_rejection(rejection: Rejection) -> Code {
         | Rejection::NoSuchUser
         | Rejection::NoSuchAccessKey
         | Rejection::NoSuchBackend
-        | Rejection::NoSuchEpoch => Code::NotFound,
+        | Rejection::NoSuchEpoch
+        | Rejection::NoSuchNode => Code::NotFound,
         Rejection::AlreadyInitialised
         | Rejection::BucketAlreadyExists
         | Rejection::BucketAlreadyOwnedByYou
@@ -68,10 +91,14 @@ fn of_rejection(rejection: Rejection) -> Code {
         Rejection::NotInitialised
         | Rejection::BucketNotEmpty
         | Rejection::MethodNotAllowed
+        | Rejection::NodeRemoved
+        | Rejection::LastVoter
         | Rejection::PreconditionFailed => Code::FailedPrecondition,
+        Rejection::InvalidToken | Rejection::TokenUsed => Code::PermissionDenied,
         Rejection::OperationAborted
         | Rejection::StaleConfig
         | Rejection::ConfigAhead
+        | Rejection::MembershipChanging
         | Rejection::EpochClosed => Code::Aborted,
         Rejection::Expired => Code::DeadlineExceeded,
         Rejection::Unknown => Code::Unknown,

@@ -39,6 +39,7 @@ impl Running {
             s3_addr: any,
             admin_addr: any,
             http_addr: any,
+            peer: None,
             base_domain: None,
             tls: Tls::Off,
             garbage: Garbage::default(),

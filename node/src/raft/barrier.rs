@@ -1,9 +1,9 @@
 //! Reads that must not be older than any write acknowledged before them. A read goes on once this node has applied everything
 //! that was committed when the read arrived, and is then served from a view taken after that.
 //!
-//! R1 A read uses only a confirmation that was asked for after the read arrived. R2 A confirmation is used once. R3 It is
-//! asked of this process' own leader: no answer of a former one can be mistaken for it. R4 One view, taken after release.
-//! No leases: nothing here reads a clock.
+//! R1 A read uses only a confirmation that was asked for after the read arrived. R2 A confirmation is used once. R3 It says in
+//! which term its leader leads; where this node has heard of another leader meanwhile it is thrown away and asked for again.
+//! R4 One view, taken after release. No leases: nothing here reads a clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::{CatalogError, GroupId, NodeId};
 
+use super::forward::{Forward, ReadPoint};
 use super::types::{Raft, StoredMembership, TypeConfig};
 use crate::tables::table::Table;
 
@@ -28,7 +29,16 @@ const QUEUE_MAX: usize = 8192;
 /// A read that takes longer is answered as if there were no leader: the client repeats it.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
-type Release = oneshot::Sender<Result<(), CatalogError>>;
+/// A confirmation that was overtaken by an election is asked for again so often.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Who waits, and for what.
+enum Waiting {
+    /// A read on this node: until it has applied everything.
+    Read(oneshot::Sender<Result<(), CatalogError>>),
+    /// Another node's read: it applies by itself, and wants to hear from the leader alone.
+    Point(oneshot::Sender<Result<ReadPoint, CatalogError>>),
+}
 
 /// One group's barrier.
 pub struct Barrier {
@@ -36,7 +46,7 @@ pub struct Barrier {
     node: u64,
     table: Arc<Table>,
     server: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
-    queue: mpsc::Sender<Release>,
+    queue: mpsc::Sender<Waiting>,
 }
 
 impl std::fmt::Debug for Barrier {
@@ -52,11 +62,12 @@ impl Barrier {
         node: NodeId,
         raft: Raft,
         table: Arc<Table>,
+        forward: Forward,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let server = raft.server_metrics();
-        let task = Task { group, raft, table: Arc::clone(&table) };
+        let task = Task { group, node: node.0, raft, table: Arc::clone(&table), forward };
         (Self { group, node: node.0, table, server, queue }, task.run(waiting, stop))
     }
 
@@ -68,10 +79,24 @@ impl Barrier {
         self.confirmed().await
     }
 
-    /// The general way: by a confirmation that this node still leads.
+    /// The general way: by a confirmation that some node still leads.
     pub async fn confirmed(&self) -> Result<(), CatalogError> {
         let (release, released) = oneshot::channel();
-        match self.queue.try_send(release) {
+        self.wait(Waiting::Read(release), released).await
+    }
+
+    /// Where the group stands, if this node leads it: for a read on another node.
+    pub async fn lead_point(&self) -> Result<ReadPoint, CatalogError> {
+        let (release, released) = oneshot::channel();
+        self.wait(Waiting::Point(release), released).await
+    }
+
+    async fn wait<T>(
+        &self,
+        waiting: Waiting,
+        released: oneshot::Receiver<Result<T, CatalogError>>,
+    ) -> Result<T, CatalogError> {
+        match self.queue.try_send(waiting) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 return Err(CatalogError::Busy { group: self.group });
@@ -121,13 +146,15 @@ fn is_only(configs: &[BTreeSet<u64>], node: u64) -> bool {
 
 struct Task {
     group: GroupId,
+    node: u64,
     raft: Raft,
     table: Arc<Table>,
+    forward: Forward,
 }
 
 impl Task {
     /// One confirmation at a time; it serves every read that arrived before it was asked for.
-    async fn run(self, mut queue: mpsc::Receiver<Release>, stop: CancellationToken) {
+    async fn run(self, mut queue: mpsc::Receiver<Waiting>, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
             tokio::select! {
@@ -137,27 +164,82 @@ impl Task {
                     return;
                 },
             }
-            let result = self.confirm().await;
-            for release in waiting.drain(..) {
-                // Whoever does not wait any more has given its own answer.
-                let _ = release.send(result.clone());
+            self.serve(waiting.drain(..)).await;
+        }
+    }
+
+    /// Whoever does not wait any more has given its own answer, so a failed send is none.
+    async fn serve(&self, waiting: impl Iterator<Item = Waiting>) {
+        let own = self.own_point().await;
+        let mut reads = Vec::new();
+        for waiting in waiting {
+            match waiting {
+                Waiting::Point(release) => drop(release.send(own.clone())),
+                Waiting::Read(release) => reads.push(release),
+            }
+        }
+        if reads.is_empty() {
+            return;
+        }
+        let point = match own {
+            Err(CatalogError::NoLeader { .. }) => self.leaders_point().await,
+            own => own,
+        };
+        let result = match point {
+            Ok(point) => self.applied(point.index).await,
+            Err(error) => Err(error),
+        };
+        for release in reads {
+            drop(release.send(result.clone()));
+        }
+    }
+
+    /// By asking the other members whether this node leads. It answers at once where it does not.
+    async fn own_point(&self) -> Result<ReadPoint, CatalogError> {
+        let confirmed = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        match confirmed {
+            Ok(read) => {
+                let term = self.leader().map_or(0, |(_, term)| term);
+                Ok(ReadPoint { term, index: read.read_log_id().index() })
+            }
+            Err(RaftError::APIError(
+                LinearizableReadError::ForwardToLeader(_)
+                | LinearizableReadError::QuorumNotEnough(_),
+            )) => Err(CatalogError::NoLeader { group: self.group }),
+            Err(RaftError::Fatal(error)) => {
+                tracing::warn!(group = %self.group, %error, "a group answers no reads");
+                Err(CatalogError::Stopped)
             }
         }
     }
 
-    async fn confirm(&self) -> Result<(), CatalogError> {
-        let confirmed = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
-        let index = match confirmed {
-            Ok(read) => read.read_log_id().index(),
-            Err(RaftError::APIError(
-                LinearizableReadError::ForwardToLeader(_)
-                | LinearizableReadError::QuorumNotEnough(_),
-            )) => return Err(CatalogError::NoLeader { group: self.group }),
-            Err(RaftError::Fatal(error)) => {
-                tracing::warn!(group = %self.group, %error, "a group answers no reads");
-                return Err(CatalogError::Stopped);
+    /// By asking the leader.
+    async fn leaders_point(&self) -> Result<ReadPoint, CatalogError> {
+        let no_leader = CatalogError::NoLeader { group: self.group };
+        for _ in 0..ATTEMPTS_MAX {
+            let Some((leader, term)) = self.leader() else {
+                return Err(no_leader);
+            };
+            if leader == self.node {
+                return Err(no_leader);
             }
-        };
+            let point = self.forward.read_index(NodeId(leader)).await?;
+            // Of a term that this node had heard of when it asked, and of no later one since.
+            if point.term == term && self.leader() == Some((leader, term)) {
+                return Ok(point);
+            }
+        }
+        Err(no_leader)
+    }
+
+    /// Who leads in which term, as far as this node knows.
+    fn leader(&self) -> Option<(u64, u64)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.current_leader.map(|leader| (leader, metrics.current_term))
+    }
+
+    async fn applied(&self, index: u64) -> Result<(), CatalogError> {
         let applied = timeout(READ_WAIT, self.table.wait_applied(index)).await;
         match applied {
             Ok(Ok(())) => Ok(()),

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
-use vaultaire_proto::{GroupId, NodeId};
+use vaultaire_proto::{ClusterId, GroupId, NodeId};
 
+use super::directory::Directory;
 use super::gather::{Gather, Writes};
 use super::log::journal::Journal;
 use super::log::{Report, Stats};
@@ -20,6 +21,7 @@ use super::replica::Replica;
 use crate::catalog::RaftCatalog;
 use crate::clock::NodeClock;
 use crate::error::Error;
+use crate::peer::pool::Pool;
 use crate::tables::Store;
 
 /// How long a stop waits for openraft's tasks to let go of the journal.
@@ -35,9 +37,24 @@ pub struct GroupsConfig {
     pub node: NodeId,
     /// Told what each group applies, and asked what entries are stamped with.
     pub clock: Arc<NodeClock>,
-    /// Founds a cluster of one where there is none yet. Where a founding was cut short it goes on, under the cluster id it
-    /// began with; where there is a cluster this is not looked at.
-    pub foundation: Option<InitCluster>,
+    /// As `opening::cluster_id` found it.
+    pub cluster: ClusterId,
+    pub origin: Origin,
+    /// The way to other members.
+    pub pool: Arc<Pool>,
+    /// Where peers find the groups.
+    pub directory: Arc<Directory>,
+}
+
+/// What an empty log means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Found a cluster of one. Where a founding was cut short it goes on, under the cluster id it began with.
+    Found(InitCluster),
+    /// A cluster has let this node in and has not been heard of since. `fresh`: no start came before this one.
+    Joined { cluster: ClusterId, fresh: bool },
+    /// Damage: the node has run here before.
+    Lost,
 }
 
 /// Running groups, and what the start found.
@@ -106,6 +123,7 @@ pub struct Groups {
     groups: Vec<Arc<Replica>>,
     store: Arc<Store>,
     gather: Arc<Gather>,
+    directory: Arc<Directory>,
     journal: Mutex<Option<Arc<Journal>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
@@ -124,6 +142,7 @@ impl Groups {
     /// have a leader and have applied whatever may have been acknowledged before.
     pub async fn start(config: GroupsConfig) -> Result<Started, Error> {
         let began = Instant::now();
+        let directory = Arc::clone(&config.directory);
         let (mut opening, journal_report) = Opening::open(config).await?;
         let control = opening.control().await?;
         let cluster = opening.cluster(&control)?;
@@ -142,7 +161,7 @@ impl Groups {
         let Opening { journal, store, gather, stop, tasks, guard, .. } = opening;
         let (journal, tasks) = (Mutex::new(Some(journal)), Mutex::new(tasks));
         Ok(Started {
-            groups: Self { groups, store, gather, journal, tasks, stop, _guard: guard },
+            groups: Self { groups, store, gather, directory, journal, tasks, stop, _guard: guard },
             catalog,
             report,
         })
@@ -151,6 +170,11 @@ impl Groups {
     /// One line per group, the control group first.
     pub fn metrics(&self) -> Vec<GroupMetrics> {
         self.groups.iter().map(|group| group.metrics()).collect()
+    }
+
+    /// This node's groups, the control group first.
+    pub fn replicas(&self) -> &[Arc<Replica>] {
+        &self.groups
     }
 
     /// Says where to ask how many writes are on their way: their commands wait for each other.
@@ -179,6 +203,7 @@ impl Groups {
             return Ok(());
         };
         self.stop.cancel();
+        self.directory.clear();
         let tasks = std::mem::take(&mut *self.tasks.lock());
         for task in tasks {
             if let Err(error) = task.await {

@@ -9,12 +9,16 @@
 pub mod agreement;
 pub mod barrier;
 pub mod codec;
+pub mod directory;
+pub mod forward;
 pub mod gather;
 pub mod group;
 pub mod log;
 pub mod log_store;
+pub mod members;
 pub mod network;
 pub mod opening;
+pub mod peers;
 pub mod proposer;
 pub mod purge;
 pub mod replica;
@@ -22,6 +26,7 @@ pub mod snapshot;
 pub mod state_machine;
 pub mod types;
 pub mod watch;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

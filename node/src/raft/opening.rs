@@ -14,7 +14,7 @@ use vaultaire_proto::{
 };
 
 use super::gather::Gather;
-use super::group::GroupsConfig;
+use super::group::{GroupsConfig, Origin};
 use super::log::disk::Real;
 use super::log::journal::Journal;
 use super::log::{Identity, Options, Report};
@@ -46,20 +46,15 @@ pub struct Opening {
     /// Ends the tasks where the start fails, and when the groups are dropped without having been stopped.
     pub guard: DropGuard,
     config: GroupsConfig,
-    cluster: ClusterId,
 }
 
 impl Opening {
     /// Opens journal and tables.
     pub async fn open(config: GroupsConfig) -> Result<(Self, Report), Error> {
-        let (directory, node) = (config.data_dir.clone(), config.node.0);
-        let foundation = config.foundation.clone();
-        let opened = blocking(move || {
-            let cluster = cluster_id(&directory, foundation.as_ref())?;
-            let identity = Identity { cluster: cluster.0, node };
-            Ok((cluster, open(&directory, identity)?))
-        });
-        let (cluster, (journal, report, store)) = opened.await?;
+        let directory = config.data_dir.clone();
+        let identity = Identity { cluster: config.cluster.0, node: config.node.0 };
+        let opened = blocking(move || open(&directory, identity));
+        let (journal, report, store) = opened.await?;
         let journal = Arc::new(journal);
         let stop = CancellationToken::new();
         let opening = Self {
@@ -71,7 +66,6 @@ impl Opening {
             tasks: Vec::new(),
             founded: false,
             config,
-            cluster,
         };
         Ok((opening, report))
     }
@@ -79,10 +73,8 @@ impl Opening {
     /// Starts the control group, and founds it if it has never been.
     pub async fn control(&mut self) -> Result<Arc<Replica>, Error> {
         let control = self.group(GroupId::CONTROL).await?;
-        if !control.has_members().await? {
-            self.foundation()?;
-            control.found().await?;
-        }
+        self.config.pool.follow(Arc::clone(&control.table));
+        self.found_or_wait(&control).await?;
         control.recover().await?;
         if state::cluster(&control.table.view()).is_none() {
             let foundation = self.foundation()?;
@@ -90,6 +82,19 @@ impl Opening {
             self.founded = true;
         }
         Ok(control)
+    }
+
+    /// Makes a group's first member of this node, where it may.
+    async fn found_or_wait(&self, group: &Replica) -> Result<(), Error> {
+        if group.has_members().await? {
+            return Ok(());
+        }
+        match &self.config.origin {
+            Origin::Found(_) => group.found().await,
+            // The leader of the group will call.
+            Origin::Joined { .. } => Ok(()),
+            Origin::Lost => Err(not_founded(&self.config.data_dir.join("journal"))),
+        }
     }
 
     /// What the control group says it was founded with.
@@ -100,13 +105,13 @@ impl Opening {
                 why: "it was founded, yet says nothing of its cluster; this is a bug, please report it".to_owned(),
             });
         };
-        if cluster.cluster == self.cluster {
+        if cluster.cluster == self.config.cluster {
             return Ok(cluster);
         }
         Err(Error::OtherCluster {
             path: self.config.data_dir.join("tables"),
             found: cluster.cluster.to_string(),
-            expected: self.cluster.to_string(),
+            expected: self.config.cluster.to_string(),
             expected_by: "the file beside them",
         })
     }
@@ -124,9 +129,7 @@ impl Opening {
     }
 
     async fn recover_shard(&self, shard: &Replica, cluster: &ClusterRow) -> Result<(), Error> {
-        if !shard.has_members().await? {
-            shard.found().await?;
-        }
+        self.found_or_wait(shard).await?;
         shard.recover().await?;
         if state::cluster(&shard.table.view()).is_some() {
             return Ok(());
@@ -145,11 +148,14 @@ impl Opening {
             table,
             clock: Arc::clone(&self.config.clock),
             gather: Arc::clone(&self.gather),
+            pool: Arc::clone(&self.config.pool),
             stop: self.stop.clone(),
         };
         let (group, tasks) = Replica::start(parts).await?;
         tasks.into_iter().for_each(|task| self.keep(task));
-        Ok(Arc::new(group))
+        let group = Arc::new(group);
+        self.config.directory.insert(Arc::clone(&group));
+        Ok(group)
     }
 
     /// Runs a task until the groups are stopped.
@@ -158,7 +164,7 @@ impl Opening {
     }
 
     fn foundation(&self) -> Result<InitCluster, Error> {
-        let Some(foundation) = self.config.foundation.clone() else {
+        let Origin::Found(foundation) = self.config.origin.clone() else {
             return Err(not_founded(&self.config.data_dir.join("journal")));
         };
         if foundation.shards == 0 || foundation.shards > SHARDS_MAX {
@@ -167,7 +173,7 @@ impl Opening {
                 why: format!("{} is not a number from 1 to {SHARDS_MAX}", foundation.shards),
             });
         }
-        Ok(InitCluster { cluster: self.cluster, ..foundation })
+        Ok(InitCluster { cluster: self.config.cluster, ..foundation })
     }
 
     /// The first command of a group's life.
@@ -198,7 +204,7 @@ fn open(directory: &Path, identity: Identity) -> Result<(Journal, Report, Store)
 
 /// The cluster that journal and tables are of. A new one is noted before anything is written for it, so that a founding that
 /// was cut short goes on under the same id.
-fn cluster_id(data_dir: &Path, foundation: Option<&InitCluster>) -> Result<ClusterId, Error> {
+pub fn cluster_id(data_dir: &Path, origin: &Origin) -> Result<ClusterId, Error> {
     let directory = data_dir.join("tables");
     let path = directory.join(CLUSTER_FILE);
     if let Some(bytes) = files::read(&path)? {
@@ -209,13 +215,28 @@ fn cluster_id(data_dir: &Path, foundation: Option<&InitCluster>) -> Result<Clust
             advice: "write the id that the identity file of this data directory has into it",
         });
     }
-    let Some(foundation) = foundation else {
-        return Err(not_founded(&path));
+    let cluster = match origin {
+        Origin::Found(foundation) => foundation.cluster,
+        Origin::Joined { cluster, fresh: true } => *cluster,
+        Origin::Joined { fresh: false, .. } => return Err(wiped(&path)),
+        Origin::Lost => return Err(not_founded(&path)),
     };
     files::create_private_dir(&directory)
         .map_err(|source| Error::file("create", &directory, source))?;
-    files::write(&path, format!("{}\n", foundation.cluster).as_bytes(), Readers::Owner)?;
-    Ok(foundation.cluster)
+    files::write(&path, format!("{cluster}\n").as_bytes(), Readers::Owner)?;
+    Ok(cluster)
+}
+
+/// What this node promised the others is lost: under its old id it could vote twice.
+fn wiped(path: &Path) -> Error {
+    Error::Engine {
+        what: "this node's log and tables are gone",
+        why: format!(
+            "{} is missing; restore the data directory, or remove this node with `vaultaire cluster remove` on another one \
+             and let it join again, with an empty data directory and a new token",
+            path.display()
+        ),
+    }
 }
 
 fn not_founded(path: &Path) -> Error {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 use parking_lot::Mutex;
@@ -16,10 +17,11 @@ use vaultaire_proto::command::COMMANDS_PER_ENTRY_MAX;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::object::Attributes;
 use vaultaire_proto::{
-    CatalogError, Clock, Command, Entry, GroupId, ObjectKey, Operation, Rejection, Response,
+    CatalogError, Clock, Command, Entry, GroupId, NodeId, ObjectKey, Operation, Rejection, Response,
 };
 
 use super::codec;
+use super::forward::Forward;
 use super::gather::{Gather, Next};
 use super::types::{Callback, Raft, TypeConfig};
 
@@ -68,8 +70,8 @@ impl Proposer {
     /// The second part is to be run by whoever owns the group, until `stop` is called and the queue is empty. The log takes
     /// no entry of more than `payload_bytes_max`.
     pub fn new(
-        group: GroupId,
         raft: Raft,
+        forward: Forward,
         clock: Arc<dyn Clock>,
         gather: Arc<Gather>,
         payload_bytes_max: usize,
@@ -78,9 +80,11 @@ impl Proposer {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let counters = Arc::new(Counters::default());
         let in_flight = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT_MAX));
+        let group = forward.group;
         let task = Task {
             group,
             raft,
+            forward,
             clock,
             gather: Arc::clone(&gather),
             payload_bytes_max,
@@ -122,6 +126,7 @@ impl Proposer {
 struct Task {
     group: GroupId,
     raft: Raft,
+    forward: Forward,
     clock: Arc<dyn Clock>,
     gather: Arc<Gather>,
     payload_bytes_max: usize,
@@ -168,9 +173,38 @@ impl Task {
                 }
             }
             self.held.extend(arrived.drain(..));
-            self.gather(&mut queue, &mut arrived).await;
-            self.submit(place).await;
+            match self.elsewhere() {
+                Some(leader) => self.send_on(leader, place),
+                None => {
+                    self.gather(&mut queue, &mut arrived).await;
+                    self.submit(place).await;
+                }
+            }
         }
+    }
+
+    /// The leader, if it is another node. Where nobody leads, Raft refuses what it is given.
+    fn elsewhere(&self) -> Option<NodeId> {
+        if self.raft.is_leader() {
+            return None;
+        }
+        let leader = self.raft.metrics().borrow_watched().current_leader;
+        leader.map(NodeId).filter(|leader| *leader != self.forward.pool.node())
+    }
+
+    /// Sends one entry's worth of commands to the leader. The place is held until they are answered: what comes meanwhile
+    /// travels together.
+    fn send_on(&mut self, leader: NodeId, place: OwnedSemaphorePermit) {
+        let (commands, replies) = self.take();
+        let forward = self.forward.clone();
+        tokio::spawn(async move {
+            let answers = forward.propose(leader, commands).await;
+            drop(place);
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                // A client that went away does not hear; its command took effect all the same.
+                let _ = reply.send(answer);
+            }
+        });
     }
 
     /// Waits for company where it is worth it, and takes what comes meanwhile.
@@ -272,6 +306,7 @@ fn estimate_bytes(command: &Command) -> usize {
         | Operation::PutBackend { .. }
         | Operation::SettleBackend { .. }
         | Operation::RegisterNode { .. }
+        | Operation::ChangeMembers(_)
         | Operation::PutSettings(_)
         | Operation::ConfigureBucket(_)
         | Operation::ConfigureBackend { .. }

@@ -44,7 +44,7 @@ pub async fn run(groups: Vec<Arc<Replica>>, stop: CancellationToken) {
                 return;
             };
             match shortened {
-                Ok(()) => *before = now,
+                Ok(_) => *before = now,
                 Err(error) => tracing::warn!(
                     group = %group.id, %error,
                     "the log was not shortened and goes on growing; it is tried again, look at the disk if this repeats"
@@ -60,12 +60,13 @@ fn is_long(group: &Replica, appended_bytes: u64) -> bool {
     entries >= LOG_ENTRIES_MAX || (appended_bytes >= LOG_BYTES_MAX && entries >= KEEP_SHARE)
 }
 
-/// Makes the tables durable, then forgets all but the newest share of what they hold.
-pub async fn shorten(group: &Replica) -> Result<(), Error> {
+/// Makes the tables durable, then forgets all but the newest share of what they hold. Answers up to where they are.
+pub async fn shorten(group: &Replica) -> Result<u64, Error> {
     let durable = group.snapshot().await?;
     let purged = group.metrics().purged;
     let keep = durable.saturating_sub(purged) / KEEP_SHARE;
     let upto = durable.saturating_sub(keep);
     tracing::info!(group = %group.id, durable, purged_before = purged, upto, "shortening the log");
-    group.purge(upto).await
+    group.purge(upto).await?;
+    Ok(durable)
 }

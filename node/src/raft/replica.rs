@@ -10,7 +10,7 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::storage::RaftLogStorage;
 use openraft::{Config, EmptyNode, ServerState, SnapshotPolicy};
 use tokio_util::sync::CancellationToken;
-use vaultaire_proto::{GroupId, NodeId};
+use vaultaire_proto::{CatalogError, GroupId, NodeId};
 
 use super::agreement::{self, Agreement};
 use super::barrier::Barrier;
@@ -19,7 +19,8 @@ use super::gather::Gather;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
 use super::log_store::LogStore;
-use super::network::NoPeers;
+use super::forward::Forward;
+use super::network::Network;
 use super::opening::blocking;
 use super::proposer::Proposer;
 use super::state_machine::StateMachine;
@@ -27,6 +28,7 @@ use super::types::{LogId, Raft};
 use super::watch;
 use crate::clock::NodeClock;
 use crate::error::Error;
+use crate::peer::pool::Pool;
 use crate::tables::table::Table;
 
 const HEARTBEAT: Duration = Duration::from_millis(250);
@@ -41,6 +43,10 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A group that needs longer to lead or to apply what it has is reported instead of waited for.
 const RECOVERY_WAIT: Duration = Duration::from_secs(120);
 
+/// How often a start asks whether the group has a leader, and how often it says that it still waits.
+const CATCH_UP_POLL: Duration = Duration::from_millis(100);
+const CATCH_UP_TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// What a group is made of.
 pub struct Parts {
     pub group: GroupId,
@@ -49,6 +55,7 @@ pub struct Parts {
     pub table: Arc<Table>,
     pub clock: Arc<NodeClock>,
     pub gather: Arc<Gather>,
+    pub pool: Arc<Pool>,
     pub stop: CancellationToken,
 }
 
@@ -70,7 +77,7 @@ pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
-        let Parts { group, node, journal, table, clock, gather, stop } = parts;
+        let Parts { group, node, journal, table, clock, gather, pool, stop } = parts;
         let mut log = LogStore::new(Arc::clone(&journal), group);
         match agreement::check(group, &journal, &table)? {
             Agreement::Whole => {}
@@ -83,13 +90,15 @@ impl Replica {
         let appended_bytes = log.appended_bytes();
         let machine = StateMachine::new(Arc::clone(&table), log.clone(), Arc::clone(&clock))?;
         let config = Arc::new(config(group)?);
-        let raft = Raft::new(node.0, config, NoPeers, log, machine)
+        let network = Network { group, pool: Arc::clone(&pool) };
+        let raft = Raft::new(node.0, config, network, log, machine)
             .await
             .map_err(|error| engine(group, &error))?;
+        let forward = Forward { group, pool };
         let (proposer, propose) =
-            Proposer::new(group, raft.clone(), clock, gather, payload_bytes_max, stop.clone());
+            Proposer::new(raft.clone(), forward.clone(), clock, gather, payload_bytes_max, stop.clone());
         let death = watch::run(group, raft.clone(), stop.clone());
-        let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), stop);
+        let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), forward, stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
         Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))
     }
@@ -108,9 +117,17 @@ impl Replica {
         }
     }
 
+    /// Whether this node leads the group, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.raft.is_leader()
+    }
+
     /// Waits until the group leads or follows, and has applied everything that may have been acknowledged before the start.
     pub async fn recover(&self) -> Result<(), Error> {
-        if self.is_sole_voter() && !self.raft.is_leader() {
+        if !self.is_sole_voter() {
+            return self.catch_up().await;
+        }
+        if !self.raft.is_leader() {
             // Nobody else can answer, so there is nothing to wait for.
             self.raft.trigger().elect(false).await.map_err(|error| engine(self.id, &error))?;
         }
@@ -122,9 +139,30 @@ impl Replica {
         Ok(())
     }
 
-    /// For tests that look beneath.
-    #[cfg(test)]
-    pub fn raft(&self) -> &Raft {
+    /// Waits for as long as it takes: the other members may be started hours later, and a member that joins has a whole
+    /// cluster's rows to fetch.
+    async fn catch_up(&self) -> Result<(), Error> {
+        let began = tokio::time::Instant::now();
+        let mut told = began;
+        loop {
+            match self.barrier.confirmed().await {
+                Ok(()) => return Ok(()),
+                Err(CatalogError::Stopped) => return Err(Error::Catalog(CatalogError::Stopped)),
+                Err(_) => {}
+            }
+            if told.elapsed() >= CATCH_UP_TOLD_EVERY {
+                told = tokio::time::Instant::now();
+                let metrics = self.metrics();
+                tracing::warn!(
+                    group = %self.id, waited_s = began.elapsed().as_secs(), leader = ?metrics.leader,
+                    applied = metrics.applied, "waiting for the other members of the cluster"
+                );
+            }
+            tokio::time::sleep(CATCH_UP_POLL).await;
+        }
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
         &self.raft
     }
 

@@ -20,7 +20,7 @@ use crate::object::{
     Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, ContentHeaders,
     DeleteMarker, Location, Manifest, Part, Version, VersionEntry,
 };
-use crate::row::{BackendState, BucketPhase, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
 use crate::time::TimeMs;
 
 pub(crate) fn cluster_id() -> impl Strategy<Value = ClusterId> {
@@ -106,6 +106,20 @@ pub(crate) fn checksum() -> impl Strategy<Value = Checksum> {
 
 pub(crate) fn versioning() -> impl Strategy<Value = Versioning> {
     select(vec![Versioning::Off, Versioning::Enabled, Versioning::Suspended])
+}
+
+pub(crate) fn node_role() -> impl Strategy<Value = NodeRole> {
+    select(vec![NodeRole::Voter, NodeRole::Learner])
+}
+
+pub(crate) fn node_phase() -> impl Strategy<Value = NodePhase> {
+    select(vec![
+        NodePhase::Member,
+        NodePhase::Joining,
+        NodePhase::Changing,
+        NodePhase::Leaving,
+        NodePhase::Removed,
+    ])
 }
 
 pub(crate) fn bucket_phase() -> impl Strategy<Value = BucketPhase> {

@@ -3,9 +3,11 @@
 use super::shape::{Choice, Fault, Wire};
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
 };
 use crate::wire::v1 as wire;
+use crate::wire::v1::change_members;
+use crate::wire::v1::change_members::Change as ChangeOneof;
 use crate::wire::v1::command::Operation as OperationOneof;
 use crate::wire::v1::etag_match::{Any, Kind as MatchOneof, Never};
 use crate::wire::v1::version_selector;
@@ -30,6 +32,7 @@ choice!(
         CreateUpload,
         PutPart,
         CompleteUpload,
+        ChangeMembers,
     ],
     records {
         CreateBucket { name, owner, region },
@@ -41,7 +44,7 @@ choice!(
         DeleteAccessKey { access_key },
         PutBackend { name, kind, state },
         SettleBackend { backend, generation },
-        RegisterNode { node, incarnation, name },
+        RegisterNode { node, incarnation, name, address },
         ConfigureBackend { backend, generation, state },
         OpenEpoch { node, incarnation },
         CloseEpoch { generation, node, epoch },
@@ -54,6 +57,20 @@ choice!(
     renamed {},
 );
 embedded!(Operation);
+
+choice!(
+    MemberChange => ChangeOneof in change_members, "change of members",
+    units [],
+    messages [],
+    records {
+        Join { hash, name, address, role },
+        SetRole { node, role },
+        Remove { node },
+        Settle { node, phase },
+    },
+    renamed { Invite { hash: hash, expires_at: expires_at_ms } },
+);
+wrapped!(MemberChange in wire::ChangeMembers, change);
 
 record!(
     InitCluster => wire::InitCluster, "cluster foundation",

@@ -9,7 +9,7 @@ use crate::id::{
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ChecksumAlgorithm, ChecksumScope};
 use crate::response::Rejection;
-use crate::row::{BackendState, BucketPhase, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
 use crate::time::TimeMs;
 use crate::wire::v1 as wire;
 
@@ -161,6 +161,26 @@ macro_rules! plain_enum {
     };
 }
 
+/// The same where a field that was never written has a meaning: that of the first variant.
+macro_rules! zero_enum {
+    ($kind:ident { $($variant:ident),* $(,)? }) => {
+        impl Plain for $kind {
+            fn to_number(self) -> i32 {
+                match self {
+                    $(Self::$variant => i32::from(wire::$kind::$variant),)*
+                }
+            }
+
+            fn from_number(number: i32, name: &'static str) -> Result<Self, Fault> {
+                match wire::$kind::try_from(number) {
+                    $(Ok(wire::$kind::$variant) => Ok(Self::$variant),)*
+                    Err(_) => Err(Fault(format!("`{name}` has the unknown value {number}"))),
+                }
+            }
+        }
+    };
+}
+
 /// Those of them that are fields; a rejection is a message of its own.
 macro_rules! enum_field {
     ($($kind:ident),*) => { $(
@@ -178,13 +198,23 @@ macro_rules! enum_field {
     )* };
 }
 
-enum_field!(ChecksumAlgorithm, ChecksumScope, Versioning, BucketPhase, BackendState);
+enum_field!(
+    ChecksumAlgorithm,
+    ChecksumScope,
+    Versioning,
+    BucketPhase,
+    BackendState,
+    NodeRole,
+    NodePhase
+);
 
 plain_enum!(ChecksumAlgorithm { Crc32, Crc32c, Crc64Nvme, Sha1, Sha256 });
 plain_enum!(ChecksumScope { FullObject, Composite });
 plain_enum!(Versioning { Off, Enabled, Suspended });
 plain_enum!(BucketPhase { Open, Deleting, Deleted });
 plain_enum!(BackendState { Active, Draining, Removed });
+zero_enum!(NodeRole { Voter, Learner });
+zero_enum!(NodePhase { Member, Joining, Changing, Leaving, Removed });
 plain_enum!(Rejection {
     AlreadyInitialised,
     NotInitialised,
@@ -214,6 +244,12 @@ plain_enum!(Rejection {
     Expired,
     Unknown,
     Malformed,
+    NoSuchNode,
+    NodeRemoved,
+    InvalidToken,
+    TokenUsed,
+    MembershipChanging,
+    LastVoter,
 });
 
 record!(VersionId => wire::VersionId, "version id", { generation, index, sub });

@@ -9,7 +9,7 @@ use crate::wire::v1::response::Response as ResponseOneof;
 choice!(
     Response => ResponseOneof in wire, "response",
     units [Done],
-    messages [Rejected, Bucket, Backend, User, AccessKey, Put, Deleted],
+    messages [Rejected, Bucket, Backend, User, AccessKey, Node, Put, Deleted],
     records {
         Configured { empty },
         EpochOpened { epoch, generation },

@@ -2,7 +2,7 @@
 
 use crate::row::{
     AccessKey, BackendRow, BlobOwner, BlobRow, BlobState, Bucket, ClusterRow, Epoch, EpochState,
-    NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
+    JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
 };
 use crate::wire::v1 as wire;
 use crate::wire::v1::blob_owner::Owner as OwnerOneof;
@@ -33,7 +33,8 @@ record!(
     { access_key, user, sealed_secret },
     renamed { created: created_ms }
 );
-record!(NodeRow => wire::Node, "node row", { id, name, incarnation });
+record!(NodeRow => wire::Node, "node row", { id, name, incarnation, address, role, phase });
+record!(JoinToken => wire::JoinToken, "join token", { used }, renamed { expires_at: expires_at_ms });
 record!(
     ClusterRow => wire::Cluster, "cluster row",
     { cluster, generation, shards, region, token_key }

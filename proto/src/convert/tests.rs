@@ -89,6 +89,7 @@ codecs! {
     users: arbitrary::row::user(),
     access_keys: arbitrary::row::access_key(),
     nodes: arbitrary::row::node(),
+    join_tokens: arbitrary::row::join_token(),
     clusters: arbitrary::row::cluster(),
     settings: arbitrary::settings(),
     epochs: arbitrary::row::epoch(),

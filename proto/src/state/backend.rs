@@ -1,9 +1,9 @@
-//! Backends and nodes in the control group. Endpoints and credentials stay in the nodes' own
+//! Backends in the control group. Endpoints and credentials stay in the nodes' own
 //! configuration; the replicated row is the name, the id and the state.
 
-use crate::id::{BackendId, NodeId};
+use crate::id::BackendId;
 use crate::response::{Rejection, Response};
-use crate::row::{BackendRow, BackendState, NodeRow};
+use crate::row::{BackendRow, BackendState};
 use crate::state::key::Prefix;
 use crate::state::{Context, key, rows};
 use crate::tables::{Reader, scan};
@@ -58,20 +58,4 @@ pub(crate) fn settle(context: &mut Context<'_>, id: BackendId, generation: u64) 
         rows::put(context.tables, key::backend(id), &row);
     }
     Response::Backend(row)
-}
-
-/// Records a start of a node. An older life that reports late changes nothing.
-pub(crate) fn register_node(
-    context: &mut Context<'_>,
-    id: NodeId,
-    incarnation: u64,
-    name: &str,
-) -> Response {
-    let row_key = key::node(id);
-    let former: Option<NodeRow> = rows::get(context.tables, &row_key);
-    if former.is_none_or(|row| row.incarnation <= incarnation) {
-        let row = NodeRow { id, name: name.to_owned(), incarnation };
-        rows::put(context.tables, row_key, &row);
-    }
-    Response::Done
 }

@@ -152,6 +152,7 @@ fn is_final(response: &Response) -> bool {
         | Rejection::Unknown
         | Rejection::OperationAborted
         | Rejection::NotInitialised
+        | Rejection::MembershipChanging
         | Rejection::Malformed => false,
         Rejection::AlreadyInitialised
         | Rejection::BucketAlreadyExists
@@ -172,7 +173,12 @@ fn is_final(response: &Response) -> bool {
         | Rejection::NoSuchAccessKey
         | Rejection::AlreadyExists
         | Rejection::NoSuchBackend
-        | Rejection::NoSuchEpoch => true,
+        | Rejection::NoSuchEpoch
+        | Rejection::NoSuchNode
+        | Rejection::NodeRemoved
+        | Rejection::InvalidToken
+        | Rejection::TokenUsed
+        | Rejection::LastVoter => true,
     }
 }
 
@@ -226,6 +232,7 @@ fn digest_of(operation: &Operation) -> Option<[u8; 16]> {
         | Operation::CreateUser { .. }
         | Operation::CreateAccessKey { .. }
         | Operation::DeleteAccessKey { .. }
+        | Operation::ChangeMembers(_)
         | Operation::OpenEpoch { .. }
         | Operation::EpochSwept { .. } => operation.clone(),
     };

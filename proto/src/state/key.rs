@@ -36,6 +36,8 @@ pub enum Prefix {
     AccessKey = 0x16,
     Backend = 0x17,
     Node = 0x18,
+    /// Hash of a join token's secret -> whether it may still be used.
+    JoinToken = 0x19,
 
     // Index shards.
     /// (bucket, key) -> live head only, so that listing never meets a delete marker.
@@ -195,6 +197,11 @@ pub fn access_key(access_key: &str) -> Vec<u8> {
 /// A backend in the control group.
 pub fn backend(id: BackendId) -> Vec<u8> {
     joined(Prefix::Backend, &[&id.0.to_be_bytes()])
+}
+
+/// An invitation.
+pub fn join_token(hash: [u8; 16]) -> Vec<u8> {
+    joined(Prefix::JoinToken, &[&hash])
 }
 
 /// A node in the control group.

@@ -17,6 +17,7 @@ pub mod epoch;
 pub mod guard;
 pub mod invariants;
 pub mod key;
+pub mod member;
 pub mod object;
 pub mod query;
 pub mod rows;
@@ -159,9 +160,10 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         Operation::SettleBackend { backend, generation } => {
             backend::settle(context, *backend, *generation)
         }
-        Operation::RegisterNode { node, incarnation, name } => {
-            backend::register_node(context, *node, *incarnation, name)
+        Operation::RegisterNode { node, incarnation, name, address } => {
+            member::register(context, *node, *incarnation, name, address)
         }
+        Operation::ChangeMembers(change) => member::change(context, change),
         Operation::PutSettings(settings) => guard::put_settings(context, settings),
         Operation::InitCluster(_)
         | Operation::ConfigureBucket(_)
@@ -219,6 +221,7 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
         | Operation::DeleteAccessKey { .. }
         | Operation::PutBackend { .. }
         | Operation::SettleBackend { .. }
-        | Operation::RegisterNode { .. } => Response::Rejected(Rejection::Malformed),
+        | Operation::RegisterNode { .. }
+        | Operation::ChangeMembers(_) => Response::Rejected(Rejection::Malformed),
     }
 }

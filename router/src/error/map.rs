@@ -46,6 +46,12 @@ impl From<Rejection> for Error {
             | Rejection::AlreadyExists
             | Rejection::NoSuchBackend
             | Rejection::NoSuchEpoch
+            | Rejection::NoSuchNode
+            | Rejection::NodeRemoved
+            | Rejection::InvalidToken
+            | Rejection::TokenUsed
+            | Rejection::MembershipChanging
+            | Rejection::LastVoter
             | Rejection::Malformed => internal(&rejection),
         }
     }

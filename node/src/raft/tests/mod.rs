@@ -22,10 +22,12 @@ use vaultaire_proto::{
     UserId,
 };
 
-use super::group::{Groups, GroupsConfig, Started};
+use super::group::{Groups, GroupsConfig, Origin, Started};
+use super::opening::cluster_id;
 use crate::catalog::RaftCatalog;
 use crate::clock::NodeClock;
 use crate::error::Error;
+use crate::peer::pool::Pool;
 
 pub const NODE: NodeId = NodeId(1);
 pub const BUCKET: BucketId = BucketId(7);
@@ -56,7 +58,12 @@ pub async fn start_by(
     foundation: Option<InitCluster>,
 ) -> Result<Started, Error> {
     let data_dir = folder.to_owned();
-    Groups::start(GroupsConfig { data_dir, node: NODE, clock, foundation }).await
+    let origin = foundation.map_or(Origin::Lost, Origin::Found);
+    let cluster = cluster_id(&data_dir, &origin)?;
+    let pool = Arc::new(Pool::new(cluster, NODE, None));
+    let directory = Arc::default();
+    let config = GroupsConfig { data_dir, node: NODE, clock, cluster, origin, pool, directory };
+    Groups::start(config).await
 }
 
 /// A cluster of one, with a bucket, a backend and an open epoch in every shard.

@@ -7,14 +7,15 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, blob, bucket_name, bucket_phase, checksum, checksum_kind,
-    cluster_id, etag, location, object_key, pairs, raw_bytes, request_id, settings, time,
+    cluster_id, etag, location, node_phase, node_role, object_key, pairs, raw_bytes, request_id, settings, time,
     upload_id, version_id, versioning,
 };
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
 };
 use crate::id::{BackendId, BucketId, EpochId, GroupId, NodeId, UserId};
+use crate::time::TimeMs;
 
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     (time(), vec(command(), 0..5)).prop_map(|(stamped_at, commands)| Entry { stamped_at, commands })
@@ -81,6 +82,30 @@ fn control() -> impl Strategy<Value = Operation> {
     ])
 }
 
+fn member_change() -> impl Strategy<Value = MemberChange> {
+    let node = || any::<u64>().prop_map(NodeId);
+    Union::new([
+        any::<([u8; 16], u64)>()
+            .prop_map(|(hash, at)| MemberChange::Invite { hash, expires_at: TimeMs(at) })
+            .boxed(),
+        (any::<([u8; 16], String, String)>(), node_role())
+            .prop_map(|((hash, name, address), role)| MemberChange::Join {
+                hash,
+                name,
+                address,
+                role,
+            })
+            .boxed(),
+        (node(), node_role())
+            .prop_map(|(node, role)| MemberChange::SetRole { node, role })
+            .boxed(),
+        node().prop_map(|node| MemberChange::Remove { node }).boxed(),
+        (node(), node_phase())
+            .prop_map(|(node, phase)| MemberChange::Settle { node, phase })
+            .boxed(),
+    ])
+}
+
 fn configuration() -> impl Strategy<Value = Operation> {
     Union::new([
         (any::<(String, String)>(), backend_state())
@@ -92,13 +117,15 @@ fn configuration() -> impl Strategy<Value = Operation> {
                 generation,
             })
             .boxed(),
-        any::<(u64, u64, String)>()
-            .prop_map(|(node, incarnation, name)| Operation::RegisterNode {
+        any::<(u64, u64, String, String)>()
+            .prop_map(|(node, incarnation, name, address)| Operation::RegisterNode {
                 node: NodeId(node),
                 incarnation,
                 name,
+                address,
             })
             .boxed(),
+        member_change().prop_map(Operation::ChangeMembers).boxed(),
         settings().prop_map(Operation::PutSettings).boxed(),
         (any::<(u64, u64)>(), bucket_phase(), versioning())
             .prop_map(|((bucket, generation), phase, versioning)| {

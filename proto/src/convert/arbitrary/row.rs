@@ -8,17 +8,18 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, bucket_name, bucket_phase, checksum, checksum_kind, cluster_id,
-    etag, location, object_key, part, raw_bytes, time, upload_id, version_id, versioning,
+    etag, location, node_phase, node_role, object_key, part, raw_bytes, time, upload_id, version_id, versioning,
 };
 use crate::id::{BackendId, BucketId, EpochId, NodeId, UserId};
+use crate::time::TimeMs;
 use crate::response::{Deleted, Put, Rejection, Response};
 use crate::row::{
     AccessKey, Answered, BackendRow, BlobOwner, BlobRow, BlobState, Bucket, ClusterRow, Completed,
-    Epoch, EpochState, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
+    Epoch, EpochState, JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
 };
 
 /// Every rejection there is: the compiler reminds whoever adds one, since the codec names them all.
-pub(crate) const REJECTIONS: [Rejection; 28] = [
+pub(crate) const REJECTIONS: [Rejection; 34] = [
     Rejection::AlreadyInitialised,
     Rejection::NotInitialised,
     Rejection::BucketAlreadyExists,
@@ -47,6 +48,12 @@ pub(crate) const REJECTIONS: [Rejection; 28] = [
     Rejection::Expired,
     Rejection::Unknown,
     Rejection::Malformed,
+    Rejection::NoSuchNode,
+    Rejection::NodeRemoved,
+    Rejection::InvalidToken,
+    Rejection::TokenUsed,
+    Rejection::MembershipChanging,
+    Rejection::LastVoter,
 ];
 
 pub(crate) fn bucket() -> impl Strategy<Value = Bucket> {
@@ -122,11 +129,20 @@ pub(crate) fn access_key() -> impl Strategy<Value = AccessKey> {
 }
 
 pub(crate) fn node() -> impl Strategy<Value = NodeRow> {
-    any::<(u64, String, u64)>().prop_map(|(id, name, incarnation)| NodeRow {
-        id: NodeId(id),
-        name,
-        incarnation,
-    })
+    (any::<(u64, String, u64, String)>(), node_role(), node_phase()).prop_map(
+        |((id, name, incarnation, address), role, phase)| NodeRow {
+            id: NodeId(id),
+            name,
+            incarnation,
+            address,
+            role,
+            phase,
+        },
+    )
+}
+
+pub(crate) fn join_token() -> impl Strategy<Value = JoinToken> {
+    any::<(u64, bool)>().prop_map(|(at, used)| JoinToken { expires_at: TimeMs(at), used })
 }
 
 pub(crate) fn cluster() -> impl Strategy<Value = ClusterRow> {
@@ -234,6 +250,7 @@ pub(crate) fn response() -> impl Strategy<Value = Response> {
         backend().prop_map(Response::Backend).boxed(),
         user().prop_map(Response::User).boxed(),
         access_key().prop_map(Response::AccessKey).boxed(),
+        node().prop_map(Response::Node).boxed(),
         any::<bool>().prop_map(|empty| Response::Configured { empty }).boxed(),
         opened.boxed(),
         any::<bool>().prop_map(|more| Response::Pruned { more }).boxed(),

@@ -16,7 +16,7 @@ use crate::object::{Body, ChecksumAlgorithm, ChecksumScope, Manifest, Version, V
 use crate::response::{Deleted, Put, Rejection, Response};
 use crate::row::{
     AccessKey, Answered, BackendRow, BackendState, BlobOwner, BlobRow, BlobState, Bucket,
-    BucketPhase, ClusterRow, Completed, Epoch, EpochState, NodeRow, ShardBackend, ShardBucket,
+    BucketPhase, ClusterRow, Completed, Epoch, EpochState, JoinToken, NodePhase, NodeRole, NodeRow, ShardBackend, ShardBucket,
     Sweep, Upload, UploadPart, User, Versioning,
 };
 
@@ -158,7 +158,19 @@ fn control_rows(golden: &mut Golden) {
     golden.check("backend", &backend());
     golden.check("user", &user());
     golden.check("access_key", &access_key());
-    golden.check("node", &NodeRow { id: NODE, name: "one".to_owned(), incarnation: 8 });
+    let node = NodeRow {
+        id: NODE,
+        name: "one".to_owned(),
+        incarnation: 8,
+        address: String::new(),
+        role: NodeRole::Voter,
+        phase: NodePhase::Member,
+    };
+    golden.check("node", &node);
+    let address = "one:9003".to_owned();
+    let (role, phase) = (NodeRole::Learner, NodePhase::Leaving);
+    golden.check("node.of_cluster", &NodeRow { address, role, phase, ..node });
+    golden.check("join_token", &JoinToken { expires_at: NOW, used: true });
     let cluster = ClusterRow {
         cluster: ClusterId([0xc1; 16]),
         generation: 1,

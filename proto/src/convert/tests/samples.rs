@@ -3,7 +3,7 @@
 
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
 };
 use crate::etag::ETag;
 use crate::id::{
@@ -15,7 +15,7 @@ use crate::object::{
     Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, ContentHeaders,
     DeleteMarker, Location, Part, Version,
 };
-use crate::row::{BackendState, BucketPhase, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, NodeRole, Settings, Versioning};
 use crate::time::TimeMs;
 
 pub(super) const NOW: TimeMs = TimeMs(1_790_000_000_000);
@@ -184,7 +184,30 @@ fn control() -> Vec<(&'static str, Operation)> {
         ("settle_backend", Operation::SettleBackend { backend: BACKEND, generation: 6 }),
         (
             "register_node",
-            Operation::RegisterNode { node: NODE, incarnation: 8, name: "one".to_owned() },
+            Operation::RegisterNode {
+                node: NODE,
+                incarnation: 8,
+                name: "one".to_owned(),
+                address: String::new(),
+            },
+        ),
+        (
+            "register_node_with_address",
+            Operation::RegisterNode {
+                node: NODE,
+                incarnation: 8,
+                name: "one".to_owned(),
+                address: "one:9003".to_owned(),
+            },
+        ),
+        (
+            "change_members",
+            Operation::ChangeMembers(MemberChange::Join {
+                hash: [0x70; 16],
+                name: "two".to_owned(),
+                address: "two:9003".to_owned(),
+                role: NodeRole::Learner,
+            }),
         ),
         ("put_settings", Operation::PutSettings(settings())),
     ]

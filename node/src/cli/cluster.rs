@@ -1,0 +1,291 @@
+//! `vaultaire cluster`: forming a cluster, and changing who belongs to it. `init` and `join` make a data directory; everything
+//! else asks a running node.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use vaultaire_proto::row::NodeRole;
+use vaultaire_proto::wire::admin;
+
+use crate::cli::client::{ClusterClient, Target, refused};
+use crate::cli::output::{Output, bare, table};
+use crate::config::Config;
+use crate::discovery;
+use crate::error::Error;
+use crate::grpc::names::{GROUPS, NODES};
+use crate::identity::DataDir;
+use crate::peer::join::{self, Application};
+use crate::peer::token::Token;
+use crate::secrets::Sealer;
+use crate::settings::{Peer, Settings};
+
+/// Form a cluster, and change who belongs to it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an empty data directory that of a new cluster's first node.
+    Init {
+        /// The configuration file, with a [peer] section.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Make an empty data directory that of another node of a running cluster.
+    Join {
+        /// The configuration file, with a [peer] section.
+        #[arg(long)]
+        config: PathBuf,
+        /// The peer address of any member, as host:port.
+        #[arg(long)]
+        member: String,
+        /// A file with the token that `vaultaire cluster token` printed.
+        #[arg(long)]
+        token_file: PathBuf,
+        /// Follow every group without a vote.
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Make a token that lets one node join.
+    Token {
+        /// How long it does.
+        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+        valid: Duration,
+    },
+    /// List the nodes.
+    Members,
+    /// Give a node a vote.
+    Promote { node: u64 },
+    /// Take a node's vote; it goes on following.
+    Demote { node: u64 },
+    /// Take a node out of the cluster, for ever.
+    Remove { node: u64 },
+    /// Let another node lead what the asked node leads.
+    TransferLeader {
+        /// Who is to lead [default: whoever is most caught up].
+        #[arg(long)]
+        to: Option<u64>,
+    },
+    /// Make the tables of the asked node durable, and shorten its log.
+    Snapshot,
+}
+
+pub async fn run(args: Args, output: Output) -> Result<(), Error> {
+    let Args { command, target } = args;
+    match command {
+        Command::Init { config } => init(&config, output),
+        Command::Join { config, member, token_file, learner } => {
+            let role = if learner { NodeRole::Learner } else { NodeRole::Voter };
+            enter(&config, &member, &token_file, role, output).await
+        }
+        Command::Token { valid } => token(target.cluster().await?, valid, output).await,
+        Command::Members => members(target.cluster().await?, output).await,
+        Command::Promote { node } => {
+            set_role(target.cluster().await?, node, admin::MemberRole::Voter, output).await
+        }
+        Command::Demote { node } => {
+            set_role(target.cluster().await?, node, admin::MemberRole::Learner, output).await
+        }
+        Command::Remove { node } => remove(target.cluster().await?, node, output).await,
+        Command::TransferLeader { to } => transfer(target.cluster().await?, to, output).await,
+        Command::Snapshot => snapshot(target.cluster().await?, output).await,
+    }
+}
+
+/// The settings of a node that is to have peers.
+fn with_peers(config: &Path) -> Result<(Settings, Peer), Error> {
+    let mut settings = Config::read(config)?.settle()?;
+    settings.data_dir = std::path::absolute(&settings.data_dir)
+        .map_err(|source| Error::file("resolve", &settings.data_dir, source))?;
+    match settings.peer.clone() {
+        Some(peer) => Ok((settings, peer)),
+        None => Err(Error::Config {
+            path: config.to_owned(),
+            message: "has no [peer] section: say with `addr` where the other nodes reach this one"
+                .to_owned(),
+        }),
+    }
+}
+
+fn init(config: &Path, output: Output) -> Result<(), Error> {
+    let (settings, _) = with_peers(config)?;
+    let data_dir = DataDir::lock(&settings.data_dir)?;
+    data_dir.allow_founding()?;
+    let value = json!({ "data_dir": settings.data_dir });
+    output.print(&value, || {
+        format!(
+            "{} may found a cluster: start it with\n\n  vaultaire server --config {}\n\nand invite the other nodes with `vaultaire cluster token --data-dir {}`",
+            settings.data_dir.display(),
+            config.display(),
+            settings.data_dir.display(),
+        )
+    })
+}
+
+async fn enter(
+    config: &Path,
+    member: &str,
+    token_file: &Path,
+    role: NodeRole,
+    output: Output,
+) -> Result<(), Error> {
+    let (settings, peer) = with_peers(config)?;
+    let text = discovery::read_token(token_file)?
+        .ok_or_else(|| Error::Usage(format!("{} holds no token", token_file.display())))?;
+    let token = Token::parse(text.expose())?;
+    let data_dir = DataDir::lock(&settings.data_dir)?;
+    data_dir.refuse_used()?;
+    let application = Application { name: settings.node_name, address: peer.advertise, role };
+    let admission = join::ask(member, &token, application).await?;
+    let (node, cluster) = (admission.node, admission.cluster);
+    admission.authority.save(data_dir.path())?;
+    Sealer::save(data_dir.path(), &admission.sealing_key)?;
+    // Last: it says that everything else is there.
+    data_dir.join(cluster, node)?;
+    let value = json!({
+        "node": node.0,
+        "cluster_id": cluster.to_string(),
+        "data_dir": settings.data_dir,
+    });
+    output.print(&value, || {
+        format!(
+            "this is node {node} of cluster {cluster}: start it with\n\n  vaultaire server --config {}",
+            config.display()
+        )
+    })
+}
+
+async fn token(mut client: ClusterClient, valid: Duration, output: Output) -> Result<(), Error> {
+    let valid_ms = u64::try_from(valid.as_millis()).unwrap_or(u64::MAX);
+    let request = admin::CreateJoinTokenRequest { valid_ms };
+    let made = client.create_join_token(request).await.map_err(refused)?.into_inner();
+    let value = json!({ "token": made.token, "expires_at_ms": made.expires_at_ms });
+    // Alone on its line, so that it can be written to a file.
+    output.print(&value, || made.token.clone())
+}
+
+async fn members(mut client: ClusterClient, output: Output) -> Result<(), Error> {
+    let request = admin::ListMembersRequest {};
+    let members = client.list_members(request).await.map_err(refused)?.into_inner().members;
+    let value = json!({ "members": members.iter().map(shown).collect::<Vec<_>>() });
+    output.print(&value, || {
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let rows = members.iter().map(|member| {
+            vec![
+                bare(&member.name).to_owned(),
+                member.node_name.clone(),
+                role(member).to_owned(),
+                phase(member).to_owned(),
+                member.address.clone(),
+                leads(member).join(" "),
+                number(member.behind_entries),
+                number(member.heard_ms_ago),
+            ]
+        });
+        let header =
+            ["NODE", "NAME", "ROLE", "STATE", "ADDRESS", "LEADS", "BEHIND", "HEARD MS AGO"];
+        table(&header, rows)
+    })
+}
+
+async fn set_role(
+    mut client: ClusterClient,
+    node: u64,
+    role: admin::MemberRole,
+    output: Output,
+) -> Result<(), Error> {
+    let name = format!("{NODES}{node}");
+    let request = admin::SetRoleRequest { name, role: role.into(), request_id: String::new() };
+    let changed = client.set_role(request).await.map_err(refused)?.into_inner().member;
+    begun(changed.unwrap_or_default(), output)
+}
+
+async fn remove(mut client: ClusterClient, node: u64, output: Output) -> Result<(), Error> {
+    let name = format!("{NODES}{node}");
+    let request = admin::RemoveMemberRequest { name, request_id: String::new() };
+    let changed = client.remove_member(request).await.map_err(refused)?.into_inner().member;
+    begun(changed.unwrap_or_default(), output)
+}
+
+fn begun(member: admin::Member, output: Output) -> Result<(), Error> {
+    output.print(&shown(&member), || {
+        format!(
+            "node {} ({}) is {} now, {}; `vaultaire cluster members` shows when that is done",
+            bare(&member.name),
+            member.node_name,
+            phase(&member),
+            role(&member),
+        )
+    })
+}
+
+async fn transfer(
+    mut client: ClusterClient,
+    to: Option<u64>,
+    output: Output,
+) -> Result<(), Error> {
+    let name = to.map(|node| format!("{NODES}{node}")).unwrap_or_default();
+    let request = admin::TransferLeaderRequest { name };
+    let groups = client.transfer_leader(request).await.map_err(refused)?.into_inner().groups;
+    let groups: Vec<&str> = groups.iter().map(|name| bare(name)).collect();
+    output.print(&json!({ "groups": groups }), || match groups.is_empty() {
+        true => "the node leads nothing".to_owned(),
+        false => format!("handing over group(s) {}", groups.join(" ")),
+    })
+}
+
+async fn snapshot(mut client: ClusterClient, output: Output) -> Result<(), Error> {
+    let request = admin::TakeSnapshotRequest {};
+    let taken = client.take_snapshot(request).await.map_err(refused)?.into_inner();
+    let indexes = taken.durable_indexes;
+    output.print(&json!({ "durable_indexes": indexes }), || {
+        let rows = (0_u16..).zip(&indexes).map(|(group, index)| {
+            vec![group.to_string(), index.to_string()]
+        });
+        table(&["GROUP", "DURABLE UP TO"], rows)
+    })
+}
+
+fn leads(member: &admin::Member) -> Vec<&str> {
+    member.leads.iter().map(|name| name.strip_prefix(GROUPS).unwrap_or(name)).collect()
+}
+
+fn shown(member: &admin::Member) -> Value {
+    json!({
+        "node": bare(&member.name),
+        "node_name": member.node_name,
+        "address": member.address,
+        "role": role(member),
+        "state": phase(member),
+        "incarnation": member.incarnation,
+        "leads": leads(member),
+        "behind_entries": member.behind_entries,
+        "heard_ms_ago": member.heard_ms_ago,
+    })
+}
+
+fn role(member: &admin::Member) -> &'static str {
+    match member.role() {
+        admin::MemberRole::Voter => "voter",
+        admin::MemberRole::Learner => "learner",
+        admin::MemberRole::Unspecified => "unknown",
+    }
+}
+
+fn phase(member: &admin::Member) -> &'static str {
+    match member.phase() {
+        admin::MemberPhase::Member => "member",
+        admin::MemberPhase::Joining => "joining",
+        admin::MemberPhase::Changing => "changing",
+        admin::MemberPhase::Leaving => "leaving",
+        admin::MemberPhase::Removed => "removed",
+        admin::MemberPhase::Unspecified => "unknown",
+    }
+}

@@ -1,0 +1,314 @@
+//! The first half of a start: journal, groups, rows and backends, everything but servers and workers. The peer port is the
+//! exception: without it the groups of a cluster find no leader.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vaultaire_proto::command::InitCluster;
+use vaultaire_proto::{Catalog, Clock, ClusterId, NodeId};
+use vaultaire_router::epochs::Epochs;
+
+use crate::clock::NodeClock;
+use crate::error::Error;
+use crate::founding::{self, Opened};
+use crate::identity::{DataDir, Identity};
+use crate::peer::authority::{Authority, Credentials};
+use crate::peer::guard::Guard;
+use crate::peer::join::Host;
+use crate::peer::pool::Pool;
+use crate::peer::server::{self, Calls};
+use crate::propose::Proposer;
+use crate::raft::directory::Directory;
+use crate::raft::group::{Groups, GroupsConfig, Origin, Started};
+use crate::raft::log::Cut;
+use crate::raft::opening::cluster_id;
+use crate::raft::peers::Landing;
+use crate::secrets::Sealer;
+use crate::settings::{SHARDS, Settings};
+use crate::workers::brake::Brake;
+
+/// Snapshots arrive in this folder of the data directory.
+const SNAPSHOTS: &str = "snapshots";
+
+/// How long one step of the start took.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub step: &'static str,
+    pub took: Duration,
+}
+
+/// Measures the steps of a start.
+#[derive(Debug)]
+pub struct Watch {
+    last: Instant,
+    timings: Vec<Timing>,
+}
+
+impl Watch {
+    /// From now on.
+    pub fn begin() -> Self {
+        Self { last: Instant::now(), timings: Vec::new() }
+    }
+
+    /// A step has ended.
+    pub fn lap(&mut self, step: &'static str) {
+        let now = Instant::now();
+        self.timings.push(Timing { step, took: now.duration_since(self.last) });
+        self.last = now;
+    }
+
+    /// All of them.
+    pub fn timings(self) -> Vec<Timing> {
+        self.timings
+    }
+}
+
+/// Where peers will call, and who stops that.
+#[derive(Debug)]
+pub struct PeerPort {
+    pub listener: TcpListener,
+    pub stop: CancellationToken,
+    pub servers: TaskTracker,
+}
+
+/// What the first half of a start leaves for the second.
+#[derive(Debug)]
+pub struct Engine {
+    pub groups: Arc<Groups>,
+    pub pool: Arc<Pool>,
+    pub proposer: Proposer,
+    pub clock: Arc<dyn Clock>,
+    pub node: NodeId,
+    pub sealer: Arc<Sealer>,
+    pub authority: Option<Authority>,
+    pub opened: Opened,
+    pub epochs: Arc<Epochs>,
+    pub brake: Arc<Brake>,
+    pub cut: Option<Cut>,
+}
+
+/// What is open before any group runs.
+struct Base {
+    node: NodeId,
+    origin: Origin,
+    cluster: ClusterId,
+    sealer: Sealer,
+    authority: Option<Authority>,
+    credentials: Option<Credentials>,
+}
+
+impl Engine {
+    /// When it returns, every group has a leader, and this node has applied what was acknowledged before.
+    pub async fn start(
+        data_dir: &DataDir,
+        identity: Option<&Identity>,
+        settings: &Settings,
+        port: Option<PeerPort>,
+        watch: &mut Watch,
+    ) -> Result<Self, Error> {
+        let Base { node, origin, cluster, sealer, authority, credentials } =
+            base(data_dir, identity, settings)?;
+        let pool = Arc::new(Pool::new(cluster, node, credentials.clone()));
+        let directory = Arc::new(Directory::default());
+        let host_proposer = Arc::new(OnceLock::new());
+        if let (Some(port), Some(authority), Some(credentials)) = (port, &authority, credentials) {
+            let host = Host {
+                cluster,
+                authority: authority.clone(),
+                sealing_key: sealer.text(data_dir.path())?,
+                proposer: Arc::clone(&host_proposer),
+            };
+            let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
+            let calls = Calls { directory: Arc::clone(&directory), landing };
+            serve_peers(port, calls, Guard::new(Arc::clone(&pool)), host, credentials);
+        }
+        let node_clock = NodeClock::system();
+        let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
+        let data_path = data_dir.path().to_owned();
+        let config = GroupsConfig {
+            data_dir: data_path,
+            node,
+            clock: node_clock,
+            cluster,
+            origin,
+            pool: Arc::clone(&pool),
+            directory,
+        };
+        let Started { groups, catalog, report } = Groups::start(config).await?;
+        let cut = report.journal.cut;
+        tell_of_cut(cut.as_ref());
+        if identity.is_none() {
+            data_dir.found(catalog.cluster().cluster)?;
+        }
+        watch.lap("journal, tables and groups");
+        let proposer = Proposer::new(catalog, Arc::clone(&clock));
+        // Set once: nobody else has it.
+        let _ = host_proposer.set(proposer.clone());
+        let first_made = identity.is_some_and(Identity::first_made);
+        let (incarnation, opened) =
+            make_ready(&proposer, node, &sealer, settings, first_made).await?;
+        if !first_made {
+            data_dir.note_first_made()?;
+        }
+        watch.lap("backends and first rows");
+        let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
+        // Weak, since the epochs reach the groups through the catalog.
+        let writes = Arc::downgrade(&epochs);
+        groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
+        let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
+        let brake = Arc::new(Brake::new(&settings.garbage, proposer.catalog().cluster().shards));
+        Ok(Self { groups, pool, proposer, clock, node, sealer, authority, opened, epochs, brake, cut })
+    }
+}
+
+/// Everything that files alone say.
+fn base(
+    data_dir: &DataDir,
+    identity: Option<&Identity>,
+    settings: &Settings,
+) -> Result<Base, Error> {
+    if let (Some(identity), None) = (identity, &settings.peer)
+        && identity.joined()
+    {
+        return Err(Error::Setting {
+            key: "peer.addr".to_owned(),
+            why: "is missing, and this node is one of a cluster: add the [peer] section that it joined with"
+                .to_owned(),
+        });
+    }
+    if identity.is_none() && settings.peer.is_some() && !data_dir.may_found() {
+        return Err(Error::Found(format!(
+            "{} belongs to no cluster yet: run `vaultaire cluster init` on one node, and `vaultaire cluster join` on every other",
+            data_dir.path().display()
+        )));
+    }
+    let sealer = match identity {
+        Some(_) => Sealer::open(data_dir.path())?,
+        None => Sealer::open_or_create(data_dir.path())?,
+    };
+    match identity {
+        Some(_) => data_dir.end_founding()?,
+        None => data_dir.begin_founding()?,
+    }
+    let node = identity.map_or(NodeId(1), Identity::node);
+    let origin = origin(data_dir, identity, settings)?;
+    let cluster = cluster_id(data_dir.path(), &origin)?;
+    same_cluster(data_dir, identity, cluster)?;
+    // From here on this directory has a log of its own, however short.
+    data_dir.end_joining()?;
+    let authority = match &settings.peer {
+        Some(_) => Some(authority(data_dir, identity)?),
+        None => None,
+    };
+    let credentials = authority.as_ref().map(|authority| authority.credentials(cluster, node));
+    Ok(Base { node, origin, cluster, sealer, authority, credentials: credentials.transpose()? })
+}
+
+/// Only a directory without identity may become a new cluster: with one, an empty journal is a lost journal.
+fn origin(
+    data_dir: &DataDir,
+    identity: Option<&Identity>,
+    settings: &Settings,
+) -> Result<Origin, Error> {
+    Ok(match identity {
+        None => Origin::Found(foundation(settings)),
+        Some(identity) if identity.joined() => Origin::Joined {
+            cluster: identity.cluster(data_dir.path())?,
+            fresh: data_dir.is_joining(),
+        },
+        Some(_) => Origin::Lost,
+    })
+}
+
+/// A node that founded its cluster without peers makes the authority when it is told to have some.
+fn authority(data_dir: &DataDir, identity: Option<&Identity>) -> Result<Authority, Error> {
+    if let Some(authority) = Authority::open(data_dir.path())? {
+        return Ok(authority);
+    }
+    if identity.is_some_and(Identity::joined) {
+        return Err(Error::Damaged {
+            path: data_dir.path().join("peer"),
+            problem: "missing".to_owned(),
+            advice: "copy the folder from another node of the cluster",
+        });
+    }
+    let authority = Authority::generate()?;
+    authority.save(data_dir.path())?;
+    Ok(authority)
+}
+
+fn serve_peers(port: PeerPort, calls: Calls, guard: Guard, host: Host, credentials: Credentials) {
+    let PeerPort { listener, stop, servers } = port;
+    let parts = server::Parts { calls, guard, host, credentials, stop };
+    servers.spawn(async move {
+        if let Err(error) = server::serve(listener, parts).await {
+            tracing::error!(%error, "the peer port stopped");
+        }
+    });
+}
+
+/// What must be true before the node serves; answers the incarnation of this start and the backends.
+async fn make_ready(
+    proposer: &Proposer,
+    node: NodeId,
+    sealer: &Sealer,
+    settings: &Settings,
+    first_made: bool,
+) -> Result<(u64, Opened), Error> {
+    let address = settings.peer.as_ref().map_or("", |peer| peer.advertise.as_str());
+    let incarnation = founding::register(proposer, node, &settings.node_name, address).await?;
+    let (opened, (), (), ()) = tokio::try_join!(
+        founding::open_backends(proposer, settings),
+        founding::share_settings(proposer, &settings.garbage),
+        founding::close_former_epochs(proposer, node, incarnation),
+        founding::make_first(proposer, sealer, &settings.first, first_made),
+    )?;
+    Ok((incarnation, opened))
+}
+
+fn tell_of_cut(cut: Option<&Cut>) {
+    if let Some(cut) = cut {
+        tracing::warn!(
+            segment = cut.segment,
+            offset = cut.offset,
+            bytes = cut.bytes,
+            "a torn tail of the journal was cut off: as a rule an unfinished write, never acknowledged"
+        );
+    }
+}
+
+fn foundation(settings: &Settings) -> InitCluster {
+    let token_key: [u8; 32] = rand::rng().random();
+    InitCluster {
+        cluster: ClusterId(rand::rng().random()),
+        generation: 1,
+        shards: SHARDS,
+        region: settings.region.clone(),
+        token_key: token_key.to_vec(),
+    }
+}
+
+/// The tables say which cluster they are of; the identity file must say the same.
+fn same_cluster(
+    data_dir: &DataDir,
+    identity: Option<&Identity>,
+    cluster: ClusterId,
+) -> Result<(), Error> {
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    let expected = identity.cluster(data_dir.path())?;
+    if expected == cluster {
+        return Ok(());
+    }
+    Err(Error::OtherCluster {
+        path: data_dir.path().to_owned(),
+        found: cluster.to_string(),
+        expected: expected.to_string(),
+        expected_by: "its identity.json",
+    })
+}

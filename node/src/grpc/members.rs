@@ -1,0 +1,221 @@
+//! Who belongs to the cluster, over the admin API. Changes are rows; `workers::membership` carries them out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vaultaire_proto::command::MemberChange;
+use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
+use vaultaire_proto::state::member;
+use vaultaire_proto::wire::admin;
+use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Response};
+
+use crate::ask;
+use crate::error::Error;
+use crate::grpc::{Parts, names};
+use crate::peer::token::{self, Token};
+use crate::propose::{accepted, request_id};
+use crate::raft::members::Follower;
+use crate::raft::purge;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// A token that is valid for longer is a password.
+const TOKEN_VALID_MAX_MS: u64 = 7 * 24 * HOUR_MS;
+
+/// A node that a leader has not heard of for longer than this is counted out when another is to be removed.
+const HEARD_MAX_MS: u64 = 10_000;
+
+pub async fn list(parts: &Parts) -> Result<admin::ListMembersResponse, Error> {
+    // Also where there is no quorum: then most of all.
+    let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Stale).await?;
+    let seen = Seen::of(parts);
+    let members = nodes.iter().map(|row| seen.shown(row)).collect();
+    Ok(admin::ListMembersResponse { members })
+}
+
+pub async fn invite(
+    parts: &Parts,
+    request: admin::CreateJoinTokenRequest,
+) -> Result<admin::CreateJoinTokenResponse, Error> {
+    let Some(authority) = &parts.authority else {
+        return Err(Error::Setting {
+            key: "peer.addr".to_owned(),
+            why: "is missing, so that no node could reach this one: add a [peer] section and start it again"
+                .to_owned(),
+        });
+    };
+    let valid_ms = if request.valid_ms == 0 { HOUR_MS } else { request.valid_ms };
+    if valid_ms > TOKEN_VALID_MAX_MS {
+        return Err(Error::Usage("a join token is valid for seven days at most".to_owned()));
+    }
+    let token = Token::generate(authority.hash()?);
+    let expires_at = parts.proposer.clock().now().plus_ms(valid_ms);
+    let invite = MemberChange::Invite { hash: token::hash(&token.secret), expires_at };
+    let operation = Operation::ChangeMembers(invite);
+    parts.proposer.commit_accepted("a join token", GroupId::CONTROL, operation).await?;
+    Ok(admin::CreateJoinTokenResponse { token: token.text(), expires_at_ms: expires_at.0 })
+}
+
+pub async fn set_role(
+    parts: &Parts,
+    request: admin::SetRoleRequest,
+) -> Result<admin::SetRoleResponse, Error> {
+    let node = named(&request.name)?;
+    let role = match request.role() {
+        admin::MemberRole::Voter => NodeRole::Voter,
+        admin::MemberRole::Learner => NodeRole::Learner,
+        admin::MemberRole::Unspecified => {
+            return Err(Error::Usage("say whether the node should vote".to_owned()));
+        }
+    };
+    if role == NodeRole::Learner {
+        leaves_a_quorum(parts, node).await?;
+    }
+    let id = &request.request_id;
+    let row = change(parts, "SetRole", node, id, MemberChange::SetRole { node, role }).await?;
+    Ok(admin::SetRoleResponse { member: Some(Seen::of(parts).shown(&row)) })
+}
+
+pub async fn remove(
+    parts: &Parts,
+    request: admin::RemoveMemberRequest,
+) -> Result<admin::RemoveMemberResponse, Error> {
+    let node = named(&request.name)?;
+    leaves_a_quorum(parts, node).await?;
+    let id = &request.request_id;
+    let row = change(parts, "RemoveMember", node, id, MemberChange::Remove { node }).await?;
+    Ok(admin::RemoveMemberResponse { member: Some(Seen::of(parts).shown(&row)) })
+}
+
+pub async fn transfer_leader(
+    parts: &Parts,
+    request: &admin::TransferLeaderRequest,
+) -> Result<admin::TransferLeaderResponse, Error> {
+    let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
+    let (voters, _) = member::wanted(&nodes);
+    let candidates: BTreeSet<u64> = match request.name.is_empty() {
+        true => voters.iter().map(|node| node.0).filter(|node| *node != parts.node.0).collect(),
+        false => {
+            let node = named(&request.name)?;
+            if !voters.contains(&node) {
+                return Err(Error::Usage(format!("node {node} does not vote, so it cannot lead")));
+            }
+            BTreeSet::from([node.0])
+        }
+    };
+    if candidates.is_empty() || candidates == BTreeSet::from([parts.node.0]) {
+        return Err(Error::Usage("there is no other voter to hand over to".to_owned()));
+    }
+    let mut groups = Vec::new();
+    for replica in parts.groups.replicas().iter().filter(|replica| replica.leads()) {
+        replica.hand_over(&candidates).await?;
+        groups.push(format!("{}{}", names::GROUPS, replica.id));
+    }
+    Ok(admin::TransferLeaderResponse { groups })
+}
+
+pub async fn take_snapshot(parts: &Parts) -> Result<admin::TakeSnapshotResponse, Error> {
+    let mut durable_indexes = Vec::new();
+    for replica in parts.groups.replicas() {
+        durable_indexes.push(purge::shorten(replica).await?);
+    }
+    Ok(admin::TakeSnapshotResponse { durable_indexes })
+}
+
+fn named(name: &str) -> Result<NodeId, Error> {
+    let id = names::within(names::NODES, name)?;
+    id.parse().map(NodeId).map_err(|_| {
+        Error::Usage(format!("{id} is no node id; `vaultaire cluster members` lists them"))
+    })
+}
+
+async fn change(
+    parts: &Parts,
+    call: &str,
+    node: NodeId,
+    id: &str,
+    change: MemberChange,
+) -> Result<NodeRow, Error> {
+    let subject = format!("node {node}");
+    let request = request_id(call, &subject, id);
+    let operation = Operation::ChangeMembers(change);
+    let answer = parts.proposer.commit_as(request, GroupId::CONTROL, operation).await?;
+    match accepted(&subject, answer)? {
+        Response::Node(row) => Ok(row),
+        _ => Err(Error::UnexpectedAnswer { question: "change members" }),
+    }
+}
+
+/// Whether those voters who would be left, and who can be heard of, are a majority of those who would be left. Only a leader
+/// hears of the others: where this node leads nothing it asks to be asked elsewhere.
+async fn leaves_a_quorum(parts: &Parts, without: NodeId) -> Result<(), Error> {
+    let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
+    let seen = Seen::of(parts);
+    if seen.followers.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<NodeId> =
+        member::wanted(&nodes).0.into_iter().filter(|node| *node != without).collect();
+    let heard = |node: &&NodeId| {
+        let ago = seen.followers.get(&node.0).and_then(|follower| follower.heard_ms_ago);
+        **node == parts.node || ago.is_some_and(|ago| ago <= HEARD_MAX_MS)
+    };
+    let alive = left.iter().filter(heard).count();
+    match alive * 2 > left.len() {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "without node {without} there would be {} voter(s), and only {alive} of them can be reached: \
+             no majority, so that nothing could be written; start the others first",
+            left.len()
+        ))),
+    }
+}
+
+/// What this node's leaders know of the others.
+struct Seen {
+    leads: BTreeMap<NodeId, Vec<String>>,
+    followers: BTreeMap<u64, Follower>,
+}
+
+impl Seen {
+    fn of(parts: &Parts) -> Self {
+        let mut leads: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+        let mut followers: BTreeMap<u64, Follower> = BTreeMap::new();
+        for replica in parts.groups.replicas() {
+            if let Some(leader) = replica.metrics().leader {
+                leads.entry(leader).or_default().push(format!("{}{}", names::GROUPS, replica.id));
+            }
+            for (node, follower) in replica.followers() {
+                let known = followers.entry(node).or_insert(follower);
+                known.behind_entries = known.behind_entries.max(follower.behind_entries);
+                known.heard_ms_ago = known.heard_ms_ago.min(follower.heard_ms_ago);
+            }
+        }
+        Self { leads, followers }
+    }
+
+    fn shown(&self, row: &NodeRow) -> admin::Member {
+        let follower = self.followers.get(&row.id.0);
+        admin::Member {
+            name: format!("{}{}", names::NODES, row.id),
+            node_name: row.name.clone(),
+            address: row.address.clone(),
+            role: match row.role {
+                NodeRole::Voter => admin::MemberRole::Voter,
+                NodeRole::Learner => admin::MemberRole::Learner,
+            }
+            .into(),
+            phase: match row.phase {
+                NodePhase::Member => admin::MemberPhase::Member,
+                NodePhase::Joining => admin::MemberPhase::Joining,
+                NodePhase::Changing => admin::MemberPhase::Changing,
+                NodePhase::Leaving => admin::MemberPhase::Leaving,
+                NodePhase::Removed => admin::MemberPhase::Removed,
+            }
+            .into(),
+            incarnation: row.incarnation,
+            leads: self.leads.get(&row.id).cloned().unwrap_or_default(),
+            behind_entries: follower.map(|follower| follower.behind_entries),
+            heard_ms_ago: follower.and_then(|follower| follower.heard_ms_ago),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! How a node becomes a member: it shows the secret of a token, and gets its id and what every member has. The node that is
+//! asked answers only after the catalog has taken the token.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::{Request, Response, Status};
+use vaultaire_proto::command::MemberChange;
+use vaultaire_proto::convert::FORMAT;
+use vaultaire_proto::row::NodeRole;
+use vaultaire_proto::wire::v1 as wire;
+use vaultaire_proto::wire::v1::join_client::JoinClient;
+use vaultaire_proto::wire::v1::join_server::Join;
+use vaultaire_proto::{ClusterId, GroupId, NodeId, Operation, Response as Answer};
+
+use super::authority::{self, Authority};
+use super::token::{self, Token};
+use super::{ANY_SERVER_NAME, pool};
+use crate::error::Error;
+use crate::grpc::status;
+use crate::propose::{Proposer, accepted, request_id};
+use crate::secrets::Secret;
+
+/// How long a member may take to let a node in.
+const JOIN_MAX: Duration = Duration::from_secs(40);
+
+/// How long a member may take to show its certificate.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+
+/// What a node is let in with, and as.
+#[derive(Clone, Debug)]
+pub struct Application {
+    pub name: String,
+    pub address: String,
+    pub role: NodeRole,
+}
+
+/// What a node gets that was let in.
+#[derive(Debug)]
+pub struct Admission {
+    pub node: NodeId,
+    pub cluster: ClusterId,
+    pub authority: Authority,
+    pub sealing_key: Secret,
+}
+
+/// Lets nodes in, once this node can propose.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub cluster: ClusterId,
+    pub authority: Authority,
+    pub sealing_key: Secret,
+    pub proposer: Arc<OnceLock<Proposer>>,
+}
+
+#[async_trait]
+impl Join for Host {
+    async fn join(
+        &self,
+        request: Request<wire::JoinRequest>,
+    ) -> Result<Response<wire::JoinResponse>, Status> {
+        let row = self.admit(request.into_inner()).await.map_err(|error| status::of(&error))?;
+        let (certificate, key) = self.authority.pem();
+        Ok(Response::new(wire::JoinResponse {
+            node: Some(wire::Node { id: row.0, ..wire::Node::default() }),
+            cluster: self.cluster.0.to_vec(),
+            authority_certificate: certificate.to_owned(),
+            authority_key: key.to_owned(),
+            sealing_key: self.sealing_key.expose().as_bytes().to_vec(),
+        }))
+    }
+}
+
+impl Host {
+    async fn admit(&self, request: wire::JoinRequest) -> Result<NodeId, Error> {
+        let Some(proposer) = self.proposer.get() else {
+            return Err(Error::Catalog(vaultaire_proto::CatalogError::NoLeader {
+                group: GroupId::CONTROL,
+            }));
+        };
+        let wire::JoinRequest { secret, name, address, role, format } = request;
+        if format < u32::from(FORMAT) {
+            return Err(Error::Usage(format!(
+                "the joining node reads formats up to {format} and this cluster writes {FORMAT}: install the release that the cluster runs"
+            )));
+        }
+        let role = match wire::NodeRole::try_from(role) {
+            Ok(wire::NodeRole::Voter) => NodeRole::Voter,
+            Ok(wire::NodeRole::Learner) => NodeRole::Learner,
+            Err(_) => return Err(Error::Usage(format!("no node has the role {role}"))),
+        };
+        let hash = token::hash(&secret);
+        // Whoever lost the answer asks again, and is the same node.
+        let request = request_id("Join", &name, &hex::encode(hash));
+        let change = MemberChange::Join { hash, name: name.clone(), address, role };
+        let answer = proposer
+            .commit_as(request, GroupId::CONTROL, Operation::ChangeMembers(change))
+            .await?;
+        match accepted(&format!("node {name}"), answer)? {
+            Answer::Node(row) => Ok(row.id),
+            _ => Err(Error::UnexpectedAnswer { question: "join" }),
+        }
+    }
+}
+
+/// Asks a member at `address` to let this node in.
+pub async fn ask(
+    address: &str,
+    token: &Token,
+    application: Application,
+) -> Result<Admission, Error> {
+    let refused = |why: String| Error::Join { address: address.to_owned(), why };
+    let certificate = timeout(GREETING_MAX, pinned_authority(address, token.authority))
+        .await
+        .map_err(|_| refused("it did not answer in time".to_owned()))?
+        .map_err(&refused)?;
+    let pem = pem(&certificate);
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(&pem))
+        .domain_name(ANY_SERVER_NAME);
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))
+        .and_then(|endpoint| endpoint.tls_config(tls))
+        .map_err(|error| refused(error.to_string()))?;
+    let channel = pool::tuned(endpoint).connect_lazy();
+    let mut request = Request::new(wire::JoinRequest {
+        secret: token.secret.to_vec(),
+        name: application.name,
+        address: application.address,
+        role: match application.role {
+            NodeRole::Voter => wire::NodeRole::Voter,
+            NodeRole::Learner => wire::NodeRole::Learner,
+        }
+        .into(),
+        format: u32::from(FORMAT),
+    });
+    request.set_timeout(JOIN_MAX);
+    let answer = JoinClient::new(channel).join(request).await;
+    let answer = answer.map_err(|status| refused(status.message().to_owned()))?.into_inner();
+    let cluster = <[u8; 16]>::try_from(answer.cluster.as_slice())
+        .map_err(|_| refused("its answer names no cluster".to_owned()))?;
+    let node = answer.node.ok_or_else(|| refused("its answer names no node".to_owned()))?;
+    let sealing_key = String::from_utf8(answer.sealing_key)
+        .map_err(|_| refused("its answer has no sealing key".to_owned()))?;
+    Ok(Admission {
+        node: NodeId(node.id),
+        cluster: ClusterId(cluster),
+        authority: Authority::from_pem(answer.authority_certificate, answer.authority_key)?,
+        sealing_key: Secret::new(sealing_key),
+    })
+}
+
+/// The authority that a member shows, if it is the one that the token names. The connection serves nothing else.
+async fn pinned_authority(
+    address: &str,
+    hash: [u8; 32],
+) -> Result<CertificateDer<'static>, String> {
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    let config = rustls::ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(LookOnly))
+        .with_no_client_auth();
+    let mut config = config;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = ServerName::try_from(ANY_SERVER_NAME).map_err(|error| error.to_string())?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let connected = connected.map_err(|error| format!("{error}; is this the peer port?"))?;
+    let shown = connected.get_ref().1.peer_certificates().unwrap_or_default();
+    let pinned = shown.iter().find(|certificate| authority::hash(certificate) == hash);
+    pinned.map(|certificate| certificate.clone().into_owned()).ok_or_else(|| {
+        "it belongs to another cluster than the token: check the address, or make a token on one of its nodes".to_owned()
+    })
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// Takes any certificate: nothing is said on this connection, and what it showed is compared with the token.
+#[derive(Debug)]
+struct LookOnly;
+
+impl ServerCertVerifier for LookOnly {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,166 @@
+//! The calls of other nodes. Thin: each finds its group and passes on.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+use vaultaire_proto::GroupId;
+use vaultaire_proto::wire::v1 as wire;
+use vaultaire_proto::wire::v1::join_server::JoinServer;
+use vaultaire_proto::wire::v1::peer_server::{Peer, PeerServer};
+use vaultaire_proto::wire::v1::snapshot_part::Part;
+
+use super::authority::Credentials;
+use super::guard::Guard;
+use super::join::Host;
+use super::{GROUP, MESSAGE_BYTES_MAX};
+use crate::error::Error;
+use crate::grpc::status;
+use crate::raft::directory::Directory;
+use crate::raft::peers::Landing;
+use crate::raft::replica::Replica;
+
+/// Calls that one connection may have open: each group has a few, and every shard's commands and barriers one each.
+const STREAMS_MAX: u32 = 4096;
+
+/// What the calls work with.
+#[derive(Debug)]
+pub struct Calls {
+    pub directory: Arc<Directory>,
+    pub landing: Landing,
+}
+
+/// What the server needs beside them.
+#[derive(Debug)]
+pub struct Parts {
+    pub calls: Calls,
+    pub guard: Guard,
+    pub host: Host,
+    pub credentials: Credentials,
+    pub stop: CancellationToken,
+}
+
+/// Serves until told to stop.
+pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
+    let engine = |error: tonic::transport::Error| Error::Engine {
+        what: "the peer port",
+        why: error.to_string(),
+    };
+    let Parts { calls, guard, host, credentials, stop } = parts;
+    // Without a certificate only `Join` can be called: `Guard` asks for one.
+    let tls = ServerTlsConfig::new()
+        .identity(credentials.identity)
+        .client_ca_root(credentials.authority)
+        .client_auth_optional(true);
+    let peer = PeerServer::new(calls)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    Server::builder()
+        .tls_config(tls)
+        .map_err(engine)?
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(super::pool::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(super::pool::CONNECTION_WINDOW_BYTES)
+        .add_service(InterceptedService::new(peer, move |request| guard.check(request)))
+        .add_service(JoinServer::new(host))
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.cancelled_owned(),
+        )
+        .await
+        .map_err(engine)
+}
+
+impl Calls {
+    fn group(&self, group: u32) -> Result<Arc<Replica>, Status> {
+        let found = u16::try_from(group).ok().and_then(|group| self.directory.get(GroupId(group)));
+        found.ok_or_else(|| status::group_absent(group))
+    }
+}
+
+type Appended = Pin<Box<dyn Stream<Item = Result<wire::AppendResponse, Status>> + Send>>;
+
+#[async_trait]
+impl Peer for Calls {
+    type AppendStream = Appended;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<wire::AppendRequest>>,
+    ) -> Result<Response<Appended>, Status> {
+        let group = request.metadata().get(GROUP).and_then(|value| value.to_str().ok());
+        let Some(group) = group.and_then(|group| group.parse().ok()) else {
+            return Err(status::foreign_peer("the call names no group"));
+        };
+        let group = self.group(group)?;
+        // A broken connection ends the stream like its end does: what came before it counts.
+        let requests = request
+            .into_inner()
+            .take_while(|request| std::future::ready(request.is_ok()))
+            .filter_map(|request| std::future::ready(request.ok()));
+        let answers = group.append(requests);
+        Ok(Response::new(Box::pin(answers.map(|answer| answer.map_err(|error| status::of_refusal(&error))))))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<wire::VoteRequest>,
+    ) -> Result<Response<wire::VoteResponse>, Status> {
+        let request = request.into_inner();
+        let answer = self.group(request.group)?.ballot(request).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<wire::TransferLeaderRequest>,
+    ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
+        let request = request.into_inner();
+        let answer = self.group(request.group)?.take_over(request).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<wire::SnapshotPart>>,
+    ) -> Result<Response<wire::SnapshotResponse>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.and_then(|part| part.part);
+        let Some(Part::Head(head)) = first else {
+            return Err(status::foreign_peer("a snapshot begins with its head"));
+        };
+        let group = self.group(head.group)?;
+        let chunks = parts.map(|part| match part?.part {
+            Some(Part::Chunk(chunk)) => Ok(chunk),
+            Some(Part::Head(_)) | None => {
+                Err(status::foreign_peer("a snapshot goes on with its chunks"))
+            }
+        });
+        let answer = group.install(&self.landing, head, chunks).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn propose(
+        &self,
+        request: Request<wire::ProposeRequest>,
+    ) -> Result<Response<wire::ProposeResponse>, Status> {
+        let request = request.into_inner();
+        let answer = self.group(request.group)?.take_proposals(request).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<wire::ReadIndexRequest>,
+    ) -> Result<Response<wire::ReadIndexResponse>, Status> {
+        let group = self.group(request.into_inner().group)?;
+        Ok(Response::new(group.take_read_index().await))
+    }
+}
