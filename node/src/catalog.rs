@@ -21,6 +21,9 @@ use crate::tables::view::View;
 /// How long a command whose outcome is not definite is repeated under its request id.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a read waits for a leader to be elected.
+const READ_DEADLINE: Duration = Duration::from_secs(8);
+
 /// Between two attempts.
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
 
@@ -52,10 +55,22 @@ impl RaftCatalog {
     /// A view no older than `consistency` allows.
     async fn view(&self, group: &Replica, consistency: Consistency) -> Result<View, CatalogError> {
         match consistency {
-            Consistency::Linearizable => group.barrier.pass().await?,
+            Consistency::Linearizable => self.pass(group).await?,
             Consistency::Stale => {}
         }
         Ok(group.table.view())
+    }
+
+    /// Waits for the end of an election within a bound: most are over before a client would have come back.
+    async fn pass(&self, group: &Replica) -> Result<(), CatalogError> {
+        let deadline = Instant::now() + READ_DEADLINE;
+        loop {
+            match group.barrier.pass().await {
+                Err(CatalogError::NoLeader { .. }) if Instant::now() < deadline => {}
+                passed => return passed,
+            }
+            tokio::time::sleep(REPEAT_AFTER).await;
+        }
     }
 
     /// One page of a list, from views that all rounds share. The shards of a round are read at the same time.

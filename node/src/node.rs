@@ -29,6 +29,7 @@ use crate::secrets::Secret;
 use crate::settings::Settings;
 use crate::tls::{self, Served};
 use crate::workers::garbage::Collector;
+use crate::workers::leaders::Leaders;
 use crate::workers::sweep::Sweeper;
 use crate::workers::{self, Context, Workers, epochs, membership, settle};
 
@@ -200,6 +201,13 @@ impl Node {
                 (Arc::clone(&members), proposer.clone(), Arc::clone(&pool));
             async move { membership::step(&groups, &proposer, &pool).await }
         });
+        let leaders = Arc::new(tokio::sync::Mutex::new(Leaders::default()));
+        let (groups, proposer) = (Arc::clone(&engine.groups), engine.proposer.clone());
+        self.workers.every(workers::leaders::PAUSE, move || {
+            let (leaders, groups) = (Arc::clone(&leaders), Arc::clone(&groups));
+            let proposer = proposer.clone();
+            async move { leaders.lock().await.step(&groups, &proposer).await }
+        });
         let rate = settings.garbage.deletes_per_second;
         let collector = Arc::new(tokio::sync::Mutex::new(Collector::new(rate)));
         let shared = Arc::clone(&context);
@@ -234,6 +242,7 @@ impl Node {
     /// Drains and stops: requests under way are answered, then everything below them ends.
     pub async fn stop(self) -> Result<(), Error> {
         self.ready.refuse("draining: the node is being stopped");
+        self.groups.hand_over().await;
         self.stop_s3.cancel();
         ended("S3", &self.s3).await;
         self.epochs.close_all().await;

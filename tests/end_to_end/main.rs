@@ -4,6 +4,7 @@
 
 mod backends;
 mod brake;
+mod clusters;
 mod commands;
 mod configuration;
 mod console;

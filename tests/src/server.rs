@@ -2,22 +2,15 @@
 //!
 //! It speaks to the process through its command line, its ready line and signals, never through its insides.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{self, Endpoint};
-
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+use crate::process::Process;
 
 /// How a server is started. The default is plain http on a data directory that goes with the server.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +27,11 @@ pub struct Options {
 /// A running server. Dropping it kills the process, as a test that failed half-way would.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
-    ready: Value,
+    process: Process,
     options: Options,
     data_dir: PathBuf,
     // Held for its lifetime: the directory goes when the last server on it goes.
     owned_dir: Option<TempDir>,
-    log_path: PathBuf,
 }
 
 impl Server {
@@ -61,21 +52,8 @@ impl Server {
 
     fn start_on(data_dir: PathBuf, owned_dir: Option<TempDir>, options: Options) -> Self {
         let log_path = data_dir.with_extension("log");
-        let log = File::options().create(true).append(true).open(&log_path).expect("the log opens");
-        let mut child = command(&data_dir, &options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the binary that was found can be started");
-        match wait_until_ready(&mut child) {
-            Ok(ready) => Self { child, ready, options, data_dir, owned_dir, log_path },
-            Err(problem) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("vaultaire did not become ready: {problem}\n{}", tail(&log_path));
-            }
-        }
+        let process = Process::start(command(&data_dir, &options), &log_path);
+        Self { process, options, data_dir, owned_dir }
     }
 
     /// One value of the ready line, for example `s3_url`.
@@ -83,10 +61,7 @@ impl Server {
     /// # Panics
     /// When the ready line has no such text.
     pub fn ready(&self, name: &str) -> &str {
-        match self.ready.get(name).and_then(Value::as_str) {
-            Some(value) => value,
-            None => panic!("the ready line has no `{name}`: {}", self.ready),
-        }
+        self.process.ready(name)
     }
 
     pub fn s3_url(&self) -> &str {
@@ -103,11 +78,11 @@ impl Server {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     pub fn endpoint(&self) -> Endpoint {
-        let ca_file = self.ready.get("ca_file").and_then(Value::as_str);
+        let ca_file = self.process.ready_line().get("ca_file").and_then(Value::as_str);
         Endpoint {
             url: self.s3_url().to_owned(),
             access_key: self.ready("access_key").to_owned(),
@@ -124,30 +99,17 @@ impl Server {
 
     /// SIGKILL: nothing is flushed, no farewell is said.
     pub fn kill(&mut self) {
-        self.child.kill().expect("a child of ours can be killed");
-        self.child.wait().expect("a killed child can be waited for");
+        self.process.kill();
     }
 
     /// SIGTERM, then waits for the drained end; kills what does not end in time.
     pub fn stop(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .expect("a child of ours can be signalled");
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("a child of ours can be waited for")
-            {
-                return status;
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-        self.kill();
-        panic!("vaultaire did not stop within {STOP_TIMEOUT:?} of SIGTERM\n{}", self.log_tail());
+        self.process.stop()
     }
 
     /// Kills the process if it still runs and starts another on the same data directory and new ports.
     pub fn restart(mut self) -> Self {
-        if self.child.try_wait().expect("a child of ours can be waited for").is_none() {
+        if self.process.is_running() {
             self.kill();
         }
         let owned_dir = self.owned_dir.take();
@@ -155,15 +117,7 @@ impl Server {
     }
 
     pub fn log_tail(&self) -> String {
-        tail(&self.log_path)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only for a child that has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.log_tail()
     }
 }
 
@@ -185,33 +139,6 @@ fn command(data_dir: &Path, options: &Options) -> Command {
     }
     command.args(&options.extra_args);
     command
-}
-
-/// Reads the one line of JSON that says ready; a thread reads, so that silence can time out.
-fn wait_until_ready(child: &mut Child) -> Result<Value, String> {
-    let stdout = child.stdout.take().expect("the child was spawned with a pipe");
-    let (tx, rx) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(stdout).lines();
-        let _ = tx.send(lines.next());
-        // Later lines are drained, or a full pipe would stop the server.
-        for _ in lines {}
-    });
-    match rx.recv_timeout(READY_TIMEOUT) {
-        Ok(Some(Ok(line))) => {
-            serde_json::from_str(&line).map_err(|error| format!("`{line}`: {error}"))
-        }
-        Ok(Some(Err(error))) => Err(error.to_string()),
-        Ok(None) => Err("it ended without a ready line".to_owned()),
-        Err(_) => Err(format!("no ready line within {READY_TIMEOUT:?}")),
-    }
-}
-
-fn tail(path: &Path) -> String {
-    const LINES: usize = 40;
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// The binary under test: `VAULTAIRE_BIN`, else the one of this build, brought up to date once.

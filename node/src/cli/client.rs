@@ -54,6 +54,11 @@ impl Interceptor for Bearer {
 }
 
 impl Target {
+    /// The node that runs on a data directory of this machine.
+    pub fn local(data_dir: &Path) -> Self {
+        Self { data_dir: Some(data_dir.to_owned()), admin: None, token_file: None }
+    }
+
     /// Connects, or says how to start a node.
     pub async fn connect(&self) -> Result<Client, Error> {
         let (channel, token) = self.channel().await?;

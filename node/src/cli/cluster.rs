@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vaultaire_proto::row::NodeRole;
+use vaultaire_proto::{ClusterId, NodeId};
 use vaultaire_proto::wire::admin;
 
 use crate::cli::client::{ClusterClient, Target, refused};
@@ -114,10 +115,16 @@ fn with_peers(config: &Path) -> Result<(Settings, Peer), Error> {
     }
 }
 
-fn init(config: &Path, output: Output) -> Result<(), Error> {
+/// Allows the node that a file describes to found a cluster.
+pub fn found(config: &Path) -> Result<Settings, Error> {
     let (settings, _) = with_peers(config)?;
     let data_dir = DataDir::lock(&settings.data_dir)?;
     data_dir.allow_founding()?;
+    Ok(settings)
+}
+
+fn init(config: &Path, output: Output) -> Result<(), Error> {
+    let settings = found(config)?;
     let value = json!({ "data_dir": settings.data_dir });
     output.print(&value, || {
         format!(
@@ -136,30 +143,36 @@ async fn enter(
     role: NodeRole,
     output: Output,
 ) -> Result<(), Error> {
-    let (settings, peer) = with_peers(config)?;
-    let text = discovery::read_token(token_file)?
+    let token = discovery::read_token(token_file)?
         .ok_or_else(|| Error::Usage(format!("{} holds no token", token_file.display())))?;
-    let token = Token::parse(text.expose())?;
-    let data_dir = DataDir::lock(&settings.data_dir)?;
-    data_dir.refuse_used()?;
-    let application = Application { name: settings.node_name, address: peer.advertise, role };
-    let admission = join::ask(member, &token, application).await?;
-    let (node, cluster) = (admission.node, admission.cluster);
-    admission.authority.save(data_dir.path())?;
-    Sealer::save(data_dir.path(), &admission.sealing_key)?;
-    // Last: it says that everything else is there.
-    data_dir.join(cluster, node)?;
-    let value = json!({
-        "node": node.0,
-        "cluster_id": cluster.to_string(),
-        "data_dir": settings.data_dir,
-    });
+    let (node, cluster) = admit(config, member, token.expose(), role).await?;
+    let value = json!({ "node": node.0, "cluster_id": cluster.to_string() });
     output.print(&value, || {
         format!(
             "this is node {node} of cluster {cluster}: start it with\n\n  vaultaire server --config {}",
             config.display()
         )
     })
+}
+
+/// Makes the data directory that a file names one of a node of the cluster that `member` belongs to.
+pub async fn admit(
+    config: &Path,
+    member: &str,
+    token: &str,
+    role: NodeRole,
+) -> Result<(NodeId, ClusterId), Error> {
+    let (settings, peer) = with_peers(config)?;
+    let token = Token::parse(token)?;
+    let data_dir = DataDir::lock(&settings.data_dir)?;
+    data_dir.refuse_used()?;
+    let application = Application { name: settings.node_name, address: peer.advertise, role };
+    let admission = join::ask(member, &token, application).await?;
+    admission.authority.save(data_dir.path())?;
+    Sealer::save(data_dir.path(), &admission.sealing_key)?;
+    // Last: it says that everything else is there.
+    data_dir.join(admission.cluster, admission.node)?;
+    Ok((admission.node, admission.cluster))
 }
 
 async fn token(mut client: ClusterClient, valid: Duration, output: Output) -> Result<(), Error> {

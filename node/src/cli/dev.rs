@@ -1,6 +1,8 @@
 //! `vaultaire dev`: one node with everything embedded. It makes credentials once, a bucket, and three local
 //! directories as backends; then it is the same node as `server`.
 
+mod cluster;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -49,6 +51,12 @@ pub struct Args {
     /// The file that holds the secret of --access-key.
     #[arg(long, env = "VAULTAIRE_SECRET_KEY_FILE", requires = "access_key")]
     secret_key_file: Option<PathBuf>,
+    /// How many nodes with a vote, each a process of its own.
+    #[arg(long, default_value_t = 1)]
+    nodes: u16,
+    /// How many nodes more that follow without a vote.
+    #[arg(long, default_value_t = 0)]
+    learners: u16,
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -87,13 +95,22 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     // Refused before anything is made: a bad address or key leaves no trace.
     let mut settings = settings(&path, &args);
     settings.first.user = given_credentials(&args)?.map(first_user);
-    args.overrides.apply(&mut settings)?;
+    args.overrides.clone().apply(&mut settings)?;
     settings.check()?;
     let data_dir = DataDir::lock(&path)?;
     let credentials = match &settings.first.user {
         Some(user) => user.credentials.clone(),
         None => credentials(&path)?,
     };
+    if args.nodes != 1 || args.learners != 0 {
+        if data_dir.identity()?.is_some() {
+            return Err(Error::Usage(format!(
+                "{} has a single node already; choose another directory with --data-dir",
+                path.display()
+            )));
+        }
+        return cluster::run(&path, &args, &credentials, &mut signals, output).await;
+    }
     settings.first.user = Some(first_user(credentials.clone()));
     let backends = path.join(BACKENDS_FOLDER);
     files::create_private_dir(&backends)

@@ -2,9 +2,10 @@
 //! becomes a cluster of one is `opening`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +28,9 @@ use crate::tables::Store;
 /// How long a stop waits for openraft's tasks to let go of the journal.
 const RELEASE_WAIT: Duration = Duration::from_secs(5);
 const RELEASE_POLL: Duration = Duration::from_millis(5);
+
+/// How long a stop waits for others to take over.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(3);
 
 /// What the groups of a node are started with.
 #[derive(Debug)]
@@ -177,9 +181,22 @@ impl Groups {
         &self.groups
     }
 
-    /// Says where to ask how many writes are on their way: their commands wait for each other.
+    /// Says where to ask how many writes are on their way: their commands wait for each other, where this node leads their
+    /// groups. The others travel to other nodes.
     pub fn expect(&self, writes: Writes) {
-        self.gather.expect(writes);
+        let shards: Vec<Weak<Replica>> = self.groups.iter().skip(1).map(Arc::downgrade).collect();
+        self.gather.expect(Box::new(move || {
+            let leads = |shard: &&Weak<Replica>| shard.upgrade().is_some_and(|shard| shard.leads());
+            let led = shards.iter().filter(leads).count() as u64;
+            writes().saturating_mul(led).checked_div(shards.len() as u64).unwrap_or(0)
+        }));
+    }
+
+    /// Lets others lead what this node leads, so that nobody has to notice that it has gone. Those who cannot take over
+    /// leave it to an election.
+    pub async fn hand_over(&self) {
+        let handed = self.groups.iter().map(|group| group.hand_over_to_any(HAND_OVER_WAIT));
+        join_all(handed).await;
     }
 
     /// The journal's counters; zero once it is closed.

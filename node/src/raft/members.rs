@@ -2,6 +2,7 @@
 //! only after it has caught up: a voter that is behind would hold up every commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -187,6 +188,26 @@ impl Replica {
         tracing::info!(group = %self.id, to = node, "handing the lead over");
         let handed = self.raft().trigger().transfer_leader(*node).await;
         handed.map_err(|error| Error::Engine { what: "consensus", why: error.to_string() })
+    }
+
+    /// Lets any other voter lead, where this node does, and waits until one says that it does.
+    pub async fn hand_over_to_any(&self, wait: Duration) {
+        let voters: BTreeSet<u64> = self.committed_membership().voter_ids().collect();
+        if !self.leads() || voters.len() < 2 {
+            return;
+        }
+        if let Err(error) = self.hand_over(&voters).await {
+            tracing::warn!(group = %self.id, %error, "the lead is not handed over");
+            return;
+        }
+        let here = self.raft().metrics().borrow_watched().id;
+        let elsewhere = move |metrics: &RaftMetrics<TypeConfig>| {
+            metrics.current_leader.is_some_and(|leader| leader != here)
+        };
+        let moved = self.raft().wait(Some(wait)).metrics(elsewhere, "another leader").await;
+        if moved.is_err() {
+            tracing::warn!(group = %self.id, "nobody has taken the lead over in time; an election will find a leader");
+        }
     }
 
     /// Whether the group has exactly the members that are wanted, as far as this node knows: it may be late, never early.

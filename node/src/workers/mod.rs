@@ -4,6 +4,7 @@
 pub mod brake;
 pub mod epochs;
 pub mod garbage;
+pub mod leaders;
 pub mod membership;
 pub mod pace;
 pub mod settle;

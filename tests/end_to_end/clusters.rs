@@ -1,0 +1,141 @@
+//! Clusters of real processes: how one is formed, what any node serves, what a death costs, and what is refused.
+
+use std::collections::BTreeSet;
+use std::process::Output;
+
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
+use vaultaire_tests::cluster::{BUCKET, Cluster, Role};
+
+async fn put(cluster: &Cluster, node: usize, key: &str, body: &'static [u8]) {
+    let client = cluster.client(node);
+    let put = client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(body));
+    put.send().await.unwrap_or_else(|error| panic!("{key} through node {node}: {error:?}"));
+}
+
+async fn get(cluster: &Cluster, node: usize, key: &str) -> Vec<u8> {
+    let client = cluster.client(node);
+    let got = client.get_object().bucket(BUCKET).key(key).send().await;
+    let got = got.unwrap_or_else(|error| panic!("{key} through node {node}: {error:?}"));
+    got.body.collect().await.expect("a body").to_vec()
+}
+
+/// Which node leads the control group, as another one knows.
+fn leader(cluster: &Cluster, asked: usize) -> usize {
+    let leads = |member: &&Value| {
+        member["leads"].as_array().is_some_and(|leads| leads.contains(&Value::from("0")))
+    };
+    let members = cluster.members(asked);
+    let leader = members.iter().find(leads).expect("a leader");
+    leader["node"].as_str().and_then(|id| id.parse().ok()).expect("a node id")
+}
+
+fn refused(ended: &Output, says: &str) {
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success(), "it was not refused");
+    assert!(stderr.contains(says), "`{says}` is not said: {stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_node_serves_everything_and_a_dead_leader_is_replaced() {
+    let mut cluster = Cluster::start(3);
+    for node in 1..=3 {
+        put(&cluster, node, &format!("through-{node}"), b"hello").await;
+    }
+    for node in 1..=3 {
+        for of in 1..=3 {
+            assert_eq!(get(&cluster, node, &format!("through-{of}")).await, b"hello");
+        }
+    }
+    let dead = leader(&cluster, 1);
+    let alive: Vec<usize> = (1..=3).filter(|node| *node != dead).collect();
+    cluster.kill(dead);
+    for node in &alive {
+        put(&cluster, *node, &format!("without-leader-{node}"), b"still").await;
+    }
+    cluster.start_node(dead);
+    for node in &alive {
+        assert_eq!(get(&cluster, dead, &format!("without-leader-{node}")).await, b"still");
+    }
+    let list = cluster.client(dead).list_objects_v2().bucket(BUCKET).send().await.expect("a list");
+    let keys: BTreeSet<&str> = list.contents().iter().filter_map(|object| object.key()).collect();
+    assert_eq!(keys.len(), 5, "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minority_refuses_writes_and_loses_nothing() {
+    let mut cluster = Cluster::start(3);
+    put(&cluster, 1, "before", b"kept").await;
+    cluster.kill(2);
+    cluster.kill(3);
+    let client = cluster.client(1);
+    let body = ByteStream::from_static(b"lost?");
+    let put_alone = client.put_object().bucket(BUCKET).key("alone").body(body).send().await;
+    let error = put_alone.expect_err("no majority is there");
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    assert_eq!(status, Some(503), "{error:?}");
+    cluster.start_node(2);
+    put(&cluster, 1, "after", b"again").await;
+    assert_eq!(get(&cluster, 2, "before").await, b"kept");
+    assert_eq!(get(&cluster, 2, "after").await, b"again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_change_and_go() {
+    let mut cluster = Cluster::start(2);
+    let third = cluster.add(Role::Learner);
+    cluster.settled();
+    put(&cluster, third, "through-a-learner", b"hello").await;
+    cluster.ask(1, &["cluster", "promote", "3"]);
+    cluster.settled();
+    let roles = |cluster: &Cluster| -> Vec<Value> {
+        cluster.members(1).iter().map(|member| member["role"].clone()).collect()
+    };
+    assert_eq!(roles(&cluster), ["voter", "voter", "voter"]);
+    cluster.ask(1, &["cluster", "remove", "2"]);
+    cluster.settled();
+    assert_eq!(cluster.members(1)[1]["state"], "removed");
+    assert_eq!(get(&cluster, third, "through-a-learner").await, b"hello");
+    // Removed for ever: not under its old id, however intact its data directory is.
+    cluster.kill(2);
+    let again = cluster.try_ask(1, &["cluster", "promote", "2"]);
+    refused(&again, "was removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_join_says_why() {
+    let mut cluster = Cluster::start(1);
+    let config = |cluster: &Cluster, node: usize| {
+        cluster.node(node).config.to_str().expect("a plain name").to_owned()
+    };
+    let init = |config: &str| cluster_command(&["cluster", "init", "--config", config]);
+    refused(&init(&config(&cluster, 1)), "in use by process");
+    let second = cluster.configure();
+    let wrong = format!("vjt1-{}", "0".repeat(96));
+    refused(&cluster.try_join(second, &wrong, Role::Voter), "belongs to another cluster");
+    refused(&cluster.try_join(second, "hello", Role::Voter), "is no join token");
+    let token = cluster.token();
+    let mut forged = token.clone();
+    forged.replace_range(token.len() - 8.., "00000000");
+    refused(&cluster.try_join(second, &forged, Role::Voter), "unknown or has expired");
+    assert!(cluster.try_join(second, &token, Role::Voter).status.success());
+    refused(&cluster.try_join(second, &token, Role::Voter), "is node 2 of cluster");
+    refused(&init(&config(&cluster, 2)), "is node 2 of cluster");
+    let third = cluster.configure();
+    refused(&cluster.try_join(third, &token, Role::Voter), "used already");
+    let other = cluster.token();
+    refused(&cluster.try_join(third, &other, Role::Voter), "another change of the membership");
+    cluster.start_node(second);
+    cluster.settled();
+    // An old id on an empty directory would vote twice.
+    cluster.kill(second);
+    for lost in ["journal", "tables"] {
+        std::fs::remove_dir_all(cluster.node(second).data_dir.join(lost)).expect("a folder");
+    }
+    let config = config(&cluster, second);
+    refused(&cluster_command(&["server", "--config", &config]), "let it join again");
+}
+
+fn cluster_command(line: &[&str]) -> Output {
+    crate::console::vaultaire(line).output().expect("the binary that was found can be started")
+}
