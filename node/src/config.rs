@@ -14,7 +14,8 @@ use crate::config::gc::Gc;
 use crate::error::Error;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
-    ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, PEER_PORT, Peer, REGION, S3_PORT, Settings, Takes, Tls,
+    ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, PEER_PORT, Peer, REGION, S3_PORT,
+    Settings, Takes, Tls,
 };
 
 /// The most a configuration file may hold.
@@ -91,7 +92,9 @@ impl PeerSection {
             None if addr.ip().is_unspecified() => {
                 return Err(Error::Setting {
                     key: "peer.advertise".to_owned(),
-                    why: format!("is missing: nobody can dial {addr}; say under which name or address other nodes reach this one"),
+                    why: format!(
+                        "is missing: nobody can dial {addr}; say under which name or address other nodes reach this one"
+                    ),
                 });
             }
             None => addr.to_string(),

@@ -116,26 +116,23 @@ impl Engine {
         let directory = Arc::new(Directory::default());
         let host_proposer = Arc::new(OnceLock::new());
         if let (Some(port), Some(authority), Some(credentials)) = (port, &authority, credentials) {
-            let host = Host {
-                cluster,
-                authority: authority.clone(),
-                sealing_key: sealer.text(data_dir.path())?,
-                proposer: Arc::clone(&host_proposer),
-            };
+            let (authority, proposer) = (authority.clone(), Arc::clone(&host_proposer));
+            let sealing_key = sealer.text(data_dir.path())?;
+            let host = Host { cluster, authority, sealing_key, proposer };
             let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
             let calls = Calls { directory: Arc::clone(&directory), landing };
             serve_peers(port, calls, Guard::new(Arc::clone(&pool)), host, credentials);
         }
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
-        let data_path = data_dir.path().to_owned();
+        let (path, ways) = (data_dir.path().to_owned(), Arc::clone(&pool));
         let config = GroupsConfig {
-            data_dir: data_path,
+            data_dir: path,
             node,
             clock: node_clock,
             cluster,
             origin,
-            pool: Arc::clone(&pool),
+            pool: ways,
             directory,
         };
         let Started { groups, catalog, report } = Groups::start(config).await?;
@@ -161,7 +158,19 @@ impl Engine {
         groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
         let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
         let brake = Arc::new(Brake::new(&settings.garbage, proposer.catalog().cluster().shards));
-        Ok(Self { groups, pool, proposer, clock, node, sealer, authority, opened, epochs, brake, cut })
+        Ok(Self {
+            groups,
+            pool,
+            proposer,
+            clock,
+            node,
+            sealer,
+            authority,
+            opened,
+            epochs,
+            brake,
+            cut,
+        })
     }
 }
 

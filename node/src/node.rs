@@ -71,8 +71,13 @@ impl Node {
         let (stop_rest, rest) = (CancellationToken::new(), TaskTracker::new());
         // Where the start fails, what it has begun to serve ends.
         let begun = stop_rest.clone().drop_guard();
-        let peers = peer_port.map(|listener| PeerPort { listener, stop: stop_rest.clone(), servers: rest.clone() });
-        let engine = Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut watch).await?;
+        let peers = peer_port.map(|listener| PeerPort {
+            listener,
+            stop: stop_rest.clone(),
+            servers: rest.clone(),
+        });
+        let engine =
+            Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut watch).await?;
         let announcement = announce(&listeners, served.as_ref())?;
         let mut node = Self {
             announcement,

@@ -161,13 +161,29 @@ pub struct InitCluster {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
     /// Invites one node. `hash` is of the secret in its join token.
-    Invite { hash: [u8; 16], expires_at: TimeMs },
+    Invite {
+        hash: [u8; 16],
+        expires_at: TimeMs,
+    },
     /// An invited node gets its id.
-    Join { hash: [u8; 16], name: String, address: String, role: NodeRole },
-    SetRole { node: NodeId, role: NodeRole },
-    Remove { node: NodeId },
+    Join {
+        hash: [u8; 16],
+        name: String,
+        address: String,
+        role: NodeRole,
+    },
+    SetRole {
+        node: NodeId,
+        role: NodeRole,
+    },
+    Remove {
+        node: NodeId,
+    },
     /// Every group's membership is as the row in `phase` wants it.
-    Settle { node: NodeId, phase: NodePhase },
+    Settle {
+        node: NodeId,
+        phase: NodePhase,
+    },
 }
 
 /// A bucket's configuration as pushed to a shard.

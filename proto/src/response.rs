@@ -131,11 +131,17 @@ pub enum Rejection {
     NoSuchNode,
     #[error("the node was removed from the cluster; a node that comes back joins as a new one")]
     NodeRemoved,
-    #[error("the join token is unknown or has expired; make another with `vaultaire cluster token`")]
+    #[error(
+        "the join token is unknown or has expired; make another with `vaultaire cluster token`"
+    )]
     InvalidToken,
-    #[error("the join token was used already: each lets one node in; make another with `vaultaire cluster token`")]
+    #[error(
+        "the join token was used already: each lets one node in; make another with `vaultaire cluster token`"
+    )]
     TokenUsed,
-    #[error("another change of the membership is under way; wait until `vaultaire cluster members` shows it done")]
+    #[error(
+        "another change of the membership is under way; wait until `vaultaire cluster members` shows it done"
+    )]
     MembershipChanging,
     #[error("the cluster would be left without a voter")]
     LastVoter,

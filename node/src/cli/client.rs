@@ -93,9 +93,7 @@ impl Target {
         let found = discovery::find(&data_dir)?;
         let none = no_node(&data_dir, self.data_dir.is_some());
         match found {
-            Some(found) => {
-                Ok((connect(&found.announcement.admin_url, none).await?, found.token))
-            }
+            Some(found) => Ok((connect(&found.announcement.admin_url, none).await?, found.token)),
             None => Err(none),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vaultaire_proto::row::NodeRole;
-use vaultaire_proto::{ClusterId, NodeId};
 use vaultaire_proto::wire::admin;
+use vaultaire_proto::{ClusterId, NodeId};
 
 use crate::cli::client::{ClusterClient, Target, refused};
 use crate::cli::output::{Output, bare, table};
@@ -239,11 +239,7 @@ fn begun(member: admin::Member, output: Output) -> Result<(), Error> {
     })
 }
 
-async fn transfer(
-    mut client: ClusterClient,
-    to: Option<u64>,
-    output: Output,
-) -> Result<(), Error> {
+async fn transfer(mut client: ClusterClient, to: Option<u64>, output: Output) -> Result<(), Error> {
     let name = to.map(|node| format!("{NODES}{node}")).unwrap_or_default();
     let request = admin::TransferLeaderRequest { name };
     let groups = client.transfer_leader(request).await.map_err(refused)?.into_inner().groups;
@@ -259,9 +255,9 @@ async fn snapshot(mut client: ClusterClient, output: Output) -> Result<(), Error
     let taken = client.take_snapshot(request).await.map_err(refused)?.into_inner();
     let indexes = taken.durable_indexes;
     output.print(&json!({ "durable_indexes": indexes }), || {
-        let rows = (0_u16..).zip(&indexes).map(|(group, index)| {
-            vec![group.to_string(), index.to_string()]
-        });
+        let rows = (0_u16..)
+            .zip(&indexes)
+            .map(|(group, index)| vec![group.to_string(), index.to_string()]);
         table(&["GROUP", "DURABLE UP TO"], rows)
     })
 }

@@ -2,6 +2,7 @@
 //! directories as backends; then it is the same node as `server`.
 
 mod cluster;
+mod node_files;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

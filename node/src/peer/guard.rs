@@ -37,7 +37,9 @@ impl Guard {
             Some(found) if found == cluster.to_string() => {}
             found => {
                 let found = found.unwrap_or("none");
-                return refuse(format!("this is cluster {cluster}, and the call is for cluster {found}"));
+                return refuse(format!(
+                    "this is cluster {cluster}, and the call is for cluster {found}"
+                ));
             }
         }
         let here = self.pool.node();

@@ -101,9 +101,8 @@ impl Host {
         // Whoever lost the answer asks again, and is the same node.
         let request = request_id("Join", &name, &hex::encode(hash));
         let change = MemberChange::Join { hash, name: name.clone(), address, role };
-        let answer = proposer
-            .commit_as(request, GroupId::CONTROL, Operation::ChangeMembers(change))
-            .await?;
+        let answer =
+            proposer.commit_as(request, GroupId::CONTROL, Operation::ChangeMembers(change)).await?;
         match accepted(&format!("node {name}"), answer)? {
             Answer::Node(row) => Ok(row.id),
             _ => Err(Error::UnexpectedAnswer { question: "join" }),
@@ -182,11 +181,8 @@ async fn pinned_authority(
 fn pem(certificate: &CertificateDer<'_>) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
@@ -225,6 +221,8 @@ impl ServerCertVerifier for LookOnly {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -70,13 +70,7 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub fn new(cluster: ClusterId, node: NodeId, credentials: Option<Credentials>) -> Self {
-        Self {
-            cluster,
-            node,
-            credentials,
-            control: OnceLock::new(),
-            links: Mutex::default(),
-        }
+        Self { cluster, node, credentials, control: OnceLock::new(), links: Mutex::default() }
     }
 
     /// The node whose pool it is.
@@ -126,7 +120,9 @@ impl Pool {
     fn dial(&self, node: NodeId, address: &str) -> Result<Channel, Unreachable> {
         let unreachable = |why: String| Unreachable { node, why };
         let Some(credentials) = &self.credentials else {
-            return Err(unreachable("this node has no [peer] section in its configuration".to_owned()));
+            return Err(unreachable(
+                "this node has no [peer] section in its configuration".to_owned(),
+            ));
         };
         let tls = ClientTlsConfig::new()
             .ca_certificate(credentials.authority.clone())

@@ -106,7 +106,9 @@ impl Peer for Calls {
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()));
         let answers = group.append(requests);
-        Ok(Response::new(Box::pin(answers.map(|answer| answer.map_err(|error| status::of_refusal(&error))))))
+        Ok(Response::new(Box::pin(
+            answers.map(|answer| answer.map_err(|error| status::of_refusal(&error))),
+        )))
     }
 
     async fn vote(

@@ -222,22 +222,24 @@ impl Replica {
 
     fn committed_membership(&self) -> StoredMembership {
         let server = self.raft().server_metrics();
-        let committed = (*server.borrow_watched().committed_membership_config).clone();
-        committed
+        let server = server.borrow_watched();
+        (*server.committed_membership_config).clone()
     }
 
     fn told(
         &self,
-        changed: Result<ClientWriteResponse<TypeConfig>, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>,
+        changed: Result<
+            ClientWriteResponse<TypeConfig>,
+            RaftError<TypeConfig, ClientWriteError<TypeConfig>>,
+        >,
     ) -> Result<(), Error> {
         match changed {
             Ok(_) => Ok(()),
             // Somebody else leads now, and goes on.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Ok(()),
-            Err(error) => Err(Error::Engine {
-                what: "consensus",
-                why: format!("group {}: {error}", self.id),
-            }),
+            Err(error) => {
+                Err(Error::Engine { what: "consensus", why: format!("group {}: {error}", self.id) })
+            }
         }
     }
 }

@@ -15,11 +15,11 @@ use vaultaire_proto::{CatalogError, GroupId, NodeId};
 use super::agreement::{self, Agreement};
 use super::barrier::Barrier;
 use super::codec;
+use super::forward::Forward;
 use super::gather::Gather;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
 use super::log_store::LogStore;
-use super::forward::Forward;
 use super::network::Network;
 use super::opening::blocking;
 use super::proposer::Proposer;
@@ -97,10 +97,17 @@ impl Replica {
             .await
             .map_err(|error| engine(group, &error))?;
         let forward = Forward { group, pool };
-        let (proposer, propose) =
-            Proposer::new(raft.clone(), forward.clone(), clock, gather, payload_bytes_max, stop.clone());
+        let (proposer, propose) = Proposer::new(
+            raft.clone(),
+            forward.clone(),
+            clock,
+            gather,
+            payload_bytes_max,
+            stop.clone(),
+        );
         let death = watch::run(group, raft.clone(), stop.clone());
-        let (barrier, confirm) = Barrier::new(group, node, raft.clone(), Arc::clone(&table), forward, stop);
+        let (barrier, confirm) =
+            Barrier::new(group, node, raft.clone(), Arc::clone(&table), forward, stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
         Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))
     }

@@ -1,11 +1,11 @@
 //! Raft's messages as they travel between nodes. Payloads are the bytes of the log, unread. What comes in is checked for what
 //! openraft takes for granted.
 
+use openraft::entry::RaftEntry;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderError,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::entry::RaftEntry;
 use vaultaire_proto::GroupId;
 use vaultaire_proto::wire::v1 as wire;
 
@@ -207,11 +207,7 @@ pub fn read_transfer_response(
     })
 }
 
-pub fn snapshot_head(
-    group: GroupId,
-    of: &Vote,
-    meta: &SnapshotMeta,
-) -> wire::snapshot_part::Head {
+pub fn snapshot_head(group: GroupId, of: &Vote, meta: &SnapshotMeta) -> wire::snapshot_part::Head {
     wire::snapshot_part::Head {
         group: u32::from(group.0),
         vote: Some(vote(of)),

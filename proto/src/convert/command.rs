@@ -3,7 +3,8 @@
 use super::shape::{Choice, Fault, Wire};
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    VersionSelector,
 };
 use crate::wire::v1 as wire;
 use crate::wire::v1::change_members;

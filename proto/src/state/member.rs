@@ -88,11 +88,7 @@ fn invite(context: &mut Context<'_>, hash: [u8; 16], expires_at: TimeMs) {
     for row_key in expired {
         context.tables.delete(&row_key);
     }
-    rows::put(
-        context.tables,
-        key::join_token(hash),
-        &JoinToken { expires_at, used: false },
-    );
+    rows::put(context.tables, key::join_token(hash), &JoinToken { expires_at, used: false });
 }
 
 fn join(
@@ -106,8 +102,7 @@ fn join(
         return Err(Rejection::Malformed);
     }
     let token_key = key::join_token(hash);
-    let token: JoinToken =
-        rows::get(context.tables, &token_key).ok_or(Rejection::InvalidToken)?;
+    let token: JoinToken = rows::get(context.tables, &token_key).ok_or(Rejection::InvalidToken)?;
     if token.used {
         return Err(Rejection::TokenUsed);
     }
@@ -132,11 +127,7 @@ fn join(
     Ok(put(context, row))
 }
 
-fn set_role(
-    context: &mut Context<'_>,
-    node: NodeId,
-    role: NodeRole,
-) -> Result<NodeRow, Rejection> {
+fn set_role(context: &mut Context<'_>, node: NodeId, role: NodeRole) -> Result<NodeRow, Rejection> {
     let row = present(context, node)?;
     if row.role == role {
         return Ok(row);
@@ -162,13 +153,8 @@ fn remove(context: &mut Context<'_>, node: NodeId) -> Result<NodeRow, Rejection>
     Ok(put(context, NodeRow { phase: NodePhase::Leaving, ..row }))
 }
 
-fn settle(
-    context: &mut Context<'_>,
-    node: NodeId,
-    phase: NodePhase,
-) -> Result<NodeRow, Rejection> {
-    let row: NodeRow =
-        rows::get(context.tables, &key::node(node)).ok_or(Rejection::NoSuchNode)?;
+fn settle(context: &mut Context<'_>, node: NodeId, phase: NodePhase) -> Result<NodeRow, Rejection> {
+    let row: NodeRow = rows::get(context.tables, &key::node(node)).ok_or(Rejection::NoSuchNode)?;
     // Another change came in between: what was seen to be done was the former one.
     if row.phase != phase {
         return Ok(row);
@@ -186,8 +172,7 @@ fn put(context: &mut Context<'_>, row: NodeRow) -> NodeRow {
 }
 
 fn present(context: &Context<'_>, node: NodeId) -> Result<NodeRow, Rejection> {
-    let row: NodeRow =
-        rows::get(context.tables, &key::node(node)).ok_or(Rejection::NoSuchNode)?;
+    let row: NodeRow = rows::get(context.tables, &key::node(node)).ok_or(Rejection::NoSuchNode)?;
     match row.phase {
         NodePhase::Removed => Err(Rejection::NodeRemoved),
         NodePhase::Member | NodePhase::Joining | NodePhase::Changing | NodePhase::Leaving => {

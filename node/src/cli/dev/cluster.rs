@@ -1,7 +1,6 @@
 //! `vaultaire dev --nodes N`: several nodes on this machine, each a process of its own with a configuration file of its own, so
 //! that one can be killed and started again. They are formed as any cluster is: the first founds, the others join.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,7 +13,8 @@ use tokio::task::JoinSet;
 use vaultaire_proto::row::NodeRole;
 use vaultaire_proto::wire::admin;
 
-use super::{Args, BACKENDS_FOLDER, TIERS, USER};
+use super::Args;
+use super::node_files::{SECRET_FILE, configure};
 use crate::cli::client::{ClusterClient, Target, refused};
 use crate::cli::cluster;
 use crate::cli::output::{Output, table};
@@ -23,13 +23,10 @@ use crate::error::Error;
 use crate::files::{self, Readers};
 use crate::notify;
 use crate::secrets::Credentials;
-use crate::settings::{ADMIN_PORT, HTTP_PORT, PEER_PORT, REGION, S3_PORT};
+use crate::settings::REGION;
 
 /// More nodes than this on one machine are a mistake.
 const NODES_MAX: u16 = 9;
-
-/// Between the ports of one node and those of the next.
-const PORT_STEP: u16 = 10;
 
 /// How long a node may take to be ready, and a join to be done.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -38,14 +35,12 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a stop waits for the nodes.
 const STOP_MAX: Duration = Duration::from_secs(45);
 
-const SECRET_FILE: &str = "secret-key";
-
 /// One node and where it lives.
-struct Member {
-    number: u16,
+pub struct Member {
+    pub number: u16,
     role: NodeRole,
-    data_dir: PathBuf,
-    config: PathBuf,
+    pub data_dir: PathBuf,
+    pub config: PathBuf,
     log: PathBuf,
 }
 
@@ -165,62 +160,6 @@ fn members(path: &Path, args: &Args) -> Result<Vec<Member>, Error> {
     Ok((1..=voters + learners).map(member).collect())
 }
 
-/// Writes a node's file where it has none: what a user changed in it stays.
-fn configure(
-    path: &Path,
-    member: &Member,
-    args: &Args,
-    credentials: &Credentials,
-) -> Result<(), Error> {
-    if member.config.exists() {
-        return Ok(());
-    }
-    let disks = path.join(BACKENDS_FOLDER).join(format!("node-{}", member.number));
-    files::create_private_dir(&path.join(BACKENDS_FOLDER))
-        .and_then(|()| files::create_private_dir(&disks))
-        .map_err(|source| Error::file("create", &disks, source))?;
-    let at = |given: Option<SocketAddr>, port: u16| {
-        let mut addr = given.unwrap_or(SocketAddr::from(([127, 0, 0, 1], port)));
-        if addr.port() != 0 {
-            addr.set_port(addr.port().saturating_add((member.number - 1) * PORT_STEP));
-        }
-        addr
-    };
-    let overrides = &args.overrides;
-    let s3 = at(overrides.s3_addr, S3_PORT);
-    let peer = match s3.port() {
-        0 => free_port()?,
-        _ => at(None, PEER_PORT),
-    };
-    let mut text = format!(
-        "# Node {number} of a cluster for development. Changes stay; where the file is missing it is made again.\n\
-         data_dir = {data_dir:?}\nnode_name = \"node-{number}\"\n\
-         write_to = [\"{hot}\"]\n\n\
-         [s3]\naddr = \"{s3}\"\nbase_domain = \"localhost\"\n\n[admin]\naddr = \"{admin}\"\n\n\
-         [http]\naddr = \"{http}\"\n\n[peer]\naddr = \"{peer}\"\n\n\
-         [first]\nuser = \"{USER}\"\naccess_key = \"{access_key}\"\nsecret_key_file = {secret:?}\nbucket = \"{bucket}\"\n",
-        number = member.number,
-        data_dir = member.data_dir,
-        hot = TIERS[0].0,
-        admin = at(overrides.admin_addr, ADMIN_PORT),
-        http = at(overrides.http_addr, HTTP_PORT),
-        access_key = credentials.access_key,
-        secret = path.join(SECRET_FILE),
-        bucket = args.bucket,
-    );
-    for (name, _) in TIERS {
-        text.push_str(&format!("\n[backends.{name}]\nkind = \"disk\"\npath = {:?}\n", disks.join(name)));
-    }
-    files::write(&member.config, text.as_bytes(), Readers::Owner)
-}
-
-/// A port that nobody uses at the moment. Peers have to know it before the node listens.
-fn free_port() -> Result<SocketAddr, Error> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| Error::Engine { what: "a free port", why: error.to_string() })
-}
-
 /// Those who belong to the cluster already are started together: each may need the others. Then the rest joins, one by one.
 async fn start_all(members: Vec<Member>) -> Result<Vec<Running>, Error> {
     let (old, new): (Vec<_>, Vec<_>) =
@@ -260,7 +199,8 @@ async fn settled(node: &Running) -> Result<(), Error> {
         }
         if Instant::now() >= deadline {
             return Err(Error::Found(
-                "a node did not become a member in time; `vaultaire cluster members` shows which".to_owned(),
+                "a node did not become a member in time; `vaultaire cluster members` shows which"
+                    .to_owned(),
             ));
         }
         tokio::time::sleep(POLL).await;

@@ -7,12 +7,13 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, blob, bucket_name, bucket_phase, checksum, checksum_kind,
-    cluster_id, etag, location, node_phase, node_role, object_key, pairs, raw_bytes, request_id, settings, time,
-    upload_id, version_id, versioning,
+    cluster_id, etag, location, node_phase, node_role, object_key, pairs, raw_bytes, request_id,
+    settings, time, upload_id, version_id, versioning,
 };
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    VersionSelector,
 };
 use crate::id::{BackendId, BucketId, EpochId, GroupId, NodeId, UserId};
 use crate::time::TimeMs;
@@ -96,9 +97,7 @@ fn member_change() -> impl Strategy<Value = MemberChange> {
                 role,
             })
             .boxed(),
-        (node(), node_role())
-            .prop_map(|(node, role)| MemberChange::SetRole { node, role })
-            .boxed(),
+        (node(), node_role()).prop_map(|(node, role)| MemberChange::SetRole { node, role }).boxed(),
         node().prop_map(|node| MemberChange::Remove { node }).boxed(),
         (node(), node_phase())
             .prop_map(|(node, phase)| MemberChange::Settle { node, phase })

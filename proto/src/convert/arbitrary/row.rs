@@ -8,15 +8,17 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, bucket_name, bucket_phase, checksum, checksum_kind, cluster_id,
-    etag, location, node_phase, node_role, object_key, part, raw_bytes, time, upload_id, version_id, versioning,
+    etag, location, node_phase, node_role, object_key, part, raw_bytes, time, upload_id,
+    version_id, versioning,
 };
 use crate::id::{BackendId, BucketId, EpochId, NodeId, UserId};
-use crate::time::TimeMs;
 use crate::response::{Deleted, Put, Rejection, Response};
 use crate::row::{
     AccessKey, Answered, BackendRow, BlobOwner, BlobRow, BlobState, Bucket, ClusterRow, Completed,
-    Epoch, EpochState, JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
+    Epoch, EpochState, JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart,
+    User,
 };
+use crate::time::TimeMs;
 
 /// Every rejection there is: the compiler reminds whoever adds one, since the codec names them all.
 pub(crate) const REJECTIONS: [Rejection; 34] = [

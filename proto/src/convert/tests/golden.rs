@@ -16,8 +16,8 @@ use crate::object::{Body, ChecksumAlgorithm, ChecksumScope, Manifest, Version, V
 use crate::response::{Deleted, Put, Rejection, Response};
 use crate::row::{
     AccessKey, Answered, BackendRow, BackendState, BlobOwner, BlobRow, BlobState, Bucket,
-    BucketPhase, ClusterRow, Completed, Epoch, EpochState, JoinToken, NodePhase, NodeRole, NodeRow, ShardBackend, ShardBucket,
-    Sweep, Upload, UploadPart, User, Versioning,
+    BucketPhase, ClusterRow, Completed, Epoch, EpochState, JoinToken, NodePhase, NodeRole, NodeRow,
+    ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User, Versioning,
 };
 
 /// `name hex`, one a line.

@@ -3,7 +3,8 @@
 
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target, VersionSelector,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    VersionSelector,
 };
 use crate::etag::ETag;
 use crate::id::{
