@@ -10,12 +10,13 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Every file, named from the include root, which is this crate's folder.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "vaultaire/admin/v1/admin.proto",
     "vaultaire/admin/v1/backend.proto",
     "vaultaire/admin/v1/cluster.proto",
     "vaultaire/admin/v1/status.proto",
     "vaultaire/admin/v1/verify.proto",
+    "vaultaire/v1/blob.proto",
     "vaultaire/v1/command.proto",
     "vaultaire/v1/object.proto",
     "vaultaire/v1/peer.proto",
@@ -45,6 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Carried unread from the log to the connection: not copied on the way.
         .bytes(".vaultaire.v1.LogEntry.payload")
         .bytes(".vaultaire.v1.SnapshotPart.chunk")
+        .bytes(".vaultaire.v1.PutBlobPart.chunk")
+        .bytes(".vaultaire.v1.GetBlobPart.chunk")
         .emit_rerun_if_changed(false)
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

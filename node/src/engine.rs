@@ -11,7 +11,10 @@ use tokio_util::task::TaskTracker;
 use vaultaire_proto::command::InitCluster;
 use vaultaire_proto::{Catalog, Clock, ClusterId, NodeId};
 use vaultaire_router::epochs::Epochs;
+use vaultaire_storage::registry::Registry;
 
+use crate::blobs::server::OwnBackends;
+use crate::blobs::watch;
 use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::founding::{self, Opened};
@@ -114,6 +117,7 @@ impl Engine {
             base(data_dir, identity, settings)?;
         let pool = Arc::new(Pool::new(cluster, node, credentials.clone()));
         let directory = Arc::new(Directory::default());
+        let registry = Arc::new(Registry::default());
         let host_proposer = Arc::new(OnceLock::new());
         if let (Some(port), Some(authority), Some(credentials)) = (port, &authority, credentials) {
             let (authority, proposer) = (authority.clone(), Arc::clone(&host_proposer));
@@ -121,7 +125,11 @@ impl Engine {
             let host = Host { cluster, authority, sealing_key, proposer };
             let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
             let calls = Calls { directory: Arc::clone(&directory), landing };
-            serve_peers(port, calls, Guard::new(Arc::clone(&pool)), host, credentials);
+            let blobs = OwnBackends::new(Arc::clone(&registry), Arc::clone(&pool));
+            let guard = Guard::new(Arc::clone(&pool));
+            let PeerPort { listener, stop, servers } = port;
+            let parts = server::Parts { calls, blobs, guard, host, credentials, stop };
+            serve_peers(listener, &servers, parts);
         }
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
@@ -147,7 +155,8 @@ impl Engine {
         let _ = host_proposer.set(proposer.clone());
         let first_made = identity.is_some_and(Identity::first_made);
         let (incarnation, opened) =
-            make_ready(&proposer, node, &sealer, settings, first_made).await?;
+            make_ready(&proposer, node, &sealer, settings, first_made, registry).await?;
+        watch::follow(proposer.catalog(), &opened.registry, &pool).await?;
         if !first_made {
             data_dir.note_first_made()?;
         }
@@ -250,9 +259,7 @@ fn authority(data_dir: &DataDir, identity: Option<&Identity>) -> Result<Authorit
     Ok(authority)
 }
 
-fn serve_peers(port: PeerPort, calls: Calls, guard: Guard, host: Host, credentials: Credentials) {
-    let PeerPort { listener, stop, servers } = port;
-    let parts = server::Parts { calls, guard, host, credentials, stop };
+fn serve_peers(listener: TcpListener, servers: &TaskTracker, parts: server::Parts) {
     servers.spawn(async move {
         if let Err(error) = server::serve(listener, parts).await {
             tracing::error!(%error, "the peer port stopped");
@@ -267,11 +274,12 @@ async fn make_ready(
     sealer: &Sealer,
     settings: &Settings,
     first_made: bool,
+    registry: Arc<Registry>,
 ) -> Result<(u64, Opened), Error> {
     let address = settings.peer.as_ref().map_or("", |peer| peer.advertise.as_str());
     let incarnation = founding::register(proposer, node, &settings.node_name, address).await?;
     let (opened, (), (), ()) = tokio::try_join!(
-        founding::open_backends(proposer, settings),
+        founding::open_backends(proposer, node, settings, registry),
         founding::share_settings(proposer, &settings.garbage),
         founding::close_former_epochs(proposer, node, incarnation),
         founding::make_first(proposer, sealer, &settings.first, first_made),

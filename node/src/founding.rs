@@ -82,11 +82,16 @@ pub struct Opened {
 
 /// Gives every configured backend its row, opens it, and tells all shards of it. One that cannot be reached stops only
 /// a node that has no other.
-pub async fn open_backends(proposer: &Proposer, settings: &Settings) -> Result<Opened, Error> {
+pub async fn open_backends(
+    proposer: &Proposer,
+    node: NodeId,
+    settings: &Settings,
+    registry: Arc<Registry>,
+) -> Result<Opened, Error> {
     let absent = Arc::new(Absent::new(&settings.data_dir));
-    let mut opened = Opened { registry: Arc::new(Registry::default()), absent, write: Vec::new() };
+    let mut opened = Opened { registry, absent, write: Vec::new() };
     for named in &settings.backends {
-        let row = open_backend(proposer, named, &opened).await?;
+        let row = open_backend(proposer, node, named, &opened).await?;
         if named.takes == Takes::NewObjects {
             opened.write.push(row.id);
         }
@@ -99,14 +104,17 @@ pub async fn open_backends(proposer: &Proposer, settings: &Settings) -> Result<O
 
 async fn open_backend(
     proposer: &Proposer,
+    node: NodeId,
     named: &NamedBackend,
     opened: &Opened,
 ) -> Result<BackendRow, Error> {
     let subject = format!("backend {}", named.name);
     let catalog = proposer.catalog();
     let rows = ask::backends(catalog, FRESH).await?;
-    let known = rows.into_iter().find(|row| row.name == named.name);
-    if let Some(other) = known.as_ref().filter(|row| row.kind != named.kind().as_str()) {
+    let owner = named.kind().is_of_node().then_some(node);
+    if let Some(other) =
+        rows.iter().find(|row| row.name == named.name && row.kind != named.kind().as_str())
+    {
         return Err(Error::Setting {
             key: format!("backends.{}.kind", named.name),
             why: format!(
@@ -116,6 +124,7 @@ async fn open_backend(
             ),
         });
     }
+    let known = rows.into_iter().find(|row| row.name == named.name && row.node == owner);
     let row = match known {
         Some(row) => row,
         None => {
@@ -123,6 +132,7 @@ async fn open_backend(
                 name: named.name.clone(),
                 kind: named.kind().as_str().to_owned(),
                 state: BackendState::Active,
+                node: owner,
             };
             match proposer.commit_accepted(&subject, GroupId::CONTROL, operation).await? {
                 Response::Backend(row) => row,

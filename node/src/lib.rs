@@ -7,6 +7,7 @@
 pub mod absent;
 pub mod advice;
 pub mod ask;
+pub mod blobs;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

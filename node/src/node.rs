@@ -13,6 +13,7 @@ use vaultaire_router::server::Server;
 use vaultaire_router::service::{Parts as RouterParts, S3Service};
 
 use crate::absent;
+use crate::blobs::watch;
 use crate::discovery::{self, Announcement};
 use crate::engine::{Engine, PeerPort, Timing, Watch};
 use crate::error::Error;
@@ -205,6 +206,13 @@ impl Node {
             let (groups, proposer, pool) =
                 (Arc::clone(&members), proposer.clone(), Arc::clone(&pool));
             async move { membership::step(&groups, &proposer, &pool).await }
+        });
+        let (proposer, pool) = (engine.proposer.clone(), Arc::clone(&engine.pool));
+        let registry = Arc::clone(&engine.opened.registry);
+        self.workers.every(watch::PAUSE, move || {
+            let (proposer, pool, registry) =
+                (proposer.clone(), Arc::clone(&pool), Arc::clone(&registry));
+            async move { watch::step(proposer.catalog(), &registry, &pool).await }
         });
         let leaders = Arc::new(tokio::sync::Mutex::new(Leaders::default()));
         let (groups, proposer) = (Arc::clone(&engine.groups), engine.proposer.clone());

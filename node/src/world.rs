@@ -69,6 +69,7 @@ impl World {
             other => panic!("{other:?}"),
         };
         let put = Operation::PutBackend {
+            node: None,
             name: "memory".to_owned(),
             kind: "memory".to_owned(),
             state: BackendState::Active,

@@ -71,6 +71,7 @@ pub enum Operation {
         name: String,
         kind: String,
         state: BackendState,
+        node: Option<NodeId>,
     },
     SettleBackend {
         backend: BackendId,

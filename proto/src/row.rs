@@ -70,6 +70,8 @@ pub struct BackendRow {
     pub generation: u64,
     pub state: BackendState,
     pub settled: bool,
+    /// Whose disk it is. None: every node reaches it alike. Backends of one name on several nodes are a pool.
+    pub node: Option<NodeId>,
 }
 
 /// A backend as a shard knows it, with live counters: removal relies on these, never on blob rows.

@@ -92,6 +92,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether its bytes lie on one node, so that each node has its own of a name. Others are the same from everywhere.
+    pub fn is_of_node(self) -> bool {
+        match self {
+            Self::Disk | Self::Memory => true,
+            Self::S3 => false,
+        }
+    }
+
+    /// The kind that a word means.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Disk, Self::Memory, Self::S3].into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word that configuration and tables use.
     pub fn as_str(self) -> &'static str {
         match self {

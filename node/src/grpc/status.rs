@@ -1,9 +1,11 @@
 //! The only place where gRPC statuses are born: from our errors, and for calls without the token.
 
 use tonic::{Code, Status};
+use vaultaire_proto::convert::details::encode_fault;
 use vaultaire_proto::{CatalogError, Rejection};
 use vaultaire_storage::error::Class;
 
+use crate::blobs::faults;
 use crate::error::Error;
 use crate::raft::peers::Refusal;
 
@@ -38,6 +40,18 @@ pub fn of_refusal(refusal: &Refusal) -> Status {
         Refusal::Broken(_) => Code::DataLoss,
     };
     Status::new(code, refusal.to_string())
+}
+
+/// A backend that another node was asked for, and has not.
+pub fn foreign_backend(backend: u32) -> Status {
+    Status::failed_precondition(format!("backend {backend} is not on this node"))
+}
+
+/// A backend's error for another node, which tells it apart by the details.
+pub fn of_blobs(error: &vaultaire_storage::error::Error) -> Status {
+    let code = of_storage(error);
+    let fault = faults::fault(error);
+    Status::with_details(code, error.to_string(), encode_fault(&fault).into())
 }
 
 /// An error as a status: the code for programs, the message for people.

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use vaultaire_proto::row::{NodePhase, NodeRow};
+use vaultaire_proto::row::{BackendRow, NodePhase, NodeRow};
 use vaultaire_proto::state::{key, rows};
-use vaultaire_proto::{ClusterId, NodeId};
+use vaultaire_proto::{BackendId, ClusterId, NodeId};
 
 use super::authority::Credentials;
 use super::{CLUSTER, FROM, TO, server_name};
@@ -93,6 +93,15 @@ impl Pool {
     /// What is known of a node.
     pub fn row(&self, node: NodeId) -> Option<NodeRow> {
         rows::get(&self.control.get()?.view(), &key::node(node))
+    }
+
+    /// Whether a backend is this node's.
+    pub fn owns(&self, backend: BackendId) -> bool {
+        let row = self
+            .control
+            .get()
+            .and_then(|control| rows::get::<BackendRow>(&control.view(), &key::backend(backend)));
+        row.is_some_and(|row| row.node == Some(self.node))
     }
 
     /// The way to a node. Whether it answers shows only in use.

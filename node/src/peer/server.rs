@@ -13,6 +13,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 use vaultaire_proto::GroupId;
 use vaultaire_proto::wire::v1 as wire;
+use vaultaire_proto::wire::v1::blobs_server::BlobsServer;
 use vaultaire_proto::wire::v1::join_server::JoinServer;
 use vaultaire_proto::wire::v1::peer_server::{Peer, PeerServer};
 use vaultaire_proto::wire::v1::snapshot_part::Part;
@@ -21,6 +22,7 @@ use super::authority::Credentials;
 use super::guard::Guard;
 use super::join::Host;
 use super::{GROUP, MESSAGE_BYTES_MAX};
+use crate::blobs::server::OwnBackends;
 use crate::error::Error;
 use crate::grpc::status;
 use crate::raft::directory::Directory;
@@ -41,6 +43,7 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Parts {
     pub calls: Calls,
+    pub blobs: OwnBackends,
     pub guard: Guard,
     pub host: Host,
     pub credentials: Credentials,
@@ -53,7 +56,7 @@ pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
         what: "the peer port",
         why: error.to_string(),
     };
-    let Parts { calls, guard, host, credentials, stop } = parts;
+    let Parts { calls, blobs, guard, host, credentials, stop } = parts;
     // Without a certificate only `Join` can be called: `Guard` asks for one.
     let tls = ServerTlsConfig::new()
         .identity(credentials.identity)
@@ -62,6 +65,10 @@ pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
     let peer = PeerServer::new(calls)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let blobs = BlobsServer::new(blobs)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let same = guard.clone();
     Server::builder()
         .tls_config(tls)
         .map_err(engine)?
@@ -69,6 +76,7 @@ pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
         .initial_stream_window_size(super::pool::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(super::pool::CONNECTION_WINDOW_BYTES)
         .add_service(InterceptedService::new(peer, move |request| guard.check(request)))
+        .add_service(InterceptedService::new(blobs, move |request| same.check(request)))
         .add_service(JoinServer::new(host))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),

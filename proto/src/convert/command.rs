@@ -43,7 +43,7 @@ choice!(
         CreateUser { name },
         CreateAccessKey { user, access_key, sealed_secret },
         DeleteAccessKey { access_key },
-        PutBackend { name, kind, state },
+        PutBackend { name, kind, state, node },
         SettleBackend { backend, generation },
         RegisterNode { node, incarnation, name, address },
         ConfigureBackend { backend, generation, state },

@@ -51,6 +51,18 @@ macro_rules! number {
 
 number!(BackendId: u32, BucketId: u64, EpochId: u64, NodeId: u64, TimeMs: u64, UserId: u64);
 
+impl Field for Option<NodeId> {
+    type Wire = Option<u64>;
+
+    fn to_field(&self) -> Option<u64> {
+        self.map(|node| node.0)
+    }
+
+    fn from_field(field: Option<u64>, _name: &'static str) -> Result<Self, Fault> {
+        Ok(field.map(NodeId))
+    }
+}
+
 impl Field for Option<TimeMs> {
     type Wire = Option<u64>;
 

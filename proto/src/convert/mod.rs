@@ -4,6 +4,7 @@
 #[macro_use]
 mod shape;
 mod command;
+pub mod details;
 mod field;
 mod object;
 mod response;

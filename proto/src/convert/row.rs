@@ -21,7 +21,7 @@ record!(
 );
 record!(
     BackendRow => wire::Backend, "backend row",
-    { id, name, kind, generation, state, settled }
+    { id, name, kind, generation, state, settled, node }
 );
 record!(
     ShardBackend => wire::ShardBackend, "backend row of a shard",

@@ -1,11 +1,11 @@
 //! Backends in the control group. Endpoints and credentials stay in the nodes' own
 //! configuration; the replicated row is the name, the id and the state.
 
-use crate::id::BackendId;
+use crate::id::{BackendId, NodeId};
 use crate::response::{Rejection, Response};
 use crate::row::{BackendRow, BackendState};
 use crate::state::key::Prefix;
-use crate::state::{Context, key, rows};
+use crate::state::{Context, key, member, rows};
 use crate::tables::{Reader, scan};
 
 /// Every backend, in the order of ids.
@@ -15,24 +15,33 @@ pub fn all(reader: &dyn Reader) -> Vec<BackendRow> {
         .collect()
 }
 
-/// Adds a backend, or changes its state. Rows are never removed, so ids are never reused.
+/// Adds a backend, or changes its state. Rows are never removed, so ids are never reused. A backend is known by its name and
+/// its node: those of one name on several nodes are a pool, and of one kind.
 pub(crate) fn put(
     context: &mut Context<'_>,
     name: &str,
     kind: &str,
     state: BackendState,
+    node: Option<NodeId>,
 ) -> Response {
     if name.is_empty() {
         return Response::Rejected(Rejection::Malformed);
     }
     let backends = all(context.tables);
-    let row = match backends.iter().find(|row| row.name == name) {
-        Some(former) if former.kind != kind => return Response::Rejected(Rejection::AlreadyExists),
-        Some(former) if former.state == state => return Response::Backend(former.clone()),
+    if backends.iter().any(|row| row.name == name && row.kind != kind) {
+        return Response::Rejected(Rejection::AlreadyExists);
+    }
+    let row = match known(context, &backends, name, node) {
+        Some(former) if former.state == state && former.node == node => {
+            return Response::Backend(former.clone());
+        }
+        // What shards know of it does not change with whose it is.
+        Some(former) if former.state == state => BackendRow { node, ..former.clone() },
         Some(former) => BackendRow {
             state,
             generation: former.generation.saturating_add(1),
             settled: false,
+            node,
             ..former.clone()
         },
         None => BackendRow {
@@ -42,10 +51,25 @@ pub(crate) fn put(
             generation: 1,
             state,
             settled: false,
+            node,
         },
     };
     rows::put(context.tables, key::backend(row.id), &row);
     Response::Backend(row)
+}
+
+/// The row of a name and a node. A row from when clusters had one node and rows did not name it is that node's.
+fn known<'rows>(
+    context: &Context<'_>,
+    backends: &'rows [BackendRow],
+    name: &str,
+    node: Option<NodeId>,
+) -> Option<&'rows BackendRow> {
+    let of = |node: Option<NodeId>| {
+        backends.iter().find(move |row| row.name == name && row.node == node)
+    };
+    let first = member::all(context.tables).first().map(|row| row.id);
+    of(node).or_else(|| of(None).filter(|_| node.is_some() && node == first))
 }
 
 /// Every shard has applied `generation`.

@@ -156,7 +156,9 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
             user::create_access_key(context, *user, access_key, sealed_secret)
         }
         Operation::DeleteAccessKey { access_key } => user::delete_access_key(context, access_key),
-        Operation::PutBackend { name, kind, state } => backend::put(context, name, kind, *state),
+        Operation::PutBackend { name, kind, state, node } => {
+            backend::put(context, name, kind, *state, *node)
+        }
         Operation::SettleBackend { backend, generation } => {
             backend::settle(context, *backend, *generation)
         }

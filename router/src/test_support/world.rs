@@ -169,6 +169,7 @@ async fn commit(catalog: &LocalCatalog, operation: Operation) -> Response {
 /// Makes backend 1 known to every shard.
 async fn add_backend(catalog: &LocalCatalog) {
     let put = Operation::PutBackend {
+        node: None,
         name: "memory".to_owned(),
         kind: "memory".to_owned(),
         state: BackendState::Active,

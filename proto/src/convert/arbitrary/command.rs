@@ -107,8 +107,13 @@ fn member_change() -> impl Strategy<Value = MemberChange> {
 
 fn configuration() -> impl Strategy<Value = Operation> {
     Union::new([
-        (any::<(String, String)>(), backend_state())
-            .prop_map(|((name, kind), state)| Operation::PutBackend { name, kind, state })
+        (any::<(String, String, Option<u64>)>(), backend_state())
+            .prop_map(|((name, kind, node), state)| Operation::PutBackend {
+                name,
+                kind,
+                state,
+                node: node.map(NodeId),
+            })
             .boxed(),
         any::<(u32, u64)>()
             .prop_map(|(id, generation)| Operation::SettleBackend {

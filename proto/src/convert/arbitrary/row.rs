@@ -88,8 +88,9 @@ pub(crate) fn shard_bucket() -> impl Strategy<Value = ShardBucket> {
 }
 
 pub(crate) fn backend() -> impl Strategy<Value = BackendRow> {
-    (any::<(u32, String, String, u64, bool)>(), backend_state()).prop_map(
-        |((id, name, kind, generation, settled), state)| BackendRow {
+    (any::<(u32, String, String, u64, bool, Option<u64>)>(), backend_state()).prop_map(
+        |((id, name, kind, generation, settled, node), state)| BackendRow {
+            node: node.map(NodeId),
             id: BackendId(id),
             name,
             kind,

@@ -75,6 +75,7 @@ fn responses(golden: &mut Golden) {
         ("backend", Response::Backend(backend())),
         ("user", Response::User(user())),
         ("access_key", Response::AccessKey(access_key())),
+        ("node", Response::Node(node())),
         ("configured", Response::Configured { empty: true }),
         ("epoch_opened", Response::EpochOpened { epoch: EPOCH, generation: 1 }),
         ("pruned", Response::Pruned { more: true }),
@@ -131,6 +132,7 @@ fn bucket() -> Bucket {
 
 fn backend() -> BackendRow {
     BackendRow {
+        node: None,
         id: BACKEND,
         name: "local".to_owned(),
         kind: "disk".to_owned(),
@@ -142,6 +144,17 @@ fn backend() -> BackendRow {
 
 fn user() -> User {
     User { id: USER, name: "alice".to_owned(), created: NOW }
+}
+
+fn node() -> NodeRow {
+    NodeRow {
+        id: NODE,
+        name: "one".to_owned(),
+        incarnation: 8,
+        address: String::new(),
+        role: NodeRole::Voter,
+        phase: NodePhase::Member,
+    }
 }
 
 fn access_key() -> AccessKey {
@@ -158,18 +171,11 @@ fn control_rows(golden: &mut Golden) {
     golden.check("backend", &backend());
     golden.check("user", &user());
     golden.check("access_key", &access_key());
-    let node = NodeRow {
-        id: NODE,
-        name: "one".to_owned(),
-        incarnation: 8,
-        address: String::new(),
-        role: NodeRole::Voter,
-        phase: NodePhase::Member,
-    };
-    golden.check("node", &node);
+    golden.check("node", &node());
     let address = "one:9003".to_owned();
     let (role, phase) = (NodeRole::Learner, NodePhase::Leaving);
-    golden.check("node.of_cluster", &NodeRow { address, role, phase, ..node });
+    golden.check("node.of_cluster", &NodeRow { address, role, phase, ..node() });
+    golden.check("backend.of_node", &BackendRow { node: Some(NODE), ..backend() });
     golden.check("join_token", &JoinToken { expires_at: NOW, used: true });
     let cluster = ClusterRow {
         cluster: ClusterId([0xc1; 16]),

@@ -180,7 +180,21 @@ fn control() -> Vec<(&'static str, Operation)> {
         ("delete_access_key", Operation::DeleteAccessKey { access_key }),
         (
             "put_backend",
-            Operation::PutBackend { name: "local".to_owned(), kind: "disk".to_owned(), state },
+            Operation::PutBackend {
+                name: "local".to_owned(),
+                kind: "disk".to_owned(),
+                state,
+                node: None,
+            },
+        ),
+        (
+            "put_backend_of_node",
+            Operation::PutBackend {
+                name: "local".to_owned(),
+                kind: "disk".to_owned(),
+                state,
+                node: Some(NODE),
+            },
         ),
         ("settle_backend", Operation::SettleBackend { backend: BACKEND, generation: 6 }),
         (

@@ -1,0 +1,197 @@
+//! Another node's backend over a real connection with mutual TLS: the suite of every backend, and who may call.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use vaultaire_proto::row::{BackendRow, BackendState, NodePhase, NodeRole, NodeRow};
+use vaultaire_proto::state::{key, rows};
+use vaultaire_proto::{BackendId, BackendKey, ClusterId, GroupId, NodeId};
+use vaultaire_storage::backend::{Attributes, Backend, Kind, once};
+use vaultaire_storage::backends::memory::Memory;
+use vaultaire_storage::conformance;
+use vaultaire_storage::error::{Class, Error};
+use vaultaire_storage::registry::Registry;
+
+use super::client::PeerBackend;
+use super::server::OwnBackends;
+use crate::peer::authority::{Authority, Credentials};
+use crate::peer::guard::Guard;
+use crate::peer::join::Host;
+use crate::peer::pool::Pool;
+use crate::peer::server::{self, Calls};
+use crate::raft::peers::Landing;
+use crate::secrets::Secret;
+use crate::tables::Store;
+use crate::tables::meta::Meta;
+use crate::tables::overlay::Overlay;
+use crate::tables::table::Table;
+use crate::tables::writer::Outcome;
+use crate::tls;
+
+const CLUSTER: ClusterId = ClusterId([3; 16]);
+const HERE: NodeId = NodeId(2);
+const THERE: NodeId = NodeId(1);
+const BACKEND: BackendId = BackendId(7);
+const OF_OTHERS: BackendId = BackendId(8);
+
+/// Node 1 serves a backend of its own; the rows say where.
+struct World {
+    authority: Authority,
+    control: Arc<Table>,
+    stop: CancellationToken,
+    _folder: TempDir,
+    _store: Store,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn node(id: NodeId, address: &str, phase: NodePhase) -> NodeRow {
+    let (name, address) = (format!("node-{id}"), address.to_owned());
+    NodeRow { id, name, incarnation: 1, address, role: NodeRole::Voter, phase }
+}
+
+fn backend(id: BackendId, node: NodeId) -> BackendRow {
+    BackendRow {
+        id,
+        name: "hot".to_owned(),
+        kind: "memory".to_owned(),
+        generation: 1,
+        state: BackendState::Active,
+        settled: true,
+        node: Some(node),
+    }
+}
+
+impl World {
+    async fn start() -> Self {
+        tls::install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("tables")).unwrap();
+        let control = store.table(GroupId::CONTROL).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let authority = Authority::generate().unwrap();
+        let stop = CancellationToken::new();
+        let landing = Landing::clear(folder.path().join("snapshots")).unwrap();
+        let world = Self { authority, control, stop, _folder: folder, _store: store };
+        world.row(key::node(THERE), node(THERE, &address, NodePhase::Member)).await;
+        world.row(key::node(HERE), node(HERE, "nowhere:1", NodePhase::Member)).await;
+        world.row(key::backend(BACKEND), backend(BACKEND, THERE)).await;
+        world.row(key::backend(OF_OTHERS), backend(OF_OTHERS, HERE)).await;
+        world.serve(listener, landing);
+        world
+    }
+
+    async fn row<T: vaultaire_proto::convert::Stored + Send + 'static>(
+        &self,
+        key: Vec<u8>,
+        row: T,
+    ) {
+        let work = Box::new(move |tables: &mut Overlay<'_>| {
+            rows::put(tables, key, &row);
+            Outcome { meta: Meta::default(), then: Box::new(|| ()) }
+        });
+        self.control.apply(work).await.unwrap();
+    }
+
+    fn credentials(&self, node: NodeId) -> Credentials {
+        self.authority.credentials(CLUSTER, node).unwrap()
+    }
+
+    fn pool(&self, node: NodeId, credentials: Credentials) -> Arc<Pool> {
+        let pool = Arc::new(Pool::new(CLUSTER, node, Some(credentials)));
+        pool.follow(Arc::clone(&self.control));
+        pool
+    }
+
+    fn serve(&self, listener: TcpListener, landing: Landing) {
+        let pool = self.pool(THERE, self.credentials(THERE));
+        let registry = Arc::new(Registry::default());
+        registry.insert(Arc::new(Memory::new(BACKEND, "hot".to_owned()))).unwrap();
+        registry.insert(Arc::new(Memory::new(OF_OTHERS, "hot@2".to_owned()))).unwrap();
+        let parts = server::Parts {
+            calls: Calls { directory: Arc::default(), landing },
+            blobs: OwnBackends::new(registry, Arc::clone(&pool)),
+            guard: Guard::new(pool),
+            host: Host {
+                cluster: CLUSTER,
+                authority: self.authority.clone(),
+                sealing_key: Secret::new(""),
+                proposer: Arc::new(OnceLock::new()),
+            },
+            credentials: self.credentials(THERE),
+            stop: self.stop.clone(),
+        };
+        tokio::spawn(server::serve(listener, parts));
+    }
+
+    /// A backend of node 1 as a node with these credentials sees it, which says that it is `node`.
+    fn seen_by(&self, node: NodeId, credentials: Credentials, id: BackendId) -> Arc<PeerBackend> {
+        let pool = self.pool(node, credentials);
+        Arc::new(PeerBackend::new(id, "hot", Kind::Memory, THERE, pool))
+    }
+
+    fn seen(&self, id: BackendId) -> Arc<PeerBackend> {
+        self.seen_by(HERE, self.credentials(HERE), id)
+    }
+}
+
+fn some_key() -> BackendKey {
+    BackendKey::parse("w/a").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peers_backend_is_a_backend_like_any_other() {
+    let world = World::start().await;
+    conformance::assert_conforms(world.seen(BACKEND), "suite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_chunks_are_split_and_arrive_whole() {
+    let world = World::start().await;
+    let backend = world.seen(BACKEND);
+    let bytes: Vec<u8> = (0..5_000_000_u32).map(|at| at.to_le_bytes()[at as usize % 4]).collect();
+    let body = once(Bytes::from(bytes.clone()));
+    let size = Some(bytes.len() as u64);
+    backend.put(&some_key(), &Attributes::default(), size, body).await.unwrap();
+    let object = backend.get(&some_key(), Some(1_000_000..4_000_001)).await.unwrap();
+    assert_eq!(object.size_bytes, 5_000_000);
+    let found = object.collect(u64::MAX).await.unwrap();
+    assert_eq!(found, bytes[1_000_000..4_000_001]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_serves_no_backend_of_another() {
+    let world = World::start().await;
+    let error = world.seen(OF_OTHERS).check().await.unwrap_err();
+    assert!(error.to_string().contains("hot@1"), "{error}");
+    assert_eq!(error.class(), Class::Transient);
+}
+
+async fn refused(backend: Arc<PeerBackend>, why: &str) {
+    let body = once(Bytes::from_static(b"x"));
+    let error = backend.put(&some_key(), &Attributes::default(), None, body).await.unwrap_err();
+    let Error::Unavailable { source, .. } = &error else { panic!("{error:?}") };
+    assert!(source.to_string().contains(why), "`{why}` is not said: {source}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_members_of_this_cluster_are_served() {
+    let world = World::start().await;
+    let of_two = world.credentials(HERE);
+    refused(world.seen_by(NodeId(9), of_two, BACKEND), "not that of node 9").await;
+    let other = Authority::generate().unwrap().credentials(CLUSTER, HERE).unwrap();
+    let forged = Credentials { authority: world.credentials(HERE).authority, ..other };
+    let error = world.seen_by(HERE, forged, BACKEND).check().await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient, "TLS has refused it: {error:?}");
+    world.row(key::node(HERE), node(HERE, "nowhere:1", NodePhase::Removed)).await;
+    refused(world.seen(BACKEND), "was removed").await;
+}
