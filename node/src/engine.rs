@@ -2,7 +2,6 @@
 //! exception: without it the groups of a cluster find no leader.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use tokio::net::TcpListener;
@@ -14,7 +13,7 @@ use vaultaire_router::epochs::Epochs;
 use vaultaire_storage::registry::Registry;
 
 use crate::blobs::server::OwnBackends;
-use crate::blobs::watch;
+use crate::blobs::watch::Watch;
 use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::founding::{self, Opened};
@@ -32,43 +31,11 @@ use crate::raft::opening::cluster_id;
 use crate::raft::peers::Landing;
 use crate::secrets::Sealer;
 use crate::settings::{SHARDS, Settings};
+use crate::stopwatch::Stopwatch;
 use crate::workers::brake::Brake;
 
 /// Snapshots arrive in this folder of the data directory.
 const SNAPSHOTS: &str = "snapshots";
-
-/// How long one step of the start took.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    pub step: &'static str,
-    pub took: Duration,
-}
-
-/// Measures the steps of a start.
-#[derive(Debug)]
-pub struct Watch {
-    last: Instant,
-    timings: Vec<Timing>,
-}
-
-impl Watch {
-    /// From now on.
-    pub fn begin() -> Self {
-        Self { last: Instant::now(), timings: Vec::new() }
-    }
-
-    /// A step has ended.
-    pub fn lap(&mut self, step: &'static str) {
-        let now = Instant::now();
-        self.timings.push(Timing { step, took: now.duration_since(self.last) });
-        self.last = now;
-    }
-
-    /// All of them.
-    pub fn timings(self) -> Vec<Timing> {
-        self.timings
-    }
-}
 
 /// Where peers will call, and who stops that.
 #[derive(Debug)]
@@ -89,6 +56,7 @@ pub struct Engine {
     pub sealer: Arc<Sealer>,
     pub authority: Option<Authority>,
     pub opened: Opened,
+    pub watch: Arc<Watch>,
     pub epochs: Arc<Epochs>,
     pub brake: Arc<Brake>,
     pub cut: Option<Cut>,
@@ -111,7 +79,7 @@ impl Engine {
         identity: Option<&Identity>,
         settings: &Settings,
         port: Option<PeerPort>,
-        watch: &mut Watch,
+        stopwatch: &mut Stopwatch,
     ) -> Result<Self, Error> {
         let Base { node, origin, cluster, sealer, authority, credentials } =
             base(data_dir, identity, settings)?;
@@ -149,18 +117,24 @@ impl Engine {
         if identity.is_none() {
             data_dir.found(catalog.cluster().cluster)?;
         }
-        watch.lap("journal, tables and groups");
+        stopwatch.lap("journal, tables and groups");
         let proposer = Proposer::new(catalog, Arc::clone(&clock));
         // Set once: nobody else has it.
         let _ = host_proposer.set(proposer.clone());
         let first_made = identity.is_some_and(Identity::first_made);
         let (incarnation, opened) =
             make_ready(&proposer, node, &sealer, settings, first_made, registry).await?;
-        watch::follow(proposer.catalog(), &opened.registry, &pool).await?;
+        let watch = Watch {
+            pool: Arc::clone(&pool),
+            registry: Arc::clone(&opened.registry),
+            targets: Arc::default(),
+            write_to: opened.write.clone(),
+        };
+        watch.follow(proposer.catalog()).await?;
         if !first_made {
             data_dir.note_first_made()?;
         }
-        watch.lap("backends and first rows");
+        stopwatch.lap("backends and first rows");
         let epochs = Epochs::new(proposer.shared_catalog(), Arc::clone(&clock), node, incarnation);
         // Weak, since the epochs reach the groups through the catalog.
         let writes = Arc::downgrade(&epochs);
@@ -176,6 +150,7 @@ impl Engine {
             sealer,
             authority,
             opened,
+            watch: Arc::new(watch),
             epochs,
             brake,
             cut,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vaultaire_proto::row::{BackendRow, BackendState, BucketPhase, EpochState, Settings as Shared};
 use vaultaire_proto::settle::{settle_backend, settle_bucket};
 use vaultaire_proto::{
-    BackendId, BucketName, Consistency, GroupId, NodeId, Operation, Rejection, Response, UserId,
+    BucketName, Consistency, GroupId, NodeId, Operation, Rejection, Response, UserId,
 };
 use vaultaire_storage::backends::identity::Expect;
 use vaultaire_storage::registry::{Opening, Registry};
@@ -71,13 +71,13 @@ pub async fn share_settings(proposer: &Proposer, garbage: &Garbage) -> Result<()
     Ok(())
 }
 
-/// The backends of this node, open, and those that take new objects in their order.
+/// The backends of this node, open, and the names of those that take new objects in their order.
 #[derive(Debug)]
 pub struct Opened {
     pub registry: Arc<Registry>,
     /// Those that could not be reached.
     pub absent: Arc<Absent>,
-    pub write: Vec<BackendId>,
+    pub write: Vec<String>,
 }
 
 /// Gives every configured backend its row, opens it, and tells all shards of it. One that cannot be reached stops only
@@ -93,7 +93,7 @@ pub async fn open_backends(
     for named in &settings.backends {
         let row = open_backend(proposer, node, named, &opened).await?;
         if named.takes == Takes::NewObjects {
-            opened.write.push(row.id);
+            opened.write.push(row.name.clone());
         }
     }
     if opened.registry.all().is_empty() {

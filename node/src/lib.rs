@@ -32,6 +32,7 @@ pub mod raft;
 pub mod reserve;
 pub mod secrets;
 pub mod settings;
+pub mod stopwatch;
 pub mod tables;
 pub mod telemetry;
 pub mod tls;

@@ -15,7 +15,7 @@ use vaultaire_router::service::{Parts as RouterParts, S3Service};
 use crate::absent;
 use crate::blobs::watch;
 use crate::discovery::{self, Announcement};
-use crate::engine::{Engine, PeerPort, Timing, Watch};
+use crate::engine::{Engine, PeerPort};
 use crate::error::Error;
 use crate::founding::Opened;
 use crate::grpc;
@@ -28,6 +28,7 @@ use crate::opener::Opener;
 use crate::raft::group::{Groups, Role};
 use crate::secrets::Secret;
 use crate::settings::Settings;
+use crate::stopwatch::{Stopwatch, Timing};
 use crate::tls::{self, Served};
 use crate::workers::garbage::Collector;
 use crate::workers::leaders::Leaders;
@@ -60,7 +61,7 @@ impl Node {
     /// Starts a node on a directory that this process holds. When it returns, the node serves.
     pub async fn start(data_dir: DataDir, settings: Settings) -> Result<Self, Error> {
         settings.check()?;
-        let mut watch = Watch::begin();
+        let mut stopwatch = Stopwatch::begin();
         let connections_max = open_files::share_out(&settings)?;
         let identity = data_dir.identity()?;
         let served = tls::serve(&settings)?;
@@ -68,7 +69,7 @@ impl Node {
         let listeners = listen::bind(&settings).await?;
         let peer_port = listen::bind_peer(&settings).await?;
         warn_of_plain_admin(&settings);
-        watch.lap("files and sockets");
+        stopwatch.lap("files and sockets");
         let (stop_rest, rest) = (CancellationToken::new(), TaskTracker::new());
         // Where the start fails, what it has begun to serve ends.
         let begun = stop_rest.clone().drop_guard();
@@ -78,7 +79,7 @@ impl Node {
             servers: rest.clone(),
         });
         let engine =
-            Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut watch).await?;
+            Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut stopwatch).await?;
         let announcement = announce(&listeners, served.as_ref())?;
         let mut node = Self {
             announcement,
@@ -98,8 +99,8 @@ impl Node {
         node.serve(engine, &settings, listeners, served, token);
         node.announcement.write(node.data_dir.path())?;
         node.ready.serve();
-        watch.lap("servers");
-        node.timings = watch.timings();
+        stopwatch.lap("servers");
+        node.timings = stopwatch.timings();
         Ok(node)
     }
 
@@ -139,7 +140,7 @@ impl Node {
             metrics: vaultaire_router::metrics::Metrics::register(&mut registry),
             settings: vaultaire_router::config::Settings {
                 base_domain: settings.base_domain.clone(),
-                ..vaultaire_router::config::Settings::new(engine.opened.write.clone())
+                ..vaultaire_router::config::Settings::new(Arc::clone(&engine.watch.targets))
             },
         });
         let tls = served.map(|served| served.server);
@@ -207,12 +208,10 @@ impl Node {
                 (Arc::clone(&members), proposer.clone(), Arc::clone(&pool));
             async move { membership::step(&groups, &proposer, &pool).await }
         });
-        let (proposer, pool) = (engine.proposer.clone(), Arc::clone(&engine.pool));
-        let registry = Arc::clone(&engine.opened.registry);
+        let (proposer, watch) = (engine.proposer.clone(), Arc::clone(&engine.watch));
         self.workers.every(watch::PAUSE, move || {
-            let (proposer, pool, registry) =
-                (proposer.clone(), Arc::clone(&pool), Arc::clone(&registry));
-            async move { watch::step(proposer.catalog(), &registry, &pool).await }
+            let (proposer, watch) = (proposer.clone(), Arc::clone(&watch));
+            async move { watch.step(proposer.catalog()).await }
         });
         let leaders = Arc::new(tokio::sync::Mutex::new(Leaders::default()));
         let (groups, proposer) = (Arc::clone(&engine.groups), engine.proposer.clone());

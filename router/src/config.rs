@@ -1,14 +1,15 @@
 //! What runs: the settings of the S3 front. What a file may say is node's configuration.
 
-use vaultaire_proto::BackendId;
+use std::sync::Arc;
 
 use crate::limits;
+use crate::targets::Targets;
 
 /// Settings of the S3 front.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where new objects go: the first of these that takes writes.
-    pub write_backends: Vec<BackendId>,
+    /// Where new objects go.
+    pub targets: Arc<Targets>,
     /// With `Some("s3.example.com")`, `bucket.s3.example.com` names a bucket. Path style always works.
     pub base_domain: Option<String>,
     /// How many body bytes of all requests together may be in memory.
@@ -17,7 +18,7 @@ pub struct Settings {
 
 impl Settings {
     /// Path style only, default bounds.
-    pub fn new(write_backends: Vec<BackendId>) -> Self {
-        Self { write_backends, base_domain: None, in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX }
+    pub fn new(targets: Arc<Targets>) -> Self {
+        Self { targets, base_domain: None, in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX }
     }
 }

@@ -35,6 +35,7 @@ pub mod request_id;
 pub mod s3;
 pub mod server;
 pub mod service;
+pub mod targets;
 pub mod token;
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use vaultaire_storage::config::{BackendConfig, DiskConfig};
 use crate::cli::output::Output;
 use crate::cli::run::{Overrides, Signals, start, until_stopped};
 use crate::discovery::Announcement;
-use crate::engine::Timing;
 use crate::error::Error;
 use crate::files::{self, Readers};
 use crate::identity::DataDir;
@@ -25,6 +24,7 @@ use crate::settings::{
     ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings,
     Takes, Tls,
 };
+use crate::stopwatch::Timing;
 
 const CREDENTIALS_FILE: &str = "credentials.json";
 const BACKENDS_FOLDER: &str = "backends";

@@ -10,6 +10,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use s3s::Body;
 use tokio::sync::OwnedSemaphorePermit;
+use vaultaire_proto::BackendId;
 use vaultaire_proto::object::{Blob, Location, Part};
 use vaultaire_storage::backend::ByteStream;
 use vaultaire_storage::error::Error as StorageError;
@@ -18,7 +19,6 @@ use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
 use crate::body::incoming::share;
 use crate::call::Context;
 use crate::limits;
-use crate::place;
 
 /// A piece of one blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +122,8 @@ struct Reading {
     /// Copies that were not tried yet, last first.
     copies: Vec<Location>,
     stream: Option<ByteStream>,
+    /// Where the stream comes from.
+    from: Option<BackendId>,
     /// Where the whole blob is read.
     digests: Option<Digests>,
 }
@@ -175,7 +177,7 @@ impl Reader {
 
 impl Reading {
     fn new(ctx: &Context, segment: Segment) -> Self {
-        let mut copies = place::read_order(&segment.blob, |id| ctx.registry.get(id).is_ok());
+        let mut copies = ctx.settings.targets.read_order(&ctx.registry, &segment.blob);
         copies.reverse();
         let whole = segment.range == (0..segment.blob.size_bytes);
         let crc = Algorithms { crc64nvme: true, ..Algorithms::default() };
@@ -183,6 +185,7 @@ impl Reading {
             at: segment.range.start,
             copies,
             stream: None,
+            from: None,
             digests: whole.then(|| Digests::new(crc)),
             segment,
         }
@@ -198,9 +201,10 @@ impl Reading {
                         corrupt(&self.segment.blob, "it has no copy left to read")
                     }));
                 };
+                self.from = Some(copy.backend);
                 match open(ctx, copy, self.at..self.segment.range.end, &self.segment.blob).await {
                     Ok(stream) => self.stream = Some(stream),
-                    Err(error) => failed = Some(worse(failed, error)),
+                    Err(error) => failed = Some(self.given_up(ctx, failed, error)),
                 }
                 continue;
             };
@@ -209,16 +213,12 @@ impl Reading {
                 Some(Ok(chunk)) => chunk,
                 Some(Err(error)) => {
                     tracing::warn!(%error, "a copy failed while it was read");
-                    self.stream = None;
-                    failed = Some(worse(failed, error));
+                    failed = Some(self.given_up(ctx, failed, error));
                     continue;
                 }
                 None => {
-                    self.stream = None;
-                    failed = Some(worse(
-                        failed,
-                        corrupt(&self.segment.blob, "it is shorter than recorded"),
-                    ));
+                    let short = corrupt(&self.segment.blob, "it is shorter than recorded");
+                    failed = Some(self.given_up(ctx, failed, short));
                     continue;
                 }
             };
@@ -228,14 +228,27 @@ impl Reading {
                 Err(error) if self.at > self.segment.range.start => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, "a copy is damaged; run `vaultaire verify`");
-                    self.stream = None;
                     self.digests =
                         Some(Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() }));
-                    failed = Some(worse(failed, error));
+                    failed = Some(self.given_up(ctx, failed, error));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The copy that is read is read no further. Its backend is passed over for a while where that is its fault.
+    fn given_up(
+        &mut self,
+        ctx: &Context,
+        before: Option<StorageError>,
+        error: StorageError,
+    ) -> StorageError {
+        self.stream = None;
+        if let Some(backend) = self.from {
+            ctx.settings.targets.note(backend, &error);
+        }
+        worse(before, error)
     }
 
     /// Counts a chunk; the last one of a whole blob only if the checksum is right.

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
+use vaultaire_proto::GroupId;
 use vaultaire_proto::object::{Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
-use vaultaire_proto::{BackendId, GroupId};
 use vaultaire_storage::backend::{Attributes, Backend, ByteStream};
 use vaultaire_storage::error::Error as StorageError;
 use vaultaire_storage::pipeline::checksum::Sums;
 use vaultaire_storage::pipeline::hash::hashed;
 
-use crate::body::xml;
+use crate::body::{fan, xml};
 use crate::call::{Call, Context};
 use crate::checksum::{self, Announced};
 use crate::epochs::Lease;
 use crate::error::Error;
 use crate::error::code::Code;
 use crate::limits;
-use crate::place;
 
 /// Bytes that lie at their backend and nowhere in the catalog yet.
 #[derive(Debug)]
@@ -96,13 +95,15 @@ fn size(call: &Call) -> Result<Option<u64>, Error> {
     Ok(Some(size))
 }
 
-/// The backend where new blobs go.
-pub fn backend(ctx: &Context) -> Result<Arc<dyn Backend>, Error> {
-    let is_open = |id: BackendId| ctx.registry.get(id).is_ok();
-    match place::choose(&ctx.settings.write_backends, is_open) {
-        Some(id) => Ok(ctx.registry.get(id)?),
-        None => {
-            tracing::error!("no backend takes new objects; look at `vaultaire backend list`");
+/// The backends where the copies of a new blob go.
+pub fn backends(ctx: &Context) -> Result<Vec<Arc<dyn Backend>>, Error> {
+    match ctx.settings.targets.choose(&ctx.registry) {
+        Ok(chosen) => {
+            let open = chosen.into_iter().map(|id| ctx.registry.get(id));
+            Ok(open.collect::<Result<_, StorageError>>()?)
+        }
+        Err(short) => {
+            tracing::error!(%short, "no place for new objects");
             Err(Error::slow_down(
                 "No storage backend takes new objects at the moment; try again later.",
             ))
@@ -117,7 +118,7 @@ pub async fn write(
     attributes: &Attributes,
     source: Source,
 ) -> Result<Written, Error> {
-    let backend = backend(ctx)?;
+    let backends = backends(ctx)?;
     let lease = ctx.epochs.allocate(shard).await?;
     let key = lease.key.backend_key(ctx.catalog.cluster().cluster);
     let algorithm = source.announced.algorithm().unwrap_or(source.default_algorithm);
@@ -134,8 +135,12 @@ pub async fn write(
     });
     let bounded = bounded(stream, size_bytes, verdict.clone());
     let (stream, slot) = hashed(bounded, checksum::algorithms(Some(algorithm)), check);
-    if let Err(error) = backend.put(&key, attributes, size_bytes, stream).await {
-        return Err(verdict.lock().take().unwrap_or_else(|| Error::from(error)));
+    if let Err((backend, error)) = fan::put(&backends, &key, attributes, size_bytes, stream).await {
+        let verdict = verdict.lock().take();
+        if let (Some(backend), None) = (backend, &verdict) {
+            ctx.settings.targets.note(backend, &error);
+        }
+        return Err(verdict.unwrap_or_else(|| Error::from(error)));
     }
     let sums =
         slot.get().ok_or_else(|| crate::error::map::unexpected("checksums of a finished body"))?;
@@ -143,13 +148,18 @@ pub async fn write(
     let (Some(md5), Some(crc64nvme), Some(value)) = (sums.md5, sums.crc64nvme, value) else {
         return Err(crate::error::map::unexpected("checksums that were asked for"));
     };
-    let copies = vec![Location { backend: backend.id(), key: lease.key }];
+    let copies = copies(&backends, &lease);
     Ok(Written {
         blob: Blob { size_bytes: sums.size_bytes, crc64nvme, copies },
         lease,
         md5,
         checksum: Checksum { algorithm, scope: ChecksumScope::FullObject, value },
     })
+}
+
+/// Where a blob lies that every one of these backends has.
+pub fn copies(backends: &[Arc<dyn Backend>], lease: &Lease) -> Vec<Location> {
+    backends.iter().map(|backend| Location { backend: backend.id(), key: lease.key }).collect()
 }
 
 /// Ends the stream with an error as soon as it is longer than announced, or than any object may be.

@@ -78,7 +78,7 @@ fn world(answers: Vec<Outcome>) -> (Arc<Scripted>, Context) {
         catalog: catalog.clone(),
         registry: Arc::new(Registry::default()),
         clock,
-        settings: Settings::new(Vec::new()),
+        settings: Settings::new(Arc::default()),
         budget_in: Arc::new(Semaphore::new(1)),
         budget_out: Arc::new(Semaphore::new(1)),
         xml_budget: Semaphore::new(1),

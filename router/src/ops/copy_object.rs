@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use http::header::HeaderName;
 use s3s::dto;
 use vaultaire_proto::ETag;
 use vaultaire_proto::object::{
-    Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, Location, Version,
+    Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, Version,
 };
 use vaultaire_proto::response::Put;
 use vaultaire_proto::row::{Bucket, Versioning};
+use vaultaire_storage::backend::Backend;
 
 use crate::body::store::{self, Source, Written};
 use crate::call::{Call, Context};
@@ -19,7 +21,7 @@ use crate::error::Error;
 use crate::error::code::Code;
 use crate::ops::put_object::{self, Finish, describe_copy, describe_version};
 use crate::reply::{self, Reply};
-use crate::{access, attributes, checksum, condition, headers, http_date, place};
+use crate::{access, attributes, checksum, condition, headers, http_date};
 
 /// Answers CopyObject.
 pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> {
@@ -124,22 +126,31 @@ async fn inside_backend(
     if source.version.etag.parts != 0 {
         return Ok(None);
     }
-    let backend = store::backend(ctx)?;
-    let order = place::read_order(blob, |id| id == backend.id());
-    let Some(from) = order.first().filter(|copy| copy.backend == backend.id()) else {
+    let backends = store::backends(ctx)?;
+    let of = |backend: &Arc<dyn Backend>| {
+        let copy = blob.copies.iter().find(|copy| copy.backend == backend.id());
+        copy.map(|copy| (Arc::clone(backend), *copy))
+    };
+    let Some(sources) = backends.iter().map(of).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
     let lease = ctx.epochs.allocate(ctx.shard(bucket, call.object_key()?)).await?;
     let cluster = ctx.catalog.cluster().cluster;
-    match backend.copy(&from.key.backend_key(cluster), &lease.key.backend_key(cluster)).await {
-        Ok(stored) if stored.size_bytes == blob.size_bytes => {}
+    let to = lease.key.backend_key(cluster);
+    let made = sources.iter().map(|(backend, from)| {
+        let (from, to) = (from.key.backend_key(cluster), &to);
+        async move { backend.copy(&from, to).await }
+    });
+    match try_join_all(made).await {
+        Ok(stored) if stored.iter().all(|stored| stored.size_bytes == blob.size_bytes) => {}
         Ok(_) => return Ok(None),
         Err(error) => {
-            tracing::debug!(%error, "the backend did not copy; the bytes are streamed");
+            // What some have copied, nobody knows of: the sweep of the epoch finds it.
+            tracing::debug!(%error, "a backend did not copy; the bytes are streamed");
             return Ok(None);
         }
     }
-    let copies = vec![Location { backend: backend.id(), key: lease.key }];
+    let copies = store::copies(&backends, &lease);
     Ok(Some(Written {
         blob: Blob { size_bytes: blob.size_bytes, crc64nvme: blob.crc64nvme, copies },
         lease,

@@ -23,6 +23,7 @@ use crate::epochs::Epochs;
 use crate::metrics::Metrics;
 use crate::request_id;
 use crate::service::{Parts, Readiness, S3Service};
+use crate::targets::Targets;
 
 pub const HOST: &str = "localhost:9000";
 pub const BASE_DOMAIN: &str = "s3.example.com";
@@ -84,7 +85,7 @@ impl World {
         let epochs = Epochs::new(catalog.clone(), clock.clone(), NodeId(1), 1);
         let settings = Settings {
             base_domain: Some(BASE_DOMAIN.to_owned()),
-            ..Settings::new(vec![BackendId(1)])
+            ..Settings::new(Arc::new(Targets::of_node(&[BackendId(1)])))
         };
         let service = S3Service::new(Parts {
             catalog: catalog.clone(),

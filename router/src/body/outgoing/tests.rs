@@ -43,7 +43,7 @@ async fn world(backends: Vec<(Arc<dyn Backend>, Bytes)>, bytes: Bytes) -> World 
         catalog,
         registry,
         clock,
-        settings: Settings::new(Vec::new()),
+        settings: Settings::new(Arc::default()),
         budget_in: Arc::new(Semaphore::new(1 << 20)),
         budget_out: Arc::new(Semaphore::new(1 << 20)),
         xml_budget: Semaphore::new(1 << 20),
