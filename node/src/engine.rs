@@ -92,11 +92,11 @@ impl Engine {
             let sealing_key = sealer.text(data_dir.path())?;
             let host = Host { cluster, authority, sealing_key, proposer };
             let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
-            let calls = Calls { directory: Arc::clone(&directory), landing };
+            let PeerPort { listener, stop, servers } = port;
+            let calls = Calls { directory: Arc::clone(&directory), landing, stop };
             let blobs = OwnBackends::new(Arc::clone(&registry), Arc::clone(&pool));
             let guard = Guard::new(Arc::clone(&pool));
-            let PeerPort { listener, stop, servers } = port;
-            let parts = server::Parts { calls, blobs, guard, host, credentials, stop };
+            let parts = server::Parts { calls, blobs, guard, host, credentials };
             serve_peers(listener, &servers, parts);
         }
         let node_clock = NodeClock::system();

@@ -136,10 +136,20 @@ class Tools:
         else:
             self.restic = self._unpacked("restic")
 
-    def _unpacked(self, package):
+    def haproxy(self):
+        """Where HAProxy is: the distribution's, installed where it is missing."""
+        found = shutil.which("haproxy")
+        if found or not shutil.which("apt-get"):
+            return found
+        if is_root():
+            apt_install("haproxy")
+            return shutil.which("haproxy")
+        return self._unpacked("haproxy", "sbin")
+
+    def _unpacked(self, package, programs="bin"):
         """A Debian package taken apart in the cache: no root, nothing outside this folder."""
-        folder = os.path.join(self.folder, "debian")
-        path = os.path.join(folder, "root", "usr", "bin", package)
+        folder = os.path.join(self.folder, f"debian-{package}")
+        path = os.path.join(folder, "root", "usr", programs, package)
 
         def install():
             shutil.rmtree(folder, ignore_errors=True)

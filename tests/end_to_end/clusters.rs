@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::process::Output;
 
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
+use vaultaire_tests::client::{Endpoint, connect};
 use vaultaire_tests::cluster::{BUCKET, Cluster, Role};
+use vaultaire_tests::process::Process;
 
 async fn put(cluster: &Cluster, node: usize, key: &str, body: &'static [u8]) {
     let client = cluster.client(node);
@@ -68,7 +71,10 @@ async fn a_minority_refuses_writes_and_loses_nothing() {
     put(&cluster, 1, "before", b"kept").await;
     cluster.kill(2);
     cluster.kill(3);
-    let client = cluster.client(1);
+    let config = cluster.client(1).config().to_builder();
+    // The SDK would try for minutes.
+    let client =
+        aws_sdk_s3::Client::from_conf(config.retry_config(RetryConfig::disabled()).build());
     let body = ByteStream::from_static(b"lost?");
     let put_alone = client.put_object().bucket(BUCKET).key("alone").body(body).send().await;
     let error = put_alone.expect_err("no majority is there");
@@ -78,6 +84,63 @@ async fn a_minority_refuses_writes_and_loses_nothing() {
     put(&cluster, 1, "after", b"again").await;
     assert_eq!(get(&cluster, 2, "before").await, b"kept");
     assert_eq!(get(&cluster, 2, "after").await, b"again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_joins_after_the_log_was_shortened_gets_a_snapshot() {
+    let mut cluster = Cluster::start(1);
+    for number in 0..40 {
+        put(&cluster, 1, &format!("early-{number}"), b"kept").await;
+    }
+    cluster.ask(1, &["cluster", "snapshot"]);
+    let index = |cluster: &Cluster, node: usize, name: &str| -> Vec<u64> {
+        let status = cluster.ask(node, &["status"]);
+        let groups = status["groups"].as_array().expect("a list").iter();
+        groups.map(|group| group[name].as_u64().unwrap_or(0)).collect()
+    };
+    let purged = index(&cluster, 1, "purged_index");
+    assert!(purged.iter().all(|purged| *purged > 0), "no log was shortened: {purged:?}");
+    let second = cluster.add(Role::Voter);
+    cluster.settled();
+    let installed = index(&cluster, second, "snapshot_index");
+    for (installed, purged) in installed.iter().zip(&purged) {
+        assert!(installed >= purged, "what was purged can only come by snapshot: {installed:?}");
+    }
+    for number in 0..40 {
+        assert_eq!(get(&cluster, second, &format!("early-{number}")).await, b"kept");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_runs_a_cluster_on_one_machine() {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let start = || {
+        let mut command = crate::console::vaultaire(&["dev", "--json", "--nodes", "2"]);
+        command.args(["--learners", "1", "--data-dir"]).arg(folder.path().join("data"));
+        for surface in ["--s3-addr", "--admin-addr", "--http-addr"] {
+            command.args([surface, "127.0.0.1:0"]);
+        }
+        Process::start(command, &folder.path().join("log"))
+    };
+    let client = |dev: &Process, node: usize| {
+        let url = dev.ready_line()["nodes"][node]["s3_url"].as_str().expect("an address");
+        connect(&Endpoint {
+            url: url.to_owned(),
+            access_key: dev.ready("access_key").to_owned(),
+            secret_key: dev.ready("secret_key").to_owned(),
+            ca_pem: None,
+        })
+    };
+    let mut dev = start();
+    assert_eq!(dev.ready_line()["nodes"].as_array().map(Vec::len), Some(3));
+    let body = ByteStream::from_static(b"hello");
+    let put = client(&dev, 2).put_object().bucket("dev").key("k").body(body).send().await;
+    put.expect("the learner takes writes");
+    assert!(dev.stop().success());
+    // The same cluster again, from its files.
+    let dev = start();
+    let got = client(&dev, 0).get_object().bucket("dev").key("k").send().await.expect("an object");
+    assert_eq!(got.body.collect().await.expect("a body").to_vec(), b"hello");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ impl World {
         registry.insert(Arc::new(Memory::new(BACKEND, "hot".to_owned()))).unwrap();
         registry.insert(Arc::new(Memory::new(OF_OTHERS, "hot@2".to_owned()))).unwrap();
         let parts = server::Parts {
-            calls: Calls { directory: Arc::default(), landing },
+            calls: Calls { directory: Arc::default(), landing, stop: self.stop.clone() },
             blobs: OwnBackends::new(registry, Arc::clone(&pool)),
             guard: Guard::new(pool),
             host: Host {
@@ -128,7 +128,6 @@ impl World {
                 proposer: Arc::new(OnceLock::new()),
             },
             credentials: self.credentials(THERE),
-            stop: self.stop.clone(),
         };
         tokio::spawn(server::serve(listener, parts));
     }

@@ -37,6 +37,8 @@ const STREAMS_MAX: u32 = 4096;
 pub struct Calls {
     pub directory: Arc<Directory>,
     pub landing: Landing,
+    /// Ends streams of entries, which never end by themselves: the server waits for what is under way.
+    pub stop: CancellationToken,
 }
 
 /// What the server needs beside them.
@@ -47,7 +49,6 @@ pub struct Parts {
     pub guard: Guard,
     pub host: Host,
     pub credentials: Credentials,
-    pub stop: CancellationToken,
 }
 
 /// Serves until told to stop.
@@ -56,7 +57,8 @@ pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
         what: "the peer port",
         why: error.to_string(),
     };
-    let Parts { calls, blobs, guard, host, credentials, stop } = parts;
+    let Parts { calls, blobs, guard, host, credentials } = parts;
+    let stop = calls.stop.clone();
     // Without a certificate only `Join` can be called: `Guard` asks for one.
     let tls = ServerTlsConfig::new()
         .identity(credentials.identity)
@@ -113,10 +115,9 @@ impl Peer for Calls {
             .into_inner()
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()));
-        let answers = group.append(requests);
-        Ok(Response::new(Box::pin(
-            answers.map(|answer| answer.map_err(|error| status::of_refusal(&error))),
-        )))
+        let answers = group.append(requests).take_until(self.stop.clone().cancelled_owned());
+        let answers = answers.map(|answer| answer.map_err(|error| status::of_refusal(&error)));
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn vote(
