@@ -81,34 +81,22 @@ impl Engine {
         port: Option<PeerPort>,
         stopwatch: &mut Stopwatch,
     ) -> Result<Self, Error> {
-        let Base { node, origin, cluster, sealer, authority, credentials } =
-            base(data_dir, identity, settings)?;
-        let pool = Arc::new(Pool::new(cluster, node, credentials.clone()));
-        let directory = Arc::new(Directory::default());
-        let registry = Arc::new(Registry::default());
-        let host_proposer = Arc::new(OnceLock::new());
-        if let (Some(port), Some(authority), Some(credentials)) = (port, &authority, credentials) {
-            let (authority, proposer) = (authority.clone(), Arc::clone(&host_proposer));
-            let sealing_key = sealer.text(data_dir.path())?;
-            let host = Host { cluster, authority, sealing_key, proposer };
-            let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
-            let PeerPort { listener, stop, servers } = port;
-            let calls = Calls { directory: Arc::clone(&directory), landing, stop };
-            let blobs = OwnBackends::new(Arc::clone(&registry), Arc::clone(&pool));
-            let guard = Guard::new(Arc::clone(&pool));
-            let parts = server::Parts { calls, blobs, guard, host, credentials };
-            serve_peers(listener, &servers, parts);
+        let base = base(data_dir, identity, settings)?;
+        let ways = Ways::new(&base);
+        if let Some(port) = port {
+            ways.serve(data_dir, port, &base)?;
         }
+        let Ways { pool, directory, registry, proposer: host_proposer } = ways;
+        let Base { node, origin, cluster, sealer, authority, .. } = base;
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
-        let (path, ways) = (data_dir.path().to_owned(), Arc::clone(&pool));
         let config = GroupsConfig {
-            data_dir: path,
+            data_dir: data_dir.path().to_owned(),
             node,
             clock: node_clock,
             cluster,
             origin,
-            pool: ways,
+            pool: Arc::clone(&pool),
             directory,
         };
         let Started { groups, catalog, report } = Groups::start(config).await?;
@@ -155,6 +143,53 @@ impl Engine {
             brake,
             cut,
         })
+    }
+}
+
+/// What the peer port serves, empty at first: it is filled while the node starts.
+struct Ways {
+    pool: Arc<Pool>,
+    directory: Arc<Directory>,
+    registry: Arc<Registry>,
+    proposer: Arc<OnceLock<Proposer>>,
+}
+
+impl Ways {
+    fn new(base: &Base) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(base.cluster, base.node, base.credentials.clone())),
+            directory: Arc::default(),
+            registry: Arc::default(),
+            proposer: Arc::default(),
+        }
+    }
+
+    /// Serves peers until the port's owner stops that.
+    fn serve(&self, data_dir: &DataDir, port: PeerPort, base: &Base) -> Result<(), Error> {
+        let (Some(authority), Some(credentials)) = (&base.authority, &base.credentials) else {
+            return Ok(());
+        };
+        let host = Host {
+            cluster: base.cluster,
+            authority: authority.clone(),
+            sealing_key: base.sealer.text(data_dir.path())?,
+            proposer: Arc::clone(&self.proposer),
+        };
+        let PeerPort { listener, stop, servers } = port;
+        let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
+        let parts = server::Parts {
+            calls: Calls { directory: Arc::clone(&self.directory), landing, stop },
+            blobs: OwnBackends::new(Arc::clone(&self.registry), Arc::clone(&self.pool)),
+            guard: Guard::new(Arc::clone(&self.pool)),
+            host,
+            credentials: credentials.clone(),
+        };
+        servers.spawn(async move {
+            if let Err(error) = server::serve(listener, parts).await {
+                tracing::error!(%error, "the peer port stopped");
+            }
+        });
+        Ok(())
     }
 }
 
@@ -232,14 +267,6 @@ fn authority(data_dir: &DataDir, identity: Option<&Identity>) -> Result<Authorit
     let authority = Authority::generate()?;
     authority.save(data_dir.path())?;
     Ok(authority)
-}
-
-fn serve_peers(listener: TcpListener, servers: &TaskTracker, parts: server::Parts) {
-    servers.spawn(async move {
-        if let Err(error) = server::serve(listener, parts).await {
-            tracing::error!(%error, "the peer port stopped");
-        }
-    });
 }
 
 /// What must be true before the node serves; answers the incarnation of this start and the backends.

@@ -143,6 +143,7 @@ pub(super) fn entry(operation: Operation) -> Entry {
 /// One of every kind.
 pub(super) fn operations() -> Vec<(&'static str, Operation)> {
     let mut all = control();
+    all.extend(members());
     all.extend(shard());
     all.extend(object());
     all
@@ -197,6 +198,12 @@ fn control() -> Vec<(&'static str, Operation)> {
             },
         ),
         ("settle_backend", Operation::SettleBackend { backend: BACKEND, generation: 6 }),
+        ("put_settings", Operation::PutSettings(settings())),
+    ]
+}
+
+fn members() -> Vec<(&'static str, Operation)> {
+    vec![
         (
             "register_node",
             Operation::RegisterNode {
@@ -224,7 +231,6 @@ fn control() -> Vec<(&'static str, Operation)> {
                 role: NodeRole::Learner,
             }),
         ),
-        ("put_settings", Operation::PutSettings(settings())),
     ]
 }
 
