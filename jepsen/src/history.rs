@@ -2,7 +2,7 @@
 //! line. It judges nothing; the checkers read it, while it grows and again from the file.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -10,12 +10,18 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::operation::{Answer, AskKind, Call};
+
+/// The version of the format, which the first line says.
+const FORMAT: u32 = 1;
 
 /// The file inside the history's directory.
 const FILE: &str = "history.jsonl";
 
 /// The longest line that is read back; a listing of all of one client's keys is the largest.
-const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+const READ_BYTES: usize = 1024 * 1024;
 
 /// One body that was sent once. Bodies are random and unique, so a digest names the operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,13 +124,76 @@ pub enum Fault {
     Killed { life: u32 },
 }
 
-/// One line of the file.
+/// One line of the file. A process has one operation open at a time, so its number says what an end belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    Run { seed: u64, clients: u32, kills: u32 },
+    Format {
+        version: u32,
+    },
+    Run {
+        seed: u64,
+        clients: u32,
+        kills: u32,
+    },
+    /// A whole operation of `kill`.
     Operation(Event),
-    Fault { at_us: u64, fault: Fault },
+    Fault {
+        at_us: u64,
+        fault: Fault,
+    },
+    /// What a run on a cluster must have covered to be a pass.
+    Wanted(Wanted),
+    Invoke {
+        process: u32,
+        node: u32,
+        at_ns: u64,
+        call: Call,
+    },
+    Ok {
+        process: u32,
+        at_ns: u64,
+        answer: Answer,
+    },
+    /// Definite: it did nothing.
+    Fail {
+        process: u32,
+        at_ns: u64,
+        status: u16,
+        code: String,
+    },
+    /// It may have happened and may still happen. The process ends with it.
+    Info {
+        process: u32,
+        at_ns: u64,
+        why: String,
+    },
+    Nemesis {
+        at_ns: u64,
+        kind: String,
+        node: Option<u32>,
+        phase: Phase,
+    },
+}
+
+/// Whether a fault begins or is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Begin,
+    End,
+}
+
+/// What a run set out to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub seed: u64,
+    pub workload: String,
+    /// Each of these operations must have been acknowledged so often.
+    pub acknowledged_min: u64,
+    pub operations: Vec<AskKind>,
+    /// Each of these faults must have been active while operations were acknowledged.
+    pub nemeses: Vec<String>,
 }
 
 /// Writes the history of one run.
@@ -140,7 +209,10 @@ impl Recorder {
         std::fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
         let path = directory.join(FILE);
         let file = File::create(&path).map_err(Error::file("create", &path))?;
-        Ok(Self { path, began: Instant::now(), writer: Mutex::new(BufWriter::new(file)) })
+        let writer = Mutex::new(BufWriter::new(file));
+        let recorder = Self { path, began: Instant::now(), writer };
+        recorder.write(&Line::Format { version: FORMAT })?;
+        Ok(recorder)
     }
 
     /// Time since the run began.
@@ -167,20 +239,49 @@ impl Recorder {
     }
 }
 
-/// Reads a history back, line by line.
-pub fn read(directory: &Path, mut each: impl FnMut(Line)) -> Result<(), Error> {
-    let path = directory.join(FILE);
-    let file = File::open(&path).map_err(Error::file("open", &path))?;
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(Error::file("read", &path))?;
-        if line.len() > LINE_BYTES_MAX {
-            return Err(Error::History { path, why: "a line is longer than 64 MiB" });
+/// The file of a history that is named by its directory or by itself.
+pub fn file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(FILE) } else { path.to_owned() }
+}
+
+/// Reads a history back, line by line. A last line without its end was cut off by a crash, and is no line.
+pub fn read(path: &Path, each: impl FnMut(Line)) -> Result<(), Error> {
+    read_some(path, u64::MAX, each)
+}
+
+/// Reads the first lines of a history.
+pub fn read_some(path: &Path, lines: u64, mut each: impl FnMut(Line)) -> Result<(), Error> {
+    let path = file(path);
+    let opened = File::open(&path).map_err(Error::file("open", &path))?;
+    let mut reader = BufReader::with_capacity(READ_BYTES, opened);
+    let mut text = Vec::new();
+    let mut number = 0_u64;
+    let mut told = 0;
+    while told < lines {
+        text.clear();
+        let mut bounded = (&mut reader).take(LINE_BYTES_MAX);
+        bounded.read_until(b'\n', &mut text).map_err(Error::file("read", &path))?;
+        if text.last() != Some(&b'\n') {
+            let is_long = u64::try_from(text.len()).is_ok_and(|bytes| bytes >= LINE_BYTES_MAX);
+            let why = "a line is longer than 64 MiB";
+            return if is_long { Err(Error::History { path, why }) } else { Ok(()) };
         }
-        let line = serde_json::from_str(&line).map_err(|source| Error::Json {
-            what: format!("a line of {}", path.display()),
+        number += 1;
+        let line = serde_json::from_slice(&text).map_err(|source| Error::Json {
+            what: format!("line {number} of {}", path.display()),
             source,
         })?;
-        each(line);
+        match line {
+            Line::Format { version: FORMAT } => {}
+            Line::Format { .. } => {
+                let why = "it was written in a newer format: use the program that wrote it";
+                return Err(Error::History { path, why });
+            }
+            line => {
+                told += 1;
+                each(line);
+            }
+        }
     }
     Ok(())
 }
@@ -226,5 +327,20 @@ mod tests {
         let mut found = Vec::new();
         read(directory.path(), |line| found.push(line)).unwrap();
         assert_eq!(found, lines);
+    }
+
+    #[test]
+    fn a_torn_end_is_left_out_and_a_newer_format_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("h.jsonl");
+        let whole = "{\"format\":{\"version\":1}}\n{\"fault\":{\"at_us\":5,\"fault\":{\"killed\":{\"life\":1}}}}\n";
+        std::fs::write(&path, format!("{whole}{{\"fault\":{{\"at")).unwrap();
+        let mut found = 0;
+        read(&path, |_| found += 1).unwrap();
+        assert_eq!(found, 1);
+        std::fs::write(&path, "{\"format\":{\"version\":2}}\n").unwrap();
+        assert!(read(&path, |_| {}).is_err());
+        std::fs::write(&path, "nonsense\n").unwrap();
+        assert!(read(&path, |_| {}).unwrap_err().to_string().contains("line 1"));
     }
 }

@@ -2,12 +2,14 @@
 //! It knows S3 and the command line, and nothing of the server's code.
 
 mod audit;
+mod check;
 mod checker;
 mod client;
 mod error;
 mod history;
 mod kill;
 mod nemesis;
+mod operation;
 mod plant;
 mod process;
 mod replay;
@@ -15,13 +17,14 @@ mod report;
 mod workload;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
+use crate::check::Checked;
+use crate::checker::judge::Verdict;
 use crate::error::Error;
-use crate::report::Report;
 
 /// Faults on real `vaultaire` processes, and a checker of what clients saw.
 #[derive(Debug, Parser)]
@@ -39,25 +42,29 @@ enum Command {
     /// Kill one node again and again under load, and look for anything acknowledged that did not last.
     Kill(kill::Args),
     /// Judge the history of an earlier run again.
-    Check {
-        /// The directory that the run named.
-        history: PathBuf,
-    },
+    Check(check::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match (runtime, cli.command) {
-        (Ok(runtime), Command::Kill(args)) => runtime.block_on(kill::run(args)),
-        (_, Command::Check { history }) => replay::run(&history),
+        (Ok(runtime), Command::Kill(args)) => {
+            runtime.block_on(kill::run(args)).and_then(|report| Said::new(&report, report.passed()))
+        }
+        (_, Command::Check(args)) => check::run(&args).and_then(|checked| match checked {
+            Checked::Kill(report) => Said::new(&report, report.passed()),
+            Checked::Cluster(judgement) => {
+                Said::new(&judgement, judgement.verdict == Verdict::Pass)
+            }
+        }),
         (Err(source), Command::Kill(_)) => {
             Err(Error::Command { what: "starting the runtime".to_owned(), why: source.to_string() })
         }
     };
-    match outcome.and_then(|report| say(&report, cli.json).map(|()| report)) {
-        Ok(report) if report.passed() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    match outcome.and_then(|said| said.print(cli.json).map(|()| said.passed)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -65,12 +72,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn say(report: &Report, json: bool) -> Result<(), Error> {
-    let text = match json {
-        true => serde_json::to_string(report)
-            .map_err(|source| Error::Json { what: "the report".to_owned(), source })?,
-        false => report.to_string(),
-    };
-    writeln!(std::io::stdout().lock(), "{text}")
-        .map_err(|error| Error::Command { what: "printing".to_owned(), why: error.to_string() })
+/// What a command has to say.
+struct Said {
+    text: String,
+    json: String,
+    passed: bool,
+}
+
+impl Said {
+    fn new(report: &(impl Serialize + ToString), passed: bool) -> Result<Self, Error> {
+        let json = serde_json::to_string(report)
+            .map_err(|source| Error::Json { what: "the report".to_owned(), source })?;
+        Ok(Self { text: report.to_string(), json, passed })
+    }
+
+    fn print(&self, json: bool) -> Result<(), Error> {
+        let text = if json { &self.json } else { &self.text };
+        writeln!(std::io::stdout().lock(), "{text}")
+            .map_err(|error| Error::Command { what: "printing".to_owned(), why: error.to_string() })
+    }
 }

@@ -1,8 +1,21 @@
 //! What a history must never show. The checkers have a model of their own: a key is a register, and
 //! nothing of the server's code is asked what is right.
 
+pub mod coverage;
 pub mod creates;
 pub mod durability;
+pub mod explain;
+pub mod judge;
+pub mod linearizable;
+pub mod listing;
+pub mod register;
+pub mod registers;
+#[cfg(test)]
+mod sample;
+pub mod spans;
+pub mod uploads;
+pub mod versioned;
+pub mod versions;
 
 use std::fmt;
 
@@ -38,6 +51,14 @@ pub enum Kind {
     Refused,
     /// A key could not be read though the server was up.
     Unreadable,
+    /// The positions of writes disagree with real time.
+    Order,
+    /// No order of a key's operations explains what clients saw.
+    NotLinearizable,
+    /// An upload was completed twice, or after it was aborted.
+    Upload,
+    /// A listing of versions lacks one, shows one twice, or is out of order.
+    Versions,
     /// A listing was out of order or named a key twice.
     Listing,
     /// The server ended by itself, or did not come back.
