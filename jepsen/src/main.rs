@@ -8,12 +8,14 @@ mod client;
 mod error;
 mod history;
 mod kill;
+mod model;
 mod nemesis;
 mod operation;
 mod plant;
 mod process;
 mod replay;
 mod report;
+mod simulate;
 mod workload;
 
 use std::io::Write;
@@ -23,7 +25,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::check::Checked;
-use crate::checker::judge::Verdict;
+use crate::checker::judge::{Judgement, Verdict};
 use crate::error::Error;
 
 /// Faults on real `vaultaire` processes, and a checker of what clients saw.
@@ -41,24 +43,33 @@ struct Cli {
 enum Command {
     /// Kill one node again and again under load, and look for anything acknowledged that did not last.
     Kill(kill::Args),
+    /// Run the workloads against a model of a store, with a bug if asked, and judge what its clients saw.
+    Simulate(simulate::Args),
     /// Judge the history of an earlier run again.
     Check(check::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Virtual time needs a single thread.
+    let runtime = match cli.command {
+        Command::Simulate(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        Command::Kill(_) | Command::Check(_) => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()
+        }
+    };
     let outcome = match (runtime, cli.command) {
         (Ok(runtime), Command::Kill(args)) => {
             runtime.block_on(kill::run(args)).and_then(|report| Said::new(&report, report.passed()))
         }
         (_, Command::Check(args)) => check::run(&args).and_then(|checked| match checked {
             Checked::Kill(report) => Said::new(&report, report.passed()),
-            Checked::Cluster(judgement) => {
-                Said::new(&judgement, judgement.verdict == Verdict::Pass)
-            }
+            Checked::Cluster(judgement) => judged(&judgement),
         }),
-        (Err(source), Command::Kill(_)) => {
+        (Ok(runtime), Command::Simulate(args)) => {
+            runtime.block_on(simulate::run(&args)).and_then(|judgement| judged(&judgement))
+        }
+        (Err(source), Command::Kill(_) | Command::Simulate(_)) => {
             Err(Error::Command { what: "starting the runtime".to_owned(), why: source.to_string() })
         }
     };
@@ -70,6 +81,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn judged(judgement: &Judgement) -> Result<Said, Error> {
+    Said::new(judgement, judgement.verdict == Verdict::Pass)
 }
 
 /// What a command has to say.

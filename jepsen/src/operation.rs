@@ -14,6 +14,17 @@ pub struct Call {
     pub ask: Ask,
 }
 
+impl Call {
+    /// The same without its condition.
+    pub fn unconditional(&self) -> Self {
+        let mut call = self.clone();
+        if let Ask::Put { condition, .. } = &mut call.ask {
+            *condition = Condition::None;
+        }
+        call
+    }
+}
+
 /// A body that is sent once. Bodies are unique, so number and entity tag name the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
@@ -41,12 +52,13 @@ pub enum Ask {
     StartUpload,
     Part {
         upload: String,
-        number: u32,
-        etag: String,
+        part: u32,
+        body: Body,
     },
-    /// The body is what the named parts make together.
+    /// The body is what the parts with these entity tags make together.
     Complete {
         upload: String,
+        parts: Vec<String>,
         body: Body,
     },
     Abort {
@@ -181,8 +193,8 @@ pub enum End {
         status: u16,
         code: String,
     },
-    /// It may have been done, and may yet be.
-    Info,
+    /// It may have been done, and may yet be; the text says why that is not known.
+    Info(String),
 }
 
 /// One operation from its start to its end.

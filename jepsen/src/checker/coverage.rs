@@ -45,7 +45,7 @@ impl Coverage {
                 }
             }
             End::Fail { .. } => self.failed += 1,
-            End::Info => self.unknown += 1,
+            End::Info(_) => self.unknown += 1,
         }
     }
 
@@ -90,7 +90,7 @@ mod tests {
         };
         let mut coverage = Coverage::default();
         coverage.fault("kill", Some(1), Phase::Begin);
-        coverage.record(&get(End::Info));
+        coverage.record(&get(End::Info(String::new())));
         assert_eq!(coverage.lacking(&wanted).len(), 3);
         coverage.fault("kill", Some(1), Phase::End);
         coverage.record(&get(End::Ok(Answer::Missing)));

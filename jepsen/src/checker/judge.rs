@@ -72,14 +72,19 @@ impl Judge {
                 }
                 let before = self.open.insert(process, Open { node, start_ns: at_ns, call });
                 if let Some(before) = before {
-                    self.close(process, before.start_ns, before, End::Info);
+                    self.close(
+                        process,
+                        before.start_ns,
+                        before,
+                        End::Info("another followed".to_owned()),
+                    );
                 }
             }
             Line::Ok { process, at_ns, answer } => self.end(process, at_ns, End::Ok(answer)),
             Line::Fail { process, at_ns, status, code } => {
                 self.end(process, at_ns, End::Fail { status, code });
             }
-            Line::Info { process, at_ns, .. } => self.end(process, at_ns, End::Info),
+            Line::Info { process, at_ns, why } => self.end(process, at_ns, End::Info(why)),
             Line::Nemesis { kind, node, phase, .. } => self.coverage.fault(&kind, node, phase),
             // What `kill` writes is judged by its own checkers.
             Line::Format { .. } | Line::Run { .. } | Line::Operation(_) | Line::Fault { .. } => {}
@@ -119,7 +124,7 @@ impl Judge {
     /// The judgement, once every line was told.
     pub fn finish(mut self, configurations_max: usize) -> Judgement {
         for (process, open) in std::mem::take(&mut self.open) {
-            self.close(process, open.start_ns, open, End::Info);
+            self.close(process, open.start_ns, open, End::Info("the history ends".to_owned()));
         }
         let mut violations = self.violations;
         violations.extend(self.uploads.check());

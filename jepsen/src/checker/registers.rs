@@ -16,8 +16,8 @@ pub struct Registers {
     keys: BTreeMap<String, Register>,
     /// The entity tag of every body that was sent.
     bodies: BTreeMap<u64, String>,
-    /// Where in its key's operations each upload was completed.
-    completes: BTreeMap<String, usize>,
+    /// Where in its key's operations each upload was completed as a body.
+    completes: BTreeMap<(String, u64), usize>,
     violations: Vec<Violation>,
 }
 
@@ -54,16 +54,17 @@ impl Registers {
         let register = self.keys.entry(name).or_default();
         let Some((kind, position)) = understand(register, operation) else { return };
         let end_ns = match operation.end {
-            End::Info => NEVER_NS,
+            End::Info(_) => NEVER_NS,
             End::Ok(_) | End::Fail { .. } => operation.end_ns,
         };
         let Operation { process, start_ns, .. } = *operation;
         let op = Op { process, start_ns, end_ns, kind, position };
-        if let Ask::Complete { upload, .. } = &operation.call.ask
+        if let Ask::Complete { upload, body, .. } = &operation.call.ask
             && op.written().is_some()
         {
             // Asked again, it is the same write: an upload is completed once.
-            match self.completes.get(upload) {
+            let once = (upload.clone(), body.number);
+            match self.completes.get(&once) {
                 Some(at) => {
                     let first = &mut register.ops[*at];
                     first.start_ns = first.start_ns.min(start_ns);
@@ -72,7 +73,7 @@ impl Registers {
                     return;
                 }
                 None => {
-                    self.completes.insert(upload.clone(), register.ops.len());
+                    self.completes.insert(once, register.ops.len());
                 }
             }
         }
@@ -159,7 +160,7 @@ fn understand(register: &mut Register, operation: &Operation) -> Option<(Kind, O
             demanded(register, ask).map(|_| (Kind::Look(Look::Is(ABSENT)), None))
         }
         End::Fail { .. } => None,
-        End::Info => Some((write(register, ask)?, None)),
+        End::Info(_) => Some((write(register, ask)?, None)),
     }
 }
 

@@ -79,6 +79,7 @@ mod tests {
         let upload = || "u".to_owned();
         let complete = |number| Ask::Complete {
             upload: upload(),
+            parts: Vec::new(),
             body: Body { number, etag: number.to_string() },
         };
         let abort = || Ask::Abort { upload: upload() };

@@ -68,7 +68,7 @@ impl Versioned {
                 }
             }
             End::Ok(_) => {}
-            End::Info => key.unknown_deletes += usize::from(is_delete),
+            End::Info(_) => key.unknown_deletes += usize::from(is_delete),
         }
         key.sent.extend(etag);
     }
@@ -172,7 +172,7 @@ mod tests {
         versioned.record(&operation(1, put(1), made("01")));
         versioned.record(&operation(10, Ask::Delete { etag: None }, made("02")));
         versioned.record(&operation(20, put(3), made("03")));
-        versioned.record(&operation(30, put(4), End::Info));
+        versioned.record(&operation(30, put(4), End::Info(String::new())));
         let versions = shown.iter().map(|(version, etag, latest)| Version {
             key: "k".to_owned(),
             version: (*version).to_owned(),
