@@ -7,6 +7,7 @@ use crate::checker::judge::{Judge, Judgement};
 use crate::checker::linearizable::CONFIGURATIONS_MAX;
 use crate::error::Error;
 use crate::history::{self, Line};
+use crate::html;
 use crate::replay;
 use crate::report::Report;
 
@@ -17,6 +18,9 @@ pub struct Args {
     /// How many configurations may be searched for one key before it counts as undecided.
     #[arg(long, default_value_t = CONFIGURATIONS_MAX)]
     configurations: usize,
+    /// Write a page with a timeline here.
+    #[arg(long)]
+    report: Option<PathBuf>,
 }
 
 /// What a history was judged as.
@@ -30,7 +34,11 @@ pub fn run(args: &Args) -> Result<Checked, Error> {
     if is_of_kill(&args.history)? {
         return replay::run(&args.history).map(Checked::Kill);
     }
-    judge(&args.history, args.configurations).map(Checked::Cluster)
+    let judgement = judge(&args.history, args.configurations)?;
+    if let Some(to) = &args.report {
+        html::write(&args.history, &judgement, to)?;
+    }
+    Ok(Checked::Cluster(judgement))
 }
 
 /// Judges the history of a run on a cluster.

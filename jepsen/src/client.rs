@@ -50,35 +50,40 @@ pub fn connections() -> SharedHttpClient {
         .build_https()
 }
 
+/// The SDK's client of one endpoint.
+pub fn connect(
+    ready: &Ready,
+    retries: Retries,
+    connections: SharedHttpClient,
+) -> aws_sdk_s3::Client {
+    let retry = match retries {
+        Retries::On => {
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF_FIRST)
+        }
+        Retries::Off => RetryConfig::disabled(),
+    };
+    let timeout = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_MAX)
+        .operation_timeout(OPERATION_MAX)
+        .build();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(&ready.s3_url)
+        .force_path_style(true)
+        .credentials_provider(Credentials::from_keys(&ready.access_key, &ready.secret_key, None))
+        .http_client(connections)
+        .retry_config(retry)
+        .timeout_config(timeout)
+        // The checker compares the bytes itself and wants to see wrong ones.
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
 impl Client {
     pub fn new(ready: &Ready, retries: Retries, connections: SharedHttpClient) -> Self {
-        let retry = match retries {
-            Retries::On => RetryConfig::standard()
-                .with_max_attempts(ATTEMPTS)
-                .with_initial_backoff(BACKOFF_FIRST),
-            Retries::Off => RetryConfig::disabled(),
-        };
-        let timeout = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_MAX)
-            .operation_timeout(OPERATION_MAX)
-            .build();
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(&ready.s3_url)
-            .force_path_style(true)
-            .credentials_provider(Credentials::from_keys(
-                &ready.access_key,
-                &ready.secret_key,
-                None,
-            ))
-            .http_client(connections)
-            .retry_config(retry)
-            .timeout_config(timeout)
-            // The checker compares the bytes itself and wants to see wrong ones.
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .build();
-        Self { s3: aws_sdk_s3::Client::from_conf(config), bucket: ready.bucket.clone() }
+        Self { s3: connect(ready, retries, connections), bucket: ready.bucket.clone() }
     }
 
     pub async fn put(&self, key: &str, body: Bytes, condition: &Condition) -> Outcome {
@@ -204,7 +209,8 @@ impl Client {
     }
 }
 
-fn bare(etag: &str) -> String {
+/// An entity tag without its quotes.
+pub fn bare(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
 

@@ -131,7 +131,8 @@ pub async fn run(args: Args) -> Result<Report, Error> {
     Ok(report)
 }
 
-fn directory(asked: Option<&Path>) -> Result<PathBuf, Error> {
+/// The directory of a run, made if need be.
+pub fn directory(asked: Option<&Path>) -> Result<PathBuf, Error> {
     match asked {
         Some(dir) => {
             std::fs::create_dir_all(dir).map_err(Error::file("create", dir))?;

@@ -5,8 +5,12 @@ mod audit;
 mod check;
 mod checker;
 mod client;
+mod cluster;
+mod cluster_run;
 mod error;
+mod faults;
 mod history;
+mod html;
 mod kill;
 mod model;
 mod nemesis;
@@ -15,6 +19,7 @@ mod plant;
 mod process;
 mod replay;
 mod report;
+mod s3;
 mod simulate;
 mod workload;
 
@@ -43,6 +48,8 @@ struct Cli {
 enum Command {
     /// Kill one node again and again under load, and look for anything acknowledged that did not last.
     Kill(kill::Args),
+    /// Hurt a cluster of several nodes under load, and judge what its clients saw.
+    Run(cluster_run::Args),
     /// Run the workloads against a model of a store, with a bug if asked, and judge what its clients saw.
     Simulate(simulate::Args),
     /// Judge the history of an earlier run again.
@@ -54,7 +61,7 @@ fn main() -> ExitCode {
     // Virtual time needs a single thread.
     let runtime = match cli.command {
         Command::Simulate(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        Command::Kill(_) | Command::Check(_) => {
+        Command::Kill(_) | Command::Run(_) | Command::Check(_) => {
             tokio::runtime::Builder::new_multi_thread().enable_all().build()
         }
     };
@@ -66,10 +73,13 @@ fn main() -> ExitCode {
             Checked::Kill(report) => Said::new(&report, report.passed()),
             Checked::Cluster(judgement) => judged(&judgement),
         }),
+        (Ok(runtime), Command::Run(args)) => {
+            runtime.block_on(cluster_run::run(&args)).and_then(|judgement| judged(&judgement))
+        }
         (Ok(runtime), Command::Simulate(args)) => {
             runtime.block_on(simulate::run(&args)).and_then(|judgement| judged(&judgement))
         }
-        (Err(source), Command::Kill(_) | Command::Simulate(_)) => {
+        (Err(source), Command::Kill(_) | Command::Run(_) | Command::Simulate(_)) => {
             Err(Error::Command { what: "starting the runtime".to_owned(), why: source.to_string() })
         }
     };

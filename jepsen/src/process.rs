@@ -21,12 +21,15 @@ const DRAIN_MAX: Duration = Duration::from_secs(45);
 /// How much of the log is shown when a start fails.
 const LOG_TAIL_BYTES: usize = 2_000;
 
-/// What the server prints on one line when it is ready.
+/// What the server prints on one line when it is ready. `vaultaire server` says no secrets: who configured it knows them.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Ready {
     pub s3_url: String,
+    #[serde(default)]
     pub access_key: String,
+    #[serde(default)]
     pub secret_key: String,
+    #[serde(default)]
     pub bucket: String,
     pub pid: u32,
 }
@@ -84,29 +87,33 @@ pub fn build() -> Result<PathBuf, Error> {
 
 impl Launch {
     pub fn spawn(&self) -> Result<Starting, Error> {
-        if !self.binary.is_file() {
-            return Err(Error::NoBinary { path: self.binary.clone() });
-        }
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .map_err(Error::file("open", &self.log))?;
-        let began = Instant::now();
-        let child = Command::new(&self.binary)
+        let mut command = Command::new(&self.binary);
+        command
             .args(["dev", "--json", "--data-dir"])
             .arg(&self.data_dir)
             .args(["--s3-addr", &self.s3_addr])
             .args(["--admin-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::from(log))
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(Error::file("run", &self.binary))?;
-        Ok(Starting { child, began, log: self.log.clone() })
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        spawn(command, &self.binary, &self.log)
     }
+}
+
+/// Starts a command line that serves.
+pub fn spawn(mut command: Command, binary: &Path, log: &Path) -> Result<Starting, Error> {
+    if !binary.is_file() {
+        return Err(Error::NoBinary { path: binary.to_owned() });
+    }
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(log);
+    let stderr = opened.map_err(Error::file("open", log))?;
+    let began = Instant::now();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(stderr))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Error::file("run", binary))?;
+    Ok(Starting { child, began, log: log.to_owned() })
 }
 
 impl Starting {
@@ -168,14 +175,20 @@ impl Server {
         kill(self.child).await
     }
 
+    /// Stops it in the middle of whatever it does (SIGSTOP), or lets it go on (SIGCONT).
+    pub fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = pid.ok_or_else(|| "it had ended by itself".to_owned())?;
+        rustix::process::kill_process(pid, signal)
+            .map_err(|error| format!("could not be sent {signal:?}: {error}"))
+    }
+
     /// SIGTERM, and the wait for a clean end.
     pub async fn stop(mut self) -> Result<(), String> {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let Some(pid) = pid else {
+        if self.child.id().is_none() {
             return Err(format!("it had ended by itself: {}", status(self.child.wait().await)));
-        };
-        rustix::process::kill_process(pid, Signal::TERM)
-            .map_err(|error| format!("could not be sent SIGTERM: {error}"))?;
+        }
+        self.signal(Signal::TERM)?;
         match tokio::time::timeout(DRAIN_MAX, self.child.wait()).await {
             Ok(Ok(ended)) if ended.success() => Ok(()),
             Ok(ended) => Err(format!("after SIGTERM it ended with {}", status(ended))),

@@ -1,0 +1,151 @@
+//! `run`: a cluster of real processes under load and under faults; then everything is healed, read once more, and judged.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use rand::RngExt;
+
+use crate::check;
+use crate::checker::judge::{Judgement, Verdict};
+use crate::checker::linearizable::CONFIGURATIONS_MAX;
+use crate::checker::{Kind, Violation};
+use crate::client::{self, Retries};
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::faults::{self, NEMESES, Nemesis, Plan};
+use crate::history::{Line, Recorder};
+use crate::html;
+use crate::kill;
+use crate::process::{self, Ready};
+use crate::s3::S3;
+use crate::simulate::{chosen, wanted};
+use crate::workload::run::{self, Shared};
+use crate::workload::script::{VERSIONED_BUCKET, Workload};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How long clients work and faults happen.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    time: Duration,
+    /// Everything random follows from it [default: random, and printed].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many nodes there are, all of them voters.
+    #[arg(long, default_value_t = 3)]
+    nodes: u32,
+    /// How many clients work at the same time; three of them share keys.
+    #[arg(long, default_value_t = 21)]
+    clients: u32,
+    /// The kinds of work [default: all].
+    #[arg(long = "workload")]
+    workloads: Vec<Workload>,
+    /// The kinds of faults [default: all].
+    #[arg(long = "nemesis")]
+    nemeses: Vec<Nemesis>,
+    /// No faults: a cluster at peace must be right as well.
+    #[arg(long, conflicts_with = "nemeses")]
+    peace: bool,
+    /// The server [default: the one of this workspace, built beside this program].
+    #[arg(long, env = "VAULTAIRE_BINARY")]
+    binary: Option<PathBuf>,
+    /// Where the history, its report, logs and data go [default: a new temporary directory].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+pub async fn run(args: &Args) -> Result<Judgement, Error> {
+    let seed = args.seed.unwrap_or_else(|| rand::rng().random());
+    let dir = kill::directory(args.dir.as_deref())?;
+    eprintln!("seed {seed}, history in {}", dir.display());
+    let binary = args.binary.clone().map_or_else(process::build, Ok)?;
+    let mut cluster = Cluster::start(binary, &dir, args.nodes).await?;
+    let ready = cluster.ready();
+    let connections = client::connections();
+    prepare(&ready[0], &connections).await?;
+    eprintln!("{} nodes serve", args.nodes);
+    let workloads = chosen(&args.workloads);
+    let nemeses = nemeses(args);
+    let recorder = Recorder::create(&dir)?;
+    let names = nemeses.iter().map(|nemesis| nemesis.name().to_owned()).collect();
+    recorder.write(&Line::Wanted(wanted(seed, workloads, args.clients, names)))?;
+    let shared = Arc::new(Shared {
+        store: S3::new(seed, &ready, &connections),
+        recorder,
+        seed,
+        clients: args.clients,
+        stop: AtomicBool::new(false),
+        calls_max: u64::MAX,
+    });
+    let work = {
+        let (shared, workloads) = (shared.clone(), workloads.to_vec());
+        tokio::spawn(async move { run::work(&shared, &workloads).await })
+    };
+    let violations = if nemeses.is_empty() {
+        tokio::time::sleep(args.time).await;
+        Vec::new()
+    } else {
+        let plan = Plan::new(seed, args.nodes, &nemeses);
+        faults::run(&mut cluster, plan, &shared.recorder, args.time, &shared.stop).await?
+    };
+    shared.stop.store(true, Ordering::Relaxed);
+    let scripts = work.await??;
+    eprintln!("faults are over; reading everything once more");
+    let unanswered = run::close(&shared, scripts).await?;
+    shared.recorder.flush()?;
+    finish(&mut cluster, args.nodes, &dir, violations, unanswered).await
+}
+
+fn nemeses(args: &Args) -> Vec<Nemesis> {
+    match (args.peace, args.nemeses.as_slice()) {
+        (true, _) => Vec::new(),
+        (false, []) => NEMESES.to_vec(),
+        (false, asked) => asked.to_vec(),
+    }
+}
+
+/// Ends the cluster in good order, and judges.
+async fn finish(
+    cluster: &mut Cluster,
+    nodes: u32,
+    dir: &Path,
+    mut violations: Vec<Violation>,
+    unanswered: usize,
+) -> Result<Judgement, Error> {
+    for node in 0..nodes {
+        if let Err(why) = cluster.stop(node).await {
+            violations.push(Violation::new(Kind::Server, "", format!("node {node}: {why}")));
+        }
+    }
+    if unanswered > 0 {
+        let detail = format!("{unanswered} last reads were never answered by a healed cluster");
+        violations.push(Violation::new(Kind::Unreadable, "", detail));
+    }
+    let mut judgement = check::judge(dir, CONFIGURATIONS_MAX)?;
+    if !violations.is_empty() {
+        judgement.violations.extend(violations);
+        judgement.verdict = Verdict::Fail;
+    }
+    html::write(dir, &judgement, &dir.join("report.html"))?;
+    Ok(judgement)
+}
+
+/// Makes the bucket that keeps versions; the other one is the first that the cluster makes.
+async fn prepare(
+    ready: &Ready,
+    connections: &aws_smithy_runtime_api::client::http::SharedHttpClient,
+) -> Result<(), Error> {
+    let s3 = client::connect(ready, Retries::On, connections.clone());
+    let fail =
+        |why: String| Error::Command { what: "making a bucket with versions".to_owned(), why };
+    let made = s3.create_bucket().bucket(VERSIONED_BUCKET).send().await;
+    made.map_err(|error| fail(DisplayErrorContext(error).to_string()))?;
+    let enabled =
+        VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let request = s3.put_bucket_versioning().bucket(VERSIONED_BUCKET);
+    let set = request.versioning_configuration(enabled).send().await;
+    set.map(|_| ()).map_err(|error| fail(DisplayErrorContext(error).to_string()))
+}
