@@ -38,6 +38,9 @@ use crate::workers::{self, Context, Workers, epochs, membership, settle};
 /// How long a stop waits for the servers once they are told.
 const SERVERS_STOP_MAX: Duration = Duration::from_secs(35);
 
+/// How long a stop waits for its write epochs to be closed. The last node of a cluster that stops finds no quorum.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
@@ -257,7 +260,11 @@ impl Node {
         self.groups.hand_over().await;
         self.stop_s3.cancel();
         ended("S3", &self.s3).await;
-        self.epochs.close_all().await;
+        if tokio::time::timeout(CLOSE_MAX, self.epochs.close_all()).await.is_err() {
+            tracing::info!(
+                "write epochs are left to be closed by the next start: there is no quorum"
+            );
+        }
         self.workers.stop().await;
         self.stop_rest.cancel();
         ended("admin and HTTP", &self.rest).await;

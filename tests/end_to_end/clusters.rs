@@ -138,9 +138,11 @@ async fn dev_runs_a_cluster_on_one_machine() {
     put.expect("the learner takes writes");
     assert!(dev.stop().success());
     // The same cluster again, from its files.
-    let dev = start();
+    let mut dev = start();
     let got = client(&dev, 0).get_object().bucket("dev").key("k").send().await.expect("an object");
     assert_eq!(got.body.collect().await.expect("a body").to_vec(), b"hello");
+    // Killed, it would leave its nodes running.
+    assert!(dev.stop().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

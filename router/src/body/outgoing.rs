@@ -224,8 +224,11 @@ impl Reading {
             };
             match self.accept(&chunk) {
                 Ok(()) => return Ok(Some(chunk)),
-                // What was damaged may have been sent already: only a first chunk can be replaced.
-                Err(error) if self.at > self.segment.range.start => return Err(error),
+                // What was damaged may have been sent already: only a first chunk can be replaced. Whoever asks again is given
+                // another copy.
+                Err(error) if self.at > self.segment.range.start => {
+                    return Err(self.given_up(ctx, failed, error));
+                }
                 Err(error) => {
                     tracing::error!(%error, "a copy is damaged; run `vaultaire verify`");
                     self.digests =
