@@ -104,9 +104,15 @@ impl Backend for PeerBackend {
         self.kind
     }
 
-    /// Those of a disk: what only the other node knows is not asked for.
+    /// Those of its kind, which the other node need not be asked for.
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write_once: WriteOnce::Atomic, attributes: AttributesKept::Yes }
+        let (write_once, attributes) = match self.kind {
+            Kind::Disk => (WriteOnce::Atomic, AttributesKept::No),
+            Kind::Memory => (WriteOnce::Atomic, AttributesKept::Yes),
+            // Of no node; so the least that may be relied on.
+            Kind::S3 => (WriteOnce::Checked, AttributesKept::No),
+        };
+        Capabilities { write_once, attributes }
     }
 
     async fn put(
@@ -132,9 +138,14 @@ impl Backend for PeerBackend {
         };
         let progress = Progress::default();
         let parts = parts(head, body, progress.clone());
+        // Without its end a body is not kept.
+        let effect = || match progress.is_complete() {
+            true => Effect::Maybe,
+            false => Effect::Nothing,
+        };
         let answer = tokio::select! {
-            answer = client.put(self.request(None, parts)) => answered(&asked, Effect::Maybe, answer),
-            () = progress.stalled(IDLE_MAX) => Err(asked.silent(Effect::Maybe, "it does not go on")),
+            answer = client.put(self.request(None, parts)) => answered(&asked, effect(), answer),
+            () = progress.stalled(IDLE_MAX) => Err(asked.silent(effect(), "it does not go on")),
         };
         // Where the body failed, that is why there is no blob.
         match (progress.failed(), answer) {
@@ -272,4 +283,24 @@ fn chunks(asked: Asked, parts: Streaming<wire::GetBlobPart>) -> ByteStream {
         }
     })
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use vaultaire_proto::ClusterId;
+
+    use super::*;
+
+    #[test]
+    fn a_peers_backend_can_what_its_kind_can() {
+        let (id, here, there) = (BackendId(7), NodeId(1), NodeId(2));
+        let seen = |kind| {
+            let pool = Arc::new(Pool::new(ClusterId([1; 16]), here, None));
+            PeerBackend::new(id, "hot", kind, there, pool)
+        };
+        assert_eq!(seen(Kind::Disk).capabilities().attributes, AttributesKept::No);
+        let memory = vaultaire_storage::backends::memory::Memory::new(id, "hot");
+        assert_eq!(seen(Kind::Memory).capabilities(), memory.capabilities());
+        assert_eq!(seen(Kind::Disk).name(), "hot@2");
+    }
 }

@@ -1,17 +1,26 @@
 //! Another node's backend over a real connection with mutual TLS: the suite of every backend, and who may call.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::row::{BackendRow, BackendState, NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::state::{key, rows};
 use vaultaire_proto::{BackendId, BackendKey, ClusterId, GroupId, NodeId};
 use vaultaire_storage::backend::{Attributes, Backend, Kind, once};
+use vaultaire_storage::backends::disk::{Disk, Settings};
+use vaultaire_storage::backends::identity::Expect;
 use vaultaire_storage::backends::memory::Memory;
+use vaultaire_storage::backends::memory::faults::Faults;
 use vaultaire_storage::conformance;
 use vaultaire_storage::error::{Class, Error};
 use vaultaire_storage::registry::Registry;
@@ -37,19 +46,24 @@ const HERE: NodeId = NodeId(2);
 const THERE: NodeId = NodeId(1);
 const BACKEND: BackendId = BackendId(7);
 const OF_OTHERS: BackendId = BackendId(8);
+const NOT_MOUNTED: BackendId = BackendId(9);
+const ON_DISK: BackendId = BackendId(10);
 
 /// Node 1 serves a backend of its own; the rows say where.
 struct World {
     authority: Authority,
     control: Arc<Table>,
     stop: CancellationToken,
-    _folder: TempDir,
+    /// What node 1 runs on: when it goes, all its connections break.
+    there: Option<Runtime>,
+    folder: TempDir,
     _store: Store,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.lose();
     }
 }
 
@@ -70,8 +84,18 @@ fn backend(id: BackendId, node: NodeId) -> BackendRow {
     }
 }
 
+async fn disk(folder: &Path) -> Disk {
+    let (name, path, cluster) = ("disk".to_owned(), folder.join("disk"), CLUSTER.to_string());
+    let expect = Expect::FreshOrOurs;
+    Disk::open(Settings { id: ON_DISK, name, path, cluster, expect }).await.unwrap()
+}
+
 impl World {
     async fn start() -> Self {
+        Self::with_faults(Faults::NONE).await
+    }
+
+    async fn with_faults(faults: Faults) -> Self {
         tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("tables")).unwrap();
@@ -81,12 +105,17 @@ impl World {
         let authority = Authority::generate().unwrap();
         let stop = CancellationToken::new();
         let landing = Landing::clear(folder.path().join("snapshots")).unwrap();
-        let world = Self { authority, control, stop, _folder: folder, _store: store };
+        let there = Some(Runtime::new().unwrap());
+        let world = Self { authority, control, stop, there, folder, _store: store };
         world.row(key::node(THERE), node(THERE, &address, NodePhase::Member)).await;
         world.row(key::node(HERE), node(HERE, "nowhere:1", NodePhase::Member)).await;
         world.row(key::backend(BACKEND), backend(BACKEND, THERE)).await;
         world.row(key::backend(OF_OTHERS), backend(OF_OTHERS, HERE)).await;
-        world.serve(listener, landing);
+        world.row(key::backend(NOT_MOUNTED), backend(NOT_MOUNTED, THERE)).await;
+        world.row(key::backend(ON_DISK), backend(ON_DISK, THERE)).await;
+        let disk = disk(world.folder.path()).await;
+        let memory = Memory::with_faults(BACKEND, "hot", faults);
+        world.serve(listener, landing, vec![Arc::new(disk), Arc::new(memory)]);
         world
     }
 
@@ -112,10 +141,10 @@ impl World {
         pool
     }
 
-    fn serve(&self, listener: TcpListener, landing: Landing) {
+    fn serve(&self, listener: TcpListener, landing: Landing, own: Vec<Arc<dyn Backend>>) {
         let pool = self.pool(THERE, self.credentials(THERE));
         let registry = Arc::new(Registry::default());
-        registry.insert(Arc::new(Memory::new(BACKEND, "hot".to_owned()))).unwrap();
+        own.into_iter().for_each(|backend| registry.insert(backend).unwrap());
         registry.insert(Arc::new(Memory::new(OF_OTHERS, "hot@2".to_owned()))).unwrap();
         let parts = server::Parts {
             calls: Calls { directory: Arc::default(), landing, stop: self.stop.clone() },
@@ -129,7 +158,17 @@ impl World {
             },
             credentials: self.credentials(THERE),
         };
-        tokio::spawn(server::serve(listener, parts));
+        let listener = listener.into_std().unwrap();
+        self.there.as_ref().unwrap().spawn(async move {
+            server::serve(TcpListener::from_std(listener).unwrap(), parts).await
+        });
+    }
+
+    /// Node 1 is gone from one moment to the next.
+    fn lose(&mut self) {
+        if let Some(there) = self.there.take() {
+            there.shutdown_background();
+        }
     }
 
     /// A backend of node 1 as a node with these credentials sees it, which says that it is `node`.
@@ -151,6 +190,9 @@ fn some_key() -> BackendKey {
 async fn a_peers_backend_is_a_backend_like_any_other() {
     let world = World::start().await;
     conformance::assert_conforms(world.seen(BACKEND), "suite").await;
+    conformance::assert_conforms(world.seen(ON_DISK), "suite").await;
+    let leftovers = std::fs::read_dir(world.folder.path().join("disk").join("incoming")).unwrap();
+    assert_eq!(leftovers.count(), 0, "what was broken off is not kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +222,52 @@ async fn refused(backend: Arc<PeerBackend>, why: &str) {
     let error = backend.put(&some_key(), &Attributes::default(), None, body).await.unwrap_err();
     let Error::Unavailable { source, .. } = &error else { panic!("{error:?}") };
     assert!(source.to_string().contains(why), "`{why}` is not said: {source}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_its_node_has_not_mounted_may_come_back() {
+    let world = World::start().await;
+    let error = world.seen(NOT_MOUNTED).head(&some_key()).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_to_a_node_that_is_down_did_not_happen() {
+    let world = World::start().await;
+    // Nobody listens there any more.
+    let freed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    world.row(key::node(THERE), node(THERE, &freed, NodePhase::Member)).await;
+    refused(world.seen(BACKEND), "hot@1: ").await;
+}
+
+/// How a write ends whose node is lost when it has taken a first chunk, and `rest` is asked for.
+async fn lost_at(rest: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Error {
+    let slow = Faults { slow: 1000, slow_for: Duration::from_secs(3600), ..Faults::NONE };
+    let mut world = World::with_faults(slow).await;
+    let asked = Arc::new(Notify::new());
+    let told = Arc::clone(&asked);
+    let first = stream::iter([Ok(Bytes::from_static(b"x"))]);
+    let mark = stream::poll_fn(move |_| {
+        told.notify_one();
+        Poll::Ready(None)
+    });
+    let body = Box::pin(first.chain(mark).chain(rest));
+    let backend = world.seen(BACKEND);
+    let (key, attributes) = (some_key(), Attributes::default());
+    let put = backend.put(&key, &attributes, None, body);
+    let lose = async {
+        asked.notified().await;
+        world.lose();
+    };
+    futures::join!(put, lose).0.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_lost_may_have_happened_and_half_a_write_has_not() {
+    let half = lost_at(stream::pending()).await;
+    assert!(matches!(half, Error::Unavailable { .. }), "{half:?}");
+    let whole = lost_at(stream::empty()).await;
+    assert!(matches!(whole, Error::OutcomeUnknown { .. }), "{whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ pub fn foreign_backend(backend: u32) -> Status {
 pub fn of_blobs(error: &vaultaire_storage::error::Error) -> Status {
     let code = of_storage(error);
     let fault = faults::fault(error);
-    Status::with_details(code, error.to_string(), encode_fault(&fault).into())
+    Status::with_details(code, fault.message.clone(), encode_fault(&fault).into())
 }
 
 /// An error as a status: the code for programs, the message for people.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt};
@@ -31,6 +32,10 @@ use crate::raft::replica::Replica;
 
 /// Calls that one connection may have open: each group has a few, and every shard's commands and barriers one each.
 const STREAMS_MAX: u32 = 4096;
+
+/// A caller that sends nothing is asked whether it lives, and has as long again to say so: one without power would leave
+/// what it reads and writes open for ever.
+const CALLER_SILENT_MAX: Duration = Duration::from_secs(10);
 
 /// What the calls work with.
 #[derive(Debug)]
@@ -75,6 +80,8 @@ pub async fn serve(listener: TcpListener, parts: Parts) -> Result<(), Error> {
         .tls_config(tls)
         .map_err(engine)?
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(CALLER_SILENT_MAX))
+        .http2_keepalive_timeout(Some(CALLER_SILENT_MAX))
         .initial_stream_window_size(super::pool::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(super::pool::CONNECTION_WINDOW_BYTES)
         .add_service(InterceptedService::new(peer, move |request| guard.check(request)))
