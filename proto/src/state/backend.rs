@@ -1,6 +1,9 @@
 //! Backends in the control group. Endpoints and credentials stay in the nodes' own
 //! configuration; the replicated row is the name, the id and the state.
 
+#[cfg(test)]
+mod tests;
+
 use crate::id::{BackendId, NodeId};
 use crate::response::{Rejection, Response};
 use crate::row::{BackendRow, BackendState};

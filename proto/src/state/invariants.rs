@@ -14,7 +14,7 @@ use crate::object::{Location, Version, VersionEntry};
 use crate::row::{BlobRow, BlobState, Epoch, EpochState, ShardBucket, UploadPart};
 use crate::state::key::{self, Prefix};
 use crate::state::query::scans;
-use crate::state::{rows, version};
+use crate::state::{backend, rows, version};
 use crate::tables::{Reader, scan};
 
 /// An invariant that does not hold, with the row that shows it.
@@ -33,6 +33,7 @@ pub fn check(reader: &dyn Reader) -> Vec<Violation> {
         heads_are_the_newest(reader),
         counters_are_exact(reader),
         bucket_counters_are_exact(reader),
+        backends_are_told_apart(reader),
     ]
     .into_iter()
     .filter_map(Result::err)
@@ -246,6 +247,22 @@ pub fn bucket_counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
                 "bucket {bucket}: counted {:?}, holds {held:?}",
                 (row.objects, row.size_bytes)
             ));
+        }
+    }
+    Ok(())
+}
+
+/// A name and a node mean one backend, and a pool is of one kind: a node that starts finds its disk by them.
+pub fn backends_are_told_apart(reader: &dyn Reader) -> Result<(), Violation> {
+    let mut known = BTreeSet::new();
+    let mut kinds = BTreeMap::new();
+    for row in backend::all(reader) {
+        if !known.insert((row.name.clone(), row.node)) {
+            return Err(format!("backend {}: two rows of node {:?}", row.name, row.node));
+        }
+        let kind = kinds.entry(row.name.clone()).or_insert_with(|| row.kind.clone());
+        if *kind != row.kind {
+            return Err(format!("backend {}: is {kind} and {}", row.name, row.kind));
         }
     }
     Ok(())

@@ -149,6 +149,11 @@ pub(super) fn operations() -> Vec<(&'static str, Operation)> {
     all
 }
 
+fn put_backend(node: Option<NodeId>) -> Operation {
+    let (name, kind, state) = ("local".to_owned(), "disk".to_owned(), BackendState::Active);
+    Operation::PutBackend { name, kind, state, node }
+}
+
 fn control() -> Vec<(&'static str, Operation)> {
     let region = "eu-north-1".to_owned();
     let found = InitCluster {
@@ -159,7 +164,6 @@ fn control() -> Vec<(&'static str, Operation)> {
         token_key: vec![0x70; 8],
     };
     let access_key = "AKEXAMPLE".to_owned();
-    let state = BackendState::Active;
     vec![
         ("init_cluster", Operation::InitCluster(found)),
         ("create_bucket", Operation::CreateBucket { name: bucket_name(), owner: USER, region }),
@@ -179,24 +183,8 @@ fn control() -> Vec<(&'static str, Operation)> {
             },
         ),
         ("delete_access_key", Operation::DeleteAccessKey { access_key }),
-        (
-            "put_backend",
-            Operation::PutBackend {
-                name: "local".to_owned(),
-                kind: "disk".to_owned(),
-                state,
-                node: None,
-            },
-        ),
-        (
-            "put_backend_of_node",
-            Operation::PutBackend {
-                name: "local".to_owned(),
-                kind: "disk".to_owned(),
-                state,
-                node: Some(NODE),
-            },
-        ),
+        ("put_backend", put_backend(None)),
+        ("put_backend_of_node", put_backend(Some(NODE))),
         ("settle_backend", Operation::SettleBackend { backend: BACKEND, generation: 6 }),
         ("put_settings", Operation::PutSettings(settings())),
     ]
