@@ -50,6 +50,7 @@ pub fn rows(backends: &[admin::Backend]) -> String {
         vec![
             bare(&backend.name).to_owned(),
             backend.kind.clone(),
+            backend.node.map(|node| node.to_string()).unwrap_or_default(),
             state(backend).to_owned(),
             backend.live_blobs.to_string(),
             bytes(backend.live_bytes),
@@ -60,7 +61,7 @@ pub fn rows(backends: &[admin::Backend]) -> String {
             notes(backend),
         ]
     });
-    table(&["NAME", "KIND", "STATE", "BLOBS", "SIZE", "OPEN HERE", "NOTES"], rows)
+    table(&["NAME", "KIND", "NODE", "STATE", "BLOBS", "SIZE", "OPEN HERE", "NOTES"], rows)
 }
 
 /// What an operator should know of it, and what to do.
@@ -138,6 +139,7 @@ pub fn shown(backend: &admin::Backend) -> Value {
         "name": bare(&backend.name),
         "backend_id": backend.backend_id,
         "kind": backend.kind,
+        "node": backend.node,
         "state": state(backend),
         "live_blobs": backend.live_blobs,
         "live_bytes": backend.live_bytes,

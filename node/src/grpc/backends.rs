@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ulid::Ulid;
 use vaultaire_proto::row::{BackendRow, BackendState, ShardBackend};
 use vaultaire_proto::wire::admin;
-use vaultaire_proto::{BackendId, Consistency, GroupId};
+use vaultaire_proto::{BackendId, Consistency, GroupId, NodeId};
 use vaultaire_storage::backend::Backend;
 use vaultaire_storage::probe::{Row, Verdict, clean, probe};
 
 use crate::ask;
+use crate::blobs::client::shown_name;
 use crate::error::Error;
 use crate::grpc::{Parts, names, releases};
 use crate::raft::group::Role;
@@ -49,19 +50,30 @@ pub async fn all(parts: &Parts, consistency: Consistency) -> Result<Vec<admin::B
         let held_deletions = hold.map(|hold| releases::held(parts, hold));
         let released = parts.brake.released_for(row.id);
         let released_until_ms = released.map(|left| releases::after(parts, left).0);
-        admin::Backend { configured, problem, held_deletions, released_until_ms, ..shown(row, sum) }
+        admin::Backend {
+            configured,
+            problem,
+            held_deletions,
+            released_until_ms,
+            ..shown(parts.node, row, sum)
+        }
     });
     Ok(shown.collect())
 }
 
-fn shown(row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backend {
+/// Named as the answering node's registry names it, so that it can be asked for by that name.
+fn shown(here: NodeId, row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backend {
     let state = match row.state {
         BackendState::Active => admin::BackendState::Active,
         BackendState::Draining => admin::BackendState::Draining,
         BackendState::Removed => admin::BackendState::Unspecified,
     };
+    let name = match row.node {
+        Some(node) if node != here => shown_name(&row.name, node),
+        Some(_) | None => row.name,
+    };
     admin::Backend {
-        name: format!("{}{}", names::BACKENDS, row.name),
+        name: format!("{}{name}", names::BACKENDS),
         backend_id: row.id.0,
         kind: row.kind,
         state: state.into(),
@@ -71,6 +83,7 @@ fn shown(row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backen
         problem: String::new(),
         held_deletions: None,
         released_until_ms: None,
+        node: row.node.map(|node| node.0),
     }
 }
 
@@ -106,5 +119,28 @@ fn probe_shown(row: Row) -> admin::Probe {
         outcome: outcome.into(),
         duration_us: u64::try_from(row.took.as_micros()).unwrap_or(u64::MAX),
         detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_has_the_name_by_which_this_node_finds_it() {
+        let row = |node: Option<u64>| BackendRow {
+            id: BackendId(7),
+            name: "hot".to_owned(),
+            kind: "disk".to_owned(),
+            generation: 1,
+            state: BackendState::Active,
+            settled: true,
+            node: node.map(NodeId),
+        };
+        let cases = [(None, "hot"), (Some(1), "hot"), (Some(3), "hot@3")];
+        for (node, name) in cases {
+            let shown = shown(NodeId(1), row(node), (0, 0));
+            assert_eq!((shown.name, shown.node), (format!("backends/{name}"), node));
+        }
     }
 }
