@@ -137,7 +137,7 @@ impl Backend for PeerBackend {
             size_hint_bytes: size_hint,
         };
         let progress = Progress::default();
-        let parts = parts(head, body, progress.clone());
+        let parts = parts(head, body, &progress);
         // Without its end a body is not kept.
         let effect = || match progress.is_complete() {
             true => Effect::Maybe,

@@ -1,6 +1,6 @@
 //! A body on its way to another node. Its end is said: a stream that only stops was broken off, and nothing of it is kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,8 +20,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A sender that brings nothing for this long is gone: longer than a client of the S3 port may pause.
 const BODY_IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// What the sending side knows of an upload.
-#[derive(Clone, Debug, Default)]
+/// What the sending side knows of an upload. The write keeps it and the messages look at it, since they belong to the
+/// connection: without it the write was dropped, and a body that ends then, as one does whose source went with it, is not
+/// whole.
+#[derive(Debug, Default)]
 pub struct Progress(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
@@ -56,12 +58,8 @@ impl Progress {
         }
     }
 
-    fn give(&self) {
+    fn given(&self) {
         self.0.lock().peer_since = Some(Instant::now());
-    }
-
-    fn take(&self) {
-        self.0.lock().peer_since = None;
     }
 }
 
@@ -70,29 +68,39 @@ struct Sender {
     head: Option<Head>,
     rest: Bytes,
     body: Option<ByteStream>,
-    progress: Progress,
+    progress: Weak<Mutex<State>>,
 }
 
 /// The messages of a body.
 pub fn parts(
     head: Head,
     body: ByteStream,
-    progress: Progress,
-) -> impl Stream<Item = wire::PutBlobPart> + Send + 'static {
+    progress: &Progress,
+) -> impl Stream<Item = wire::PutBlobPart> + Send + use<> {
     // Until it asks for the head it has not answered: it may accept connections and be frozen.
-    progress.give();
+    progress.given();
+    let progress = Arc::downgrade(&progress.0);
     let sender = Sender { head: Some(head), rest: Bytes::new(), body: Some(body), progress };
     stream::unfold(sender, |mut sender| async move {
         // Asked for more: what was given has been taken.
-        sender.progress.take();
+        sender.note(|state| state.peer_since = None)?;
         let part = sender.next().await;
         // After the last part it is the answer that is waited for.
-        sender.progress.give();
+        sender.note(|state| {
+            state.peer_since = Some(Instant::now());
+            state.complete |= matches!(part, Some(Part::End(End {})));
+        })?;
         part.map(|part| (wire::PutBlobPart { part: Some(part) }, sender))
     })
 }
 
 impl Sender {
+    /// None: the write was dropped.
+    fn note(&self, change: impl FnOnce(&mut State)) -> Option<()> {
+        change(&mut self.progress.upgrade()?.lock());
+        Some(())
+    }
+
     async fn next(&mut self) -> Option<Part> {
         if let Some(head) = self.head.take() {
             return Some(Part::Head(head));
@@ -102,12 +110,10 @@ impl Sender {
                 Some(Ok(chunk)) => self.rest = chunk,
                 Some(Err(error)) => {
                     self.body = None;
-                    self.progress.0.lock().failed = Some(error);
-                    return None;
+                    return self.note(|state| state.failed = Some(error)).and(None);
                 }
                 None => {
                     self.body = None;
-                    self.progress.0.lock().complete = true;
                     return Some(Part::End(End {}));
                 }
             }
@@ -170,7 +176,7 @@ mod tests {
         let failing = Box::pin(stream::iter([Err(Error::Body { source: "gone".into() })]));
         for body in [chunks(&[1, 2]), chunks(&[]), failing] {
             let progress = Progress::default();
-            let sent: Vec<_> = parts(Head::default(), body, progress.clone()).collect().await;
+            let sent: Vec<_> = parts(Head::default(), body, &progress).collect().await;
             assert!(is_stalled(&progress).await, "after {} parts", sent.len());
         }
     }
@@ -178,7 +184,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_never_asks_for_a_body_is_given_up() {
         let progress = Progress::default();
-        let _parts = parts(Head::default(), chunks(&[1]), progress.clone());
+        let _parts = parts(Head::default(), chunks(&[1]), &progress);
         assert!(is_stalled(&progress).await && !progress.is_complete());
     }
 
@@ -186,7 +192,7 @@ mod tests {
     async fn a_peer_is_given_up_for_what_it_does_not_take_and_not_for_a_slow_body() {
         let progress = Progress::default();
         let slow = Box::pin(chunks(&[1]).chain(stream::pending()));
-        let mut parts = pin!(parts(Head::default(), slow, progress.clone()));
+        let mut parts = pin!(parts(Head::default(), slow, &progress));
         assert!(parts.next().await.is_some() && parts.next().await.is_some());
         assert!(is_stalled(&progress).await, "a chunk that is not taken");
         assert!(parts.next().now_or_never().is_none(), "the body has no more yet");
@@ -196,8 +202,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_may_have_been_kept_once_its_end_was_given_and_not_before() {
         let progress = Progress::default();
-        let mut sent =
-            pin!(parts(Head::default(), chunks(&[CHUNK_BYTES_MAX + 1]), progress.clone()));
+        let mut sent = pin!(parts(Head::default(), chunks(&[CHUNK_BYTES_MAX + 1]), &progress));
         for _head_and_two_chunks in 0..3 {
             assert!(sent.next().await.is_some());
             assert!(!progress.is_complete());
@@ -206,9 +211,23 @@ mod tests {
         assert!(progress.is_complete());
         let failing = Box::pin(stream::iter([Err(Error::Body { source: "gone".into() })]));
         let progress = Progress::default();
-        let sent: Vec<_> = parts(Head::default(), failing, progress.clone()).collect().await;
+        let sent: Vec<_> = parts(Head::default(), failing, &progress).collect().await;
         assert_eq!(sent.len(), 1, "a head without an end");
         assert!(!progress.is_complete() && progress.failed().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_ends_with_a_dropped_write_is_not_whole() {
+        let progress = Progress::default();
+        let (source, mut chunks) = tokio::sync::mpsc::channel(1);
+        let body = Box::pin(stream::poll_fn(move |context| chunks.poll_recv(context)));
+        let mut sent = Box::pin(parts(Head::default(), body, &progress));
+        source.send(Ok(Bytes::from_static(b"x"))).await.unwrap();
+        assert!(sent.next().await.is_some() && sent.next().await.is_some());
+        assert!(sent.next().now_or_never().is_none(), "the body has no more yet");
+        drop(progress);
+        drop(source);
+        assert!(sent.next().await.is_none(), "no end was given");
     }
 
     async fn received(sent: Vec<Part>) -> Result<Bytes, Error> {

@@ -50,35 +50,40 @@ impl Watch {
         let rows = ask::backends(catalog, Consistency::Stale).await?;
         let mut candidates = Vec::new();
         for row in &rows {
-            self.register(row)?;
+            self.register(row);
             candidates.extend(self.candidate(row, &nodes));
         }
         self.targets.replace(candidates);
         Ok(())
     }
 
-    fn register(&self, row: &BackendRow) -> Result<(), Error> {
+    /// One that cannot be had stops neither the others nor a start.
+    fn register(&self, row: &BackendRow) {
         let Some(node) = row.node.filter(|node| *node != self.pool.node()) else {
-            return Ok(());
+            return;
         };
         let is_here = self.registry.get(row.id).is_ok();
         match row.state {
             BackendState::Removed => drop(self.registry.remove(row.id)),
             BackendState::Active | BackendState::Draining if is_here => {}
-            BackendState::Active | BackendState::Draining => self.add(row, node)?,
+            BackendState::Active | BackendState::Draining => self.add(row, node),
         }
-        Ok(())
     }
 
-    fn add(&self, row: &BackendRow, node: NodeId) -> Result<(), Error> {
+    fn add(&self, row: &BackendRow, node: NodeId) {
         let Some(kind) = Kind::parse(&row.kind) else {
             tracing::warn!(backend = row.name, kind = row.kind, %node, "a backend of a kind that this release does not know");
-            return Ok(());
+            return;
         };
         let backend = PeerBackend::new(row.id, &row.name, kind, node, Arc::clone(&self.pool));
-        self.registry.insert(Arc::new(backend))?;
-        tracing::info!(backend = row.name, %node, "another node's backend can be reached from here");
-        Ok(())
+        match self.registry.insert(Arc::new(backend)) {
+            Ok(()) => {
+                tracing::info!(backend = row.name, %node, "another node's backend can be reached from here");
+            }
+            Err(error) => {
+                tracing::warn!(backend = row.name, %node, %error, "another node's backend cannot be reached from here: this node calls one of its own by that name");
+            }
+        }
     }
 
     /// A backend that takes new objects, if this one does. Its shards must know it, and its node must stay.
@@ -109,5 +114,73 @@ impl Watch {
             }
         });
         join_all(visits).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use vaultaire_proto::catalog::local::LocalCatalog;
+    use vaultaire_proto::time::ManualClock;
+    use vaultaire_proto::{BackendId, ClusterId, GroupId, Operation, Response, TimeMs};
+    use vaultaire_storage::backends::memory::Memory;
+
+    use super::*;
+    use crate::propose::Proposer;
+
+    struct World {
+        proposer: Proposer,
+        watch: Watch,
+    }
+
+    impl World {
+        /// What node 1 sees.
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::new(TimeMs(1)));
+            let catalog = Arc::new(LocalCatalog::new(1, clock.clone()));
+            let pool = Arc::new(Pool::new(ClusterId([1; 16]), NodeId(1), None));
+            let (registry, targets) = (Arc::default(), Arc::default());
+            let watch = Watch { pool, registry, targets, write_to: Vec::new() };
+            Self { proposer: Proposer::new(catalog, clock), watch }
+        }
+
+        async fn put(&self, name: &str, kind: &str, state: BackendState, node: u64) -> BackendId {
+            let (name, kind, node) = (name.to_owned(), kind.to_owned(), Some(NodeId(node)));
+            let put = Operation::PutBackend { name, kind, state, node };
+            match self.proposer.commit(GroupId::CONTROL, put).await.unwrap() {
+                Response::Backend(row) => row.id,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        async fn seen(&self) -> Vec<String> {
+            self.watch.follow(self.proposer.catalog()).await.unwrap();
+            let all = self.watch.registry.all();
+            all.iter().map(|backend| backend.name().to_owned()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_registry_has_what_other_nodes_have() {
+        let world = World::new();
+        world.put("hot", "disk", BackendState::Active, 1).await;
+        let second = world.put("hot", "disk", BackendState::Active, 2).await;
+        world.put("hot", "disk", BackendState::Draining, 3).await;
+        assert_eq!(world.seen().await, ["hot@2", "hot@3"], "its own is opened elsewhere");
+        assert_eq!(world.watch.registry.get(second).unwrap().kind(), Kind::Disk);
+        world.put("hot", "disk", BackendState::Removed, 2).await;
+        assert_eq!(world.seen().await, ["hot@3"]);
+        assert_eq!(world.seen().await, ["hot@3"]);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_had_hides_no_other() {
+        let world = World::new();
+        world.put("odd", "tape", BackendState::Active, 2).await;
+        world.put("hot", "disk", BackendState::Active, 2).await;
+        world.put("cold", "disk", BackendState::Active, 2).await;
+        world.watch.registry.insert(Arc::new(Memory::new(BackendId(99), "hot@2"))).unwrap();
+        assert_eq!(world.seen().await, ["cold@2", "hot@2"]);
     }
 }
