@@ -2,11 +2,12 @@
 //! it by more than a chunk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::future::{join, join_all, try_join_all};
+use futures::future::{join_all, try_join_all};
+use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use vaultaire_proto::{BackendId, BackendKey};
@@ -22,18 +23,22 @@ const UNDO_MAX: Duration = Duration::from_secs(5);
 /// Which backend failed, and how. None: the body did.
 pub type Failure = (Option<BackendId>, StorageError);
 
-/// Writes a body to every backend. When it returns without an error, all copies are durable.
+/// Writes a body to every backend, and answers its size. When it returns without an error, all copies are durable.
 pub async fn put(
     backends: &[Arc<dyn Backend>],
     key: &BackendKey,
     attributes: &Attributes,
     size_bytes: Option<u64>,
     body: ByteStream,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     // One copy takes the body as it comes.
     if let [only] = backends {
+        let body_failed = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&body_failed);
+        let body = body.inspect_err(move |_| told.store(true, Ordering::Relaxed)).boxed();
         let stored = only.put(key, attributes, size_bytes, body).await;
-        return stored.map(|_| ()).map_err(|error| (Some(only.id()), error));
+        let blamed = (!body_failed.load(Ordering::Relaxed)).then(|| only.id());
+        return stored.map(|stored| stored.size_bytes).map_err(|error| (blamed, error));
     }
     let stored: Mutex<Vec<Arc<dyn Backend>>> = Mutex::default();
     let (senders, bodies): (Vec<_>, Vec<_>) =
@@ -49,11 +54,16 @@ pub async fn put(
             Ok::<u64, Failure>(size)
         }
     });
-    let (fed, sizes) = join(feed(body, senders), try_join_all(writes)).await;
-    let outcome = match (fed, sizes) {
-        (Err(error), _) => Err((None, error)),
-        (Ok(()), Ok(sizes)) => same(key, &sizes),
-        (Ok(()), Err(failure)) => Err(failure),
+    let outcome = {
+        let mut writes = std::pin::pin!(try_join_all(writes));
+        tokio::select! {
+            biased;
+            sizes = &mut writes => sizes.and_then(|sizes| same(key, &sizes)),
+            fed = feed(body, senders) => match fed {
+                Ok(()) => writes.await.and_then(|sizes| same(key, &sizes)),
+                Err(error) => Err((None, error)),
+            },
+        }
     };
     if outcome.is_err() {
         undo(stored.into_inner(), key).await;
@@ -61,7 +71,8 @@ pub async fn put(
     outcome
 }
 
-/// Gives every chunk to every backend. A failed body fails every write; a failed write ends this early and tells by itself.
+/// Gives every chunk to every backend. A failed body fails every write. Where a write takes no more it has failed, and its own
+/// word is waited for: a stream that ended here would look whole to the others.
 async fn feed(
     mut body: ByteStream,
     senders: Vec<mpsc::Sender<Result<Bytes, StorageError>>>,
@@ -83,19 +94,18 @@ async fn feed(
             return Err(error);
         }
         if !all {
-            break;
+            return std::future::pending().await;
         }
     }
     Ok(())
 }
 
 /// Copies of one body are of one size; anything else is a backend that lies.
-fn same(key: &BackendKey, sizes: &[u64]) -> Result<(), Failure> {
-    let differs = |pair: &[u64]| matches!(pair, [one, other] if one != other);
-    match sizes.windows(2).find(|pair| differs(pair)) {
-        None => Ok(()),
-        Some(pair) => {
-            let reason = format!("its copies have {pair:?} bytes");
+fn same(key: &BackendKey, sizes: &[u64]) -> Result<u64, Failure> {
+    match sizes.split_first() {
+        Some((size, others)) if others.iter().all(|other| other == size) => Ok(*size),
+        _ => {
+            let reason = format!("its copies have {sizes:?} bytes");
             Err((None, StorageError::Corrupt { subject: key.to_string(), reason }))
         }
     }
@@ -134,7 +144,7 @@ mod tests {
         Box::pin(stream::iter((0..count).map(chunk)))
     }
 
-    async fn write(backends: &[Arc<dyn Backend>], body: ByteStream) -> Result<(), Failure> {
+    async fn write(backends: &[Arc<dyn Backend>], body: ByteStream) -> Result<u64, Failure> {
         put(backends, &key(), &Attributes::default(), None, body).await
     }
 
@@ -180,5 +190,103 @@ mod tests {
         assert_eq!(backend, None);
         assert!(matches!(error, StorageError::Stopped { .. }), "the body's own error: {error:?}");
         assert_eq!(held(&backends).await, [false; 3]);
+    }
+
+    /// Takes a chunk, lets go of the body, and fails a moment later.
+    #[derive(Debug)]
+    struct Quitter(Memory);
+
+    #[async_trait::async_trait]
+    impl Backend for Quitter {
+        fn id(&self) -> BackendId {
+            self.0.id()
+        }
+
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn kind(&self) -> vaultaire_storage::backend::Kind {
+            self.0.kind()
+        }
+
+        fn capabilities(&self) -> vaultaire_storage::backend::Capabilities {
+            self.0.capabilities()
+        }
+
+        async fn put(
+            &self,
+            _key: &BackendKey,
+            _attributes: &Attributes,
+            _size: Option<u64>,
+            mut body: ByteStream,
+        ) -> Result<vaultaire_storage::backend::Stored, StorageError> {
+            body.next().await;
+            drop(body);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err(StorageError::Stopped { operation: "write" })
+        }
+
+        async fn get(
+            &self,
+            key: &BackendKey,
+            range: Option<std::ops::Range<u64>>,
+        ) -> Result<vaultaire_storage::backend::Object, StorageError> {
+            self.0.get(key, range).await
+        }
+
+        async fn head(
+            &self,
+            key: &BackendKey,
+        ) -> Result<vaultaire_storage::backend::Info, StorageError> {
+            self.0.head(key).await
+        }
+
+        async fn delete(&self, key: &BackendKey) -> Result<(), StorageError> {
+            self.0.delete(key).await
+        }
+
+        async fn list(
+            &self,
+            prefix: &str,
+            after: Option<&BackendKey>,
+            limit: usize,
+        ) -> Result<Vec<vaultaire_storage::backend::Listed>, StorageError> {
+            self.0.list(prefix, after, limit).await
+        }
+
+        async fn copy(
+            &self,
+            from: &BackendKey,
+            to: &BackendKey,
+        ) -> Result<vaultaire_storage::backend::Stored, StorageError> {
+            self.0.copy(from, to).await
+        }
+
+        async fn identify(&self) -> Result<(), StorageError> {
+            self.0.identify().await
+        }
+
+        async fn check(&self) -> Result<(), StorageError> {
+            self.0.check().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_body_never_looks_whole() {
+        let mut backends = three(Faults::NONE);
+        backends[0] = Arc::new(Quitter(Memory::new(BackendId(1), "m1")));
+        let (backend, error) = write(&backends, chunks(100)).await.unwrap_err();
+        assert_eq!(backend, Some(BackendId(1)), "the one that failed says why: {error:?}");
+        assert!(matches!(error, StorageError::Stopped { .. }), "{error:?}");
+        assert_eq!(held(&backends).await, [false; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_body_is_not_the_backends_fault() {
+        let backends = three(Faults::NONE);
+        let broken = || stream::iter([Err(StorageError::Stopped { operation: "read" })]).boxed();
+        assert_eq!(write(&backends[..1], broken()).await.unwrap_err().0, None);
+        assert_eq!(write(&backends[..1], chunks(2)).await.unwrap(), 2001);
     }
 }

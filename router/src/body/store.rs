@@ -135,15 +135,22 @@ pub async fn write(
     });
     let bounded = bounded(stream, size_bytes, verdict.clone());
     let (stream, slot) = hashed(bounded, checksum::algorithms(Some(algorithm)), check);
-    if let Err((backend, error)) = fan::put(&backends, &key, attributes, size_bytes, stream).await {
-        let verdict = verdict.lock().take();
-        if let (Some(backend), None) = (backend, &verdict) {
-            ctx.settings.targets.note(backend, &error);
+    let stored = match fan::put(&backends, &key, attributes, size_bytes, stream).await {
+        Ok(stored) => stored,
+        Err((backend, error)) => {
+            let verdict = verdict.lock().take();
+            if let (Some(backend), None) = (backend, &verdict) {
+                ctx.settings.targets.note(backend, &error);
+            }
+            return Err(verdict.unwrap_or_else(|| Error::from(error)));
         }
-        return Err(verdict.unwrap_or_else(|| Error::from(error)));
-    }
+    };
     let sums =
         slot.get().ok_or_else(|| crate::error::map::unexpected("checksums of a finished body"))?;
+    if stored != sums.size_bytes {
+        let reason = format!("{stored} bytes were stored of {}", sums.size_bytes);
+        return Err(StorageError::Corrupt { subject: key.to_string(), reason }.into());
+    }
     let value = checksum::value_of(algorithm, &sums);
     let (Some(md5), Some(crc64nvme), Some(value)) = (sums.md5, sums.crc64nvme, value) else {
         return Err(crate::error::map::unexpected("checksums that were asked for"));
