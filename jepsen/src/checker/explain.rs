@@ -56,6 +56,7 @@ fn saw(register: &Register, look: Look) -> String {
     match look {
         Look::Is(content) => format!("is {}", register.name(content)),
         Look::Not(content) => format!("is not {}", register.name(content)),
+        Look::IsOrAbsent(content) => format!("is {} or nothing", register.name(content)),
     }
 }
 
@@ -117,18 +118,23 @@ fn smallest(ops: &[Op]) -> Vec<Op> {
     kept
 }
 
-/// Whether it learnt only what was not there. Any write may be what explains it.
+/// Whether it learnt only what was not there.
 fn is_negative(op: &Op) -> bool {
-    match op.kind {
-        Kind::Look(Look::Not(_)) => true,
-        Kind::Write { needs, .. } => matches!(needs, Some(Look::Not(_))),
-        Kind::Look(Look::Is(_)) => false,
-    }
+    matches!(op.kind, Kind::Look(Look::Not(_)))
+}
+
+/// Whether any write may be what explains it.
+fn is_loose(op: &Op) -> bool {
+    let look = match op.kind {
+        Kind::Look(look) => Some(look),
+        Kind::Write { needs, .. } => needs,
+    };
+    matches!(look, Some(Look::Not(_) | Look::IsOrAbsent(_)))
 }
 
 /// The operations without those in a range, as far as they may go.
 fn without(ops: &[Op], range: std::ops::Range<usize>) -> Vec<Op> {
-    let has_negative = ops.iter().any(is_negative);
+    let has_negative = ops.iter().any(is_loose);
     let mut gone: Vec<bool> = vec![false; ops.len()];
     let mut lost: Vec<Content> = Vec::new();
     for at in range {
@@ -165,7 +171,8 @@ fn needs(op: &Op) -> Option<Content> {
         Kind::Write { needs: Some(Look::Is(content)), .. } | Kind::Look(Look::Is(content)) => {
             Some(content)
         }
-        Kind::Write { needs: Some(Look::Not(_)) | None, .. } | Kind::Look(Look::Not(_)) => None,
+        Kind::Write { needs: Some(Look::Not(_) | Look::IsOrAbsent(_)) | None, .. }
+        | Kind::Look(Look::Not(_) | Look::IsOrAbsent(_)) => None,
     }
 }
 

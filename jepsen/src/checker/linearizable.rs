@@ -111,6 +111,7 @@ impl Facts {
                 Some(Look::Is(content)) => {
                     facts.seen.insert(content);
                 }
+                Some(Look::IsOrAbsent(content)) => facts.seen.extend([content, ABSENT]),
                 Some(Look::Not(content)) => {
                     facts.has_negative = true;
                     facts.denied.insert(content);
@@ -368,7 +369,8 @@ fn depends_on(op: &Op) -> Option<Content> {
         Kind::Write { needs: Some(Look::Is(content)), .. } | Kind::Look(Look::Is(content)) => {
             Some(content)
         }
-        Kind::Write { needs: Some(Look::Not(_)) | None, .. } | Kind::Look(Look::Not(_)) => None,
+        Kind::Write { needs: Some(Look::Not(_) | Look::IsOrAbsent(_)) | None, .. }
+        | Kind::Look(Look::Not(_) | Look::IsOrAbsent(_)) => None,
     }
 }
 

@@ -17,6 +17,8 @@ pub const ABSENT: Content = Content(0);
 pub enum Look {
     Is(Content),
     Not(Content),
+    /// A conditional DELETE that was acknowledged: S3 answers alike where nothing is.
+    IsOrAbsent(Content),
 }
 
 impl Look {
@@ -24,6 +26,7 @@ impl Look {
         match self {
             Look::Is(wanted) => content == wanted,
             Look::Not(excluded) => content != excluded,
+            Look::IsOrAbsent(wanted) => content == wanted || content == ABSENT,
         }
     }
 }

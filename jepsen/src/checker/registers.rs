@@ -165,11 +165,10 @@ fn understand(register: &mut Register, operation: &Operation) -> Option<(Kind, O
 }
 
 fn write(register: &mut Register, ask: &Ask) -> Option<Kind> {
-    let needs = match ask {
-        // With If-Match a DELETE succeeds also where nothing is there, as on AWS: a success says nothing of what was.
-        Ask::Delete { .. } => None,
-        _ => demanded(register, ask).map(Look::Is),
-    };
+    let needs = demanded(register, ask).map(match ask {
+        Ask::Delete { .. } => Look::IsOrAbsent,
+        _ => Look::Is,
+    });
     let content = match ask {
         Ask::Put { body, .. } | Ask::Complete { body, .. } => register.content(&body.etag),
         Ask::Delete { .. } => ABSENT,

@@ -107,7 +107,9 @@ fn serve(register: &mut Register, intents: &[Intent], effects: &[(u64, usize)]) 
                 }
                 told.kind = Kind::Look(match (look, holds) {
                     (_, ABSENT) => Look::Is(ABSENT),
-                    (Look::Is(wanted) | Look::Not(wanted), _) => Look::Not(wanted),
+                    (Look::Is(wanted) | Look::Not(wanted) | Look::IsOrAbsent(wanted), _) => {
+                        Look::Not(wanted)
+                    }
                 });
             }
             Intent::Put { content, .. } => {

@@ -46,7 +46,7 @@ impl<'a> Order<'a> {
                     content
                 }
                 Kind::Look(Look::Is(content)) => content,
-                Kind::Look(Look::Not(_)) => continue,
+                Kind::Look(Look::Not(_) | Look::IsOrAbsent(_)) => continue,
             };
             order.place(op, content)?;
         }
@@ -124,7 +124,7 @@ impl<'a> Order<'a> {
                 // Where nobody was told a position, nothing can be said.
                 Look::Is(wanted) if !self.positions.contains_key(&wanted) => true,
                 Look::Is(wanted) => wanted == replaced && !self.is_deleted(wanted, op),
-                Look::Not(_) => true,
+                Look::Not(_) | Look::IsOrAbsent(_) => true,
             };
             if !is_lawful {
                 let detail = format!(
@@ -173,7 +173,7 @@ impl<'a> Order<'a> {
                 Kind::Look(Look::Is(content)) => self
                     .is_deleted(content, look)
                     .then_some((Wrong::Resurrected, "after a delete that came later")),
-                Kind::Look(Look::Not(_)) | Kind::Write { .. } => None,
+                Kind::Look(Look::Not(_) | Look::IsOrAbsent(_)) | Kind::Write { .. } => None,
             };
             if let Some((kind, why)) = wrong {
                 let detail = format!("{} {why}", self.describe(look));

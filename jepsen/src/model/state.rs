@@ -42,6 +42,8 @@ impl State {
             Ask::Delete { etag } => {
                 let condition = etag.clone().map_or(Condition::None, Condition::Etag);
                 match self.refuses(call, &condition) {
+                    // S3 is content where nothing is.
+                    Some(End::Fail { status: 404, .. }) => done(None, None),
                     Some(end) => end,
                     None => self.write(call, None, bug),
                 }

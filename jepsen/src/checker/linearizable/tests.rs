@@ -98,8 +98,13 @@ fn the_search_agrees_with_the_definition() {
         let at = rng.random_range(0..ops.len());
         let other = Content(rng.random_range(0..4));
         match &mut ops[at].kind {
+            Kind::Write { needs, content } if *content == ABSENT => {
+                *needs = Some(Look::IsOrAbsent(other));
+            }
             Kind::Write { needs, .. } => *needs = Some(Look::Is(other)),
-            Kind::Look(Look::Is(content) | Look::Not(content)) => *content = other,
+            Kind::Look(Look::Is(content) | Look::Not(content) | Look::IsOrAbsent(content)) => {
+                *content = other;
+            }
         }
         let expected = some_order_exists(&ops, ABSENT);
         assert_eq!(is_right(&ops), expected, "seed {seed}: {ops:?}");
