@@ -1,7 +1,9 @@
 """A cluster of `vaultaire server` processes, formed as an operator forms one, for scripts that kill and restart nodes."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,9 +15,13 @@ STOP_MAX_S = 60
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and none of those that the system hands out: a node has to find it free after a restart too."""
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as probe:
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise RuntimeError("no port is free")
 
 
 class Node:

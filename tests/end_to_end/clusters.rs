@@ -1,7 +1,9 @@
 //! Clusters of real processes: how one is formed, what any node serves, what a death costs, and what is refused.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -141,8 +143,34 @@ async fn dev_runs_a_cluster_on_one_machine() {
     let mut dev = start();
     let got = client(&dev, 0).get_object().bucket("dev").key("k").send().await.expect("an object");
     assert_eq!(got.body.collect().await.expect("a body").to_vec(), b"hello");
-    // Killed, it would leave its nodes running.
-    assert!(dev.stop().success());
+    // However it ends, its nodes end with it.
+    let pids: Vec<i64> =
+        (0..3).filter_map(|at| dev.ready_line()["nodes"][at]["pid"].as_i64()).collect();
+    assert_eq!(pids.len(), 3);
+    dev.kill();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+        assert!(Instant::now() < deadline, "nodes of a killed `dev` go on: {pids:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_removed_whose_vote_is_needed() {
+    let mut cluster = Cluster::start(3);
+    cluster.kill(3);
+    // A leader has not heard of node 3 for long enough to count it out.
+    let silent = |cluster: &Cluster, asked: usize| {
+        cluster.members(asked)[2]["heard_ms_ago"].as_u64().is_some_and(|ago| ago > 3_000)
+    };
+    cluster.until("a leader misses node 3", |cluster| (1..=2).any(|asked| silent(cluster, asked)));
+    let asked = if silent(&cluster, 1) { 1 } else { 2 };
+    let other = (3 - asked).to_string();
+    refused(&cluster.try_ask(asked, &["cluster", "remove", &other]), "no majority");
+    refused(&cluster.try_ask(asked, &["cluster", "demote", &other]), "no majority");
+    let gone = cluster.try_ask(asked, &["cluster", "remove", "3"]);
+    assert!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
+    put(&cluster, 1, "k", b"still").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,6 +21,10 @@ const SECRET_KEY: &str = "a-secret-for-tests-of-clusters";
 
 /// The bucket that the first node makes.
 pub const BUCKET: &str = "data";
+
+/// Below what Linux hands out by itself (32768 and up), above what services use.
+const FIRST_FREE_PORT: u16 = 20_000;
+const FREE_PORTS: u32 = 12_000;
 
 /// How long a change of the membership may take.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -231,8 +236,18 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary directories have plain names")
 }
 
-/// A port that nobody uses at the moment. Peers have to know it before the node listens.
+/// A port that nobody uses at the moment. Peers have to know it before the node listens, and find it there after a restart: so
+/// it is none of those that the system hands out, which another test may have by then. Each process of tests looks in its own
+/// place first.
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..FREE_PORTS {
+        let place =
+            std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_FREE_PORT + u16::try_from(place % FREE_PORTS).expect("few ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return format!("127.0.0.1:{port}");
+        }
+    }
+    panic!("no port is free");
 }

@@ -20,6 +20,9 @@ pub struct Args {
     /// Where the node keeps its journal and tables, instead of what the file says.
     #[arg(long, env = "VAULTAIRE_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    /// End when the process that started this one does, however it ends.
+    #[arg(long, hide = true)]
+    ends_with_parent: bool,
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -36,6 +39,10 @@ struct Ready<'ready> {
 /// Runs until a signal.
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
+    if args.ends_with_parent {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+            .map_err(|error| Error::Engine { what: "signals", why: error.to_string() })?;
+    }
     let mut config = Config::read(&args.config)?;
     if let Some(data_dir) = args.data_dir {
         config.data_dir = Some(data_dir);

@@ -22,7 +22,7 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 const TOKEN_VALID_MAX_MS: u64 = 7 * 24 * HOUR_MS;
 
 /// A node that a leader has not heard of for longer than this is counted out when another is to be removed.
-const HEARD_MAX_MS: u64 = 10_000;
+const HEARD_MAX_MS: u64 = 2_000;
 
 pub async fn list(parts: &Parts) -> Result<admin::ListMembersResponse, Error> {
     // Also where there is no quorum: then most of all.
@@ -146,15 +146,23 @@ async fn change(
 }
 
 /// Whether those voters who would be left, and who can be heard of, are a majority of those who would be left. Only a leader
-/// hears of the others: where this node leads nothing it asks to be asked elsewhere.
+/// hears of the others: where this node leads nothing it says whom to ask.
 async fn leaves_a_quorum(parts: &Parts, without: NodeId) -> Result<(), Error> {
     let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
     let seen = Seen::of(parts);
-    if seen.followers.is_empty() {
-        return Ok(());
-    }
     let left: Vec<NodeId> =
         member::wanted(&nodes).0.into_iter().filter(|node| *node != without).collect();
+    // That the last voter stays is decided in `apply`.
+    if left.is_empty() {
+        return Ok(());
+    }
+    if !seen.leads.contains_key(&parts.node) {
+        let leader =
+            seen.leads.keys().next().map_or_else(|| "another".to_owned(), NodeId::to_string);
+        return Err(Error::Usage(format!(
+            "this node leads no group, so it cannot tell who would be left to vote; ask node {leader}"
+        )));
+    }
     let heard = |node: &&NodeId| {
         let ago = seen.followers.get(&node.0).and_then(|follower| follower.heard_ms_ago);
         **node == parts.node || ago.is_some_and(|ago| ago <= HEARD_MAX_MS)

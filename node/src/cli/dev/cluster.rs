@@ -1,6 +1,7 @@
 //! `vaultaire dev --nodes N`: several nodes on this machine, each a process of its own with a configuration file of its own, so
 //! that one can be killed and started again. They are formed as any cluster is: the first founds, the others join.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -31,6 +32,9 @@ const NODES_MAX: u16 = 9;
 /// How long a node may take to be ready, and a join to be done.
 const READY_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
+
+/// How much of a log's end is looked at for its last line.
+const LOG_END_BYTES: u64 = 4096;
 
 /// How long a stop waits for the nodes.
 const STOP_MAX: Duration = Duration::from_secs(45);
@@ -228,7 +232,7 @@ impl Member {
         let program = std::env::current_exe()
             .map_err(|source| Error::file("find", Path::new("this program"), source))?;
         let spawned = Command::new(program)
-            .args(["--json", "server", "--config"])
+            .args(["--json", "server", "--ends-with-parent", "--config"])
             .arg(&self.config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -238,9 +242,10 @@ impl Member {
         let mut child = spawned.map_err(|source| Error::file("start", &self.config, source))?;
         let failed = || {
             Error::Found(format!(
-                "node {} did not become ready; {} says why",
+                "node {} did not become ready; its log, {}, ends with: {}",
                 self.number,
-                self.log.display()
+                self.log.display(),
+                last_line(&self.log)
             ))
         };
         let stdout = child.stdout.take().ok_or_else(failed)?;
@@ -250,6 +255,21 @@ impl Member {
         let ready = serde_json::from_str(&line).map_err(|_| failed())?;
         Ok(Running { member: self, child, ready })
     }
+}
+
+/// What a node said last; its whole log may be long.
+fn last_line(log: &Path) -> String {
+    let read = || {
+        let mut file = std::fs::File::open(log)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(end.saturating_sub(LOG_END_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().last().unwrap_or("nothing").to_owned()
 }
 
 impl Running {

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use rand::RngExt;
+
 use super::cluster::Member;
 use super::{Args, BACKENDS_FOLDER, TIERS, USER};
 use crate::error::Error;
@@ -12,6 +14,10 @@ use crate::settings::{ADMIN_PORT, HTTP_PORT, PEER_PORT, S3_PORT};
 
 /// The secret of the first access key, for all nodes.
 pub const SECRET_FILE: &str = "secret-key";
+
+/// Below what Linux hands out by itself (32768 and up), above what services use.
+const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
+const PORT_ATTEMPTS_MAX: usize = 100;
 
 /// Between the ports of one node and those of the next.
 const PORT_STEP: u16 = 10;
@@ -68,9 +74,17 @@ pub fn configure(
     files::write(&member.config, text.as_bytes(), Readers::Owner)
 }
 
-/// A port that nobody uses at the moment. Peers have to know it before the node listens.
+/// A port that nobody uses at the moment. Peers have to know it before the node listens, and find it there after a restart:
+/// so it is none of those that the system hands out, which somebody else may have by then.
 fn free_port() -> Result<SocketAddr, Error> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| Error::Engine { what: "a free port", why: error.to_string() })
+    let mut last = None;
+    for _ in 0..PORT_ATTEMPTS_MAX {
+        let addr = SocketAddr::from(([127, 0, 0, 1], rand::rng().random_range(FREE_PORTS)));
+        match TcpListener::bind(addr) {
+            Ok(_) => return Ok(addr),
+            Err(error) => last = Some(error),
+        }
+    }
+    let why = last.map(|error| error.to_string()).unwrap_or_default();
+    Err(Error::Engine { what: "a free port", why })
 }
