@@ -77,6 +77,11 @@ pub enum Operation {
         backend: BackendId,
         generation: u64,
     },
+    /// Moves a backend on in its life.
+    SetBackendState {
+        backend: BackendId,
+        state: BackendState,
+    },
     RegisterNode {
         node: NodeId,
         incarnation: u64,
@@ -136,6 +141,7 @@ pub enum Operation {
         version: Option<VersionSelector>,
         tags: Vec<(String, String)>,
     },
+    PutCopy(PutCopy),
 
     // Index shards: multipart.
     CreateUpload(CreateUpload),
@@ -277,6 +283,18 @@ pub struct PutPart {
     pub digest: [u8; 16],
 }
 
+/// One more copy of bytes that are known, already on its backend: how bytes move without a client. It compares and sets:
+/// `beside` was a copy when the bytes were read, and nothing is changed unless it still is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutCopy {
+    /// Its one copy is the new one.
+    pub blob: Blob,
+    /// Its row says whose the bytes are.
+    pub beside: Location,
+    /// It is given up for the new one.
+    pub replaces: bool,
+}
+
 /// Turns listed parts into the object's current version; no byte is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteUpload {
@@ -304,6 +322,7 @@ impl Operation {
         match self {
             Self::PutVersion(put) => Some(&put.blob),
             Self::PutPart(part) => Some(&part.blob),
+            Self::PutCopy(copy) => Some(&copy.blob),
             Self::InitCluster(_)
             | Self::CreateBucket { .. }
             | Self::SetVersioning { .. }
@@ -314,6 +333,7 @@ impl Operation {
             | Self::DeleteAccessKey { .. }
             | Self::PutBackend { .. }
             | Self::SettleBackend { .. }
+            | Self::SetBackendState { .. }
             | Self::RegisterNode { .. }
             | Self::ChangeMembers(_)
             | Self::PutSettings(_)
@@ -332,7 +352,7 @@ impl Operation {
         }
     }
 
-    /// The object a command is about, whose shard has to be the one that it was sent to.
+    /// The object that a command names, whose shard has to be the one that it was sent to.
     pub fn target(&self) -> Option<&Target> {
         match self {
             Self::PutVersion(put) => Some(&put.target),
@@ -351,6 +371,7 @@ impl Operation {
             | Self::DeleteAccessKey { .. }
             | Self::PutBackend { .. }
             | Self::SettleBackend { .. }
+            | Self::SetBackendState { .. }
             | Self::RegisterNode { .. }
             | Self::ChangeMembers(_)
             | Self::PutSettings(_)
@@ -360,7 +381,8 @@ impl Operation {
             | Self::CloseEpoch { .. }
             | Self::EpochSwept { .. }
             | Self::PruneEpoch { .. }
-            | Self::Collected { .. } => None,
+            | Self::Collected { .. }
+            | Self::PutCopy(_) => None,
         }
     }
 }

@@ -145,4 +145,11 @@ pub enum Rejection {
     MembershipChanging,
     #[error("the cluster would be left without a voter")]
     LastVoter,
+    /// The bytes that a new copy was made of are not there any more, or are where it was to go.
+    #[error("the object or its copies changed meanwhile; nothing is lost")]
+    Superseded,
+    #[error(
+        "the backend cannot go from its state to that one: it is drained before it is removed, and one that is lost or removed never comes back"
+    )]
+    WrongBackendState,
 }

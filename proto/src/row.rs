@@ -56,8 +56,22 @@ pub struct ShardBucket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BackendState {
     Active,
+    /// Takes nothing new; what it holds is copied elsewhere.
     Draining,
+    /// Holds nothing. For ever.
     Removed,
+    /// Its bytes are gone; what it held is copied again from other copies. It can only be removed.
+    Lost,
+}
+
+impl BackendState {
+    /// Nothing is there to be read, written or deleted any more, and never will be.
+    pub fn is_gone(self) -> bool {
+        match self {
+            Self::Active | Self::Draining => false,
+            Self::Removed | Self::Lost => true,
+        }
+    }
 }
 
 /// A backend in the control group. Endpoints and credentials stay in the nodes' configuration.

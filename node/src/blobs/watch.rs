@@ -64,7 +64,7 @@ impl Watch {
         };
         let is_here = self.registry.get(row.id).is_ok();
         match row.state {
-            BackendState::Removed => drop(self.registry.remove(row.id)),
+            BackendState::Removed | BackendState::Lost => drop(self.registry.remove(row.id)),
             BackendState::Active | BackendState::Draining if is_here => {}
             BackendState::Active | BackendState::Draining => self.add(row, node),
         }

@@ -107,12 +107,14 @@ fn of_rejection(rejection: Rejection) -> Code {
         | Rejection::MethodNotAllowed
         | Rejection::NodeRemoved
         | Rejection::LastVoter
+        | Rejection::WrongBackendState
         | Rejection::PreconditionFailed => Code::FailedPrecondition,
         Rejection::InvalidToken | Rejection::TokenUsed => Code::PermissionDenied,
         Rejection::OperationAborted
         | Rejection::StaleConfig
         | Rejection::ConfigAhead
         | Rejection::MembershipChanging
+        | Rejection::Superseded
         | Rejection::EpochClosed => Code::Aborted,
         Rejection::Expired => Code::DeadlineExceeded,
         Rejection::Unknown => Code::Unknown,

@@ -305,6 +305,7 @@ fn estimate_bytes(command: &Command) -> usize {
         | Operation::DeleteAccessKey { .. }
         | Operation::PutBackend { .. }
         | Operation::SettleBackend { .. }
+        | Operation::SetBackendState { .. }
         | Operation::RegisterNode { .. }
         | Operation::ChangeMembers(_)
         | Operation::PutSettings(_)
@@ -316,6 +317,7 @@ fn estimate_bytes(command: &Command) -> usize {
         | Operation::PruneEpoch { .. }
         | Operation::DeleteVersion(_)
         | Operation::PutPart(_)
+        | Operation::PutCopy(_)
         | Operation::AbortUpload { .. } => 0,
     };
     COMMAND_BYTES + variable

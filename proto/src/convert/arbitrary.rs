@@ -127,7 +127,12 @@ pub(crate) fn bucket_phase() -> impl Strategy<Value = BucketPhase> {
 }
 
 pub(crate) fn backend_state() -> impl Strategy<Value = BackendState> {
-    select(vec![BackendState::Active, BackendState::Draining, BackendState::Removed])
+    select(vec![
+        BackendState::Active,
+        BackendState::Draining,
+        BackendState::Removed,
+        BackendState::Lost,
+    ])
 }
 
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {

@@ -3,7 +3,7 @@
 use super::shape::{Choice, Fault, Wire};
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::wire::v1 as wire;
@@ -34,6 +34,7 @@ choice!(
         PutPart,
         CompleteUpload,
         ChangeMembers,
+        PutCopy,
     ],
     records {
         CreateBucket { name, owner, region },
@@ -45,6 +46,7 @@ choice!(
         DeleteAccessKey { access_key },
         PutBackend { name, kind, state, node },
         SettleBackend { backend, generation },
+        SetBackendState { backend, state },
         RegisterNode { node, incarnation, name, address },
         ConfigureBackend { backend, generation, state },
         OpenEpoch { node, incarnation },
@@ -104,6 +106,7 @@ record!(
     PutPart => wire::PutPart, "put of a part",
     { target, upload, number, md5, checksum, blob, digest }
 );
+record!(PutCopy => wire::PutCopy, "put of a copy", { blob, beside, replaces });
 record!(ListedPart => wire::ListedPart, "listed part", { number, md5, checksum });
 record!(
     CompleteUpload => wire::CompleteUpload, "completion of an upload",

@@ -224,7 +224,7 @@ plain_enum!(ChecksumAlgorithm { Crc32, Crc32c, Crc64Nvme, Sha1, Sha256 });
 plain_enum!(ChecksumScope { FullObject, Composite });
 plain_enum!(Versioning { Off, Enabled, Suspended });
 plain_enum!(BucketPhase { Open, Deleting, Deleted });
-plain_enum!(BackendState { Active, Draining, Removed });
+plain_enum!(BackendState { Active, Draining, Removed, Lost });
 zero_enum!(NodeRole { Voter, Learner });
 zero_enum!(NodePhase { Member, Joining, Changing, Leaving, Removed });
 plain_enum!(Rejection {
@@ -262,6 +262,8 @@ plain_enum!(Rejection {
     TokenUsed,
     MembershipChanging,
     LastVoter,
+    Superseded,
+    WrongBackendState,
 });
 
 record!(VersionId => wire::VersionId, "version id", { generation, index, sub });

@@ -18,8 +18,8 @@ pub fn all(reader: &dyn Reader) -> Vec<BackendRow> {
         .collect()
 }
 
-/// Adds a backend, or changes its state. Rows are never removed, so ids are never reused. A backend is known by its name and
-/// its node: those of one name on several nodes are a pool, and of one kind.
+/// Adds a backend that is not known yet. Rows are never removed, so ids are never reused. A backend is known by its name and
+/// its node: those of one name on several nodes are a pool, and of one kind. The name of one that is lost or removed is free.
 pub(crate) fn put(
     context: &mut Context<'_>,
     name: &str,
@@ -31,22 +31,14 @@ pub(crate) fn put(
         return Response::Rejected(Rejection::Malformed);
     }
     let backends = all(context.tables);
-    if backends.iter().any(|row| row.name == name && row.kind != kind) {
+    let contradicts =
+        |row: &BackendRow| !row.state.is_gone() && row.name == name && row.kind != kind;
+    if backends.iter().any(contradicts) {
         return Response::Rejected(Rejection::AlreadyExists);
     }
     let row = match known(context, &backends, name, node) {
-        Some(former) if former.state == state && former.node == node => {
-            return Response::Backend(former.clone());
-        }
         // What shards know of it does not change with whose it is.
-        Some(former) if former.state == state => BackendRow { node, ..former.clone() },
-        Some(former) => BackendRow {
-            state,
-            generation: former.generation.saturating_add(1),
-            settled: false,
-            node,
-            ..former.clone()
-        },
+        Some(former) => BackendRow { node, ..former.clone() },
         None => BackendRow {
             id: BackendId(backends.last().map_or(0, |row| row.id.0).saturating_add(1)),
             name: name.to_owned(),
@@ -69,10 +61,33 @@ fn known<'rows>(
     node: Option<NodeId>,
 ) -> Option<&'rows BackendRow> {
     let of = |node: Option<NodeId>| {
-        backends.iter().find(move |row| row.name == name && row.node == node)
+        let is_here = |row: &&BackendRow| !row.state.is_gone() && row.name == name;
+        backends.iter().filter(is_here).find(move |row| row.node == node)
     };
     let first = member::all(context.tables).first().map(|row| row.id);
     of(node).or_else(|| of(None).filter(|_| node.is_some() && node == first))
+}
+
+/// Moves a backend on in its life. Whether it is empty only the shards know: who removes one has asked them after they
+/// took over that it is drained or lost, from when on it cannot fill again.
+pub(crate) fn set_state(context: &mut Context<'_>, id: BackendId, state: BackendState) -> Response {
+    let Some(former) = rows::get::<BackendRow>(context.tables, &key::backend(id)) else {
+        return Response::Rejected(Rejection::NoSuchBackend);
+    };
+    let allowed = match former.state {
+        _ if former.state == state => return Response::Backend(former),
+        BackendState::Active => matches!(state, BackendState::Draining | BackendState::Lost),
+        BackendState::Draining => true,
+        BackendState::Lost => state == BackendState::Removed,
+        BackendState::Removed => false,
+    };
+    if !allowed {
+        return Response::Rejected(Rejection::WrongBackendState);
+    }
+    let generation = former.generation.saturating_add(1);
+    let row = BackendRow { state, generation, settled: false, ..former };
+    rows::put(context.tables, key::backend(id), &row);
+    Response::Backend(row)
 }
 
 /// Every shard has applied `generation`.

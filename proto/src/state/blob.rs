@@ -1,6 +1,7 @@
 //! The life of blobs: live, garbage, spent. Bytes are deleted by workers, and only what these rows
 //! call garbage (I3); a blob that was ever known never comes to life again (I2).
 
+use crate::id::BackendId;
 use crate::object::{Blob, Location};
 use crate::response::Response;
 use crate::row::{BlobOwner, BlobRow, BlobState, ShardBackend};
@@ -51,7 +52,29 @@ pub(crate) fn discard_new(context: &mut Context<'_>, blob: &Blob) {
     }
 }
 
+/// Whose these bytes are has changed; nothing else of them.
+pub(crate) fn hand_over(context: &mut Context<'_>, blob: &Blob, owner: &BlobOwner) {
+    for location in &blob.copies {
+        let row_key = key::blob(*location);
+        if let Some(row) = rows::get::<BlobRow>(context.tables, &row_key) {
+            let state = BlobState::Live(owner.clone());
+            rows::put(context.tables, row_key, &BlobRow { state, ..row });
+        }
+    }
+}
+
+/// Whether nothing can be read or deleted there any more. Nothing new is taken there either, so that a key whose row is
+/// dropped is not taken for a new one (I2).
+fn is_gone(reader: &dyn Reader, backend: BackendId) -> bool {
+    rows::get::<ShardBackend>(reader, &key::shard_backend(backend))
+        .is_some_and(|row| row.state.is_gone())
+}
+
 fn make_garbage(tables: &mut dyn Tables, location: Location, blob: &Blob, ready_at: TimeMs) {
+    if is_gone(tables, location.backend) {
+        tables.delete(&key::blob(location));
+        return;
+    }
     let row = BlobRow {
         size_bytes: blob.size_bytes,
         crc64nvme: blob.crc64nvme,
@@ -61,7 +84,7 @@ fn make_garbage(tables: &mut dyn Tables, location: Location, blob: &Blob, ready_
     tables.put(key::garbage(ready_at, location), Vec::new());
 }
 
-/// The worker deleted these from their backends. What is live again or unknown is left alone.
+/// The worker deleted these from their backends, or the backends are gone. What is live or unknown is left alone.
 pub(crate) fn collected(context: &mut Context<'_>, locations: &[Location]) -> Response {
     for location in locations {
         let row_key = key::blob(*location);
@@ -72,7 +95,8 @@ pub(crate) fn collected(context: &mut Context<'_>, locations: &[Location]) -> Re
             continue;
         };
         context.tables.delete(&key::garbage(ready_at, *location));
-        if epoch::is_swept(context.tables, &location.key) {
+        let gone = is_gone(context.tables, location.backend);
+        if gone || epoch::is_swept(context.tables, &location.key) {
             context.tables.delete(&row_key);
         } else {
             rows::put(context.tables, row_key, &BlobRow { state: BlobState::Spent, ..row });

@@ -153,6 +153,8 @@ fn is_final(response: &Response) -> bool {
         | Rejection::OperationAborted
         | Rejection::NotInitialised
         | Rejection::MembershipChanging
+        | Rejection::WrongBackendState
+        | Rejection::Superseded
         | Rejection::Malformed => false,
         Rejection::AlreadyInitialised
         | Rejection::BucketAlreadyExists
@@ -194,13 +196,16 @@ fn digest_of(operation: &Operation) -> Option<[u8; 16]> {
         | Operation::SettleBucket { .. }
         | Operation::PutBackend { .. }
         | Operation::SettleBackend { .. }
+        | Operation::SetBackendState { .. }
         | Operation::RegisterNode { .. }
         | Operation::PutSettings(_)
         | Operation::ConfigureBucket(_)
         | Operation::ConfigureBackend { .. }
         | Operation::CloseEpoch { .. }
         | Operation::PruneEpoch { .. }
-        | Operation::Collected { .. } => return None,
+        | Operation::Collected { .. }
+        // Its bytes are its identity: a repeat is told from it by step 5a.
+        | Operation::PutCopy(_) => return None,
         Operation::DeleteVersion(delete) => {
             let mut delete = delete.clone();
             delete.target.bucket_generation = 0;

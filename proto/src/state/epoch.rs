@@ -5,7 +5,8 @@
 use crate::id::{BackendId, BlobKey, EpochId, NodeId};
 use crate::object::Location;
 use crate::response::{Rejection, Response};
-use crate::row::{BackendState, BlobRow, BlobState, Epoch, EpochState, Sweep};
+use crate::row::{BlobRow, BlobState, Epoch, EpochState, Sweep};
+use crate::state::key::Prefix;
 use crate::state::query::scans;
 use crate::state::{Context, key, rows};
 use crate::tables::{Reader, scan};
@@ -95,17 +96,35 @@ pub(crate) fn swept(context: &mut Context<'_>, row_key: &[u8], swept: Swept) -> 
         None if round == 0 => sweeps.push(Sweep { backend, done: 1, finished: last }),
         Some(_) | None => return Response::Done,
     }
-    let finished: Vec<BackendId> =
-        sweeps.iter().filter(|sweep| sweep.finished).map(|sweep| sweep.backend).collect();
-    // A removed backend has no bytes left.
-    let mut present = scans::shard_backends(context.tables)
-        .into_iter()
-        .filter(|(_, backend)| backend.state != BackendState::Removed);
-    if present.all(|(id, _)| finished.contains(&id)) {
+    if is_finished(context.tables, sweeps) {
         row.state = EpochState::Swept;
     }
     rows::put(context.tables, row_key.to_vec(), &row);
     Response::Done
+}
+
+/// Whether every backend that is still there was swept for the last time.
+fn is_finished(reader: &dyn Reader, sweeps: &[Sweep]) -> bool {
+    let finished = |id: BackendId| sweeps.iter().any(|sweep| sweep.finished && sweep.backend == id);
+    sweeps.iter().any(|sweep| sweep.finished)
+        && scans::shard_backends(reader)
+            .into_iter()
+            .all(|(id, backend)| backend.state.is_gone() || finished(id))
+}
+
+/// A backend is gone: epochs that waited for its sweep alone are swept.
+pub(crate) fn without_gone(context: &mut Context<'_>) {
+    let epochs: Vec<Epoch> = scan(context.tables, &key::all(Prefix::Epoch))
+        .map(|(row_key, value)| rows::decode(&row_key, &value))
+        .collect();
+    for mut row in epochs {
+        if let EpochState::Closed { sweeps, .. } = &row.state
+            && is_finished(context.tables, sweeps)
+        {
+            row.state = EpochState::Swept;
+            rows::put(context.tables, key::epoch_of(&row), &row);
+        }
+    }
 }
 
 /// Looks at a page of blob rows of a swept epoch, drops the spent ones, and at the end the epoch's own

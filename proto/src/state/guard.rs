@@ -95,7 +95,7 @@ pub(crate) fn new_bytes(context: &Context<'_>, blob: &Blob) -> Result<(), Reject
             None => return Err(Rejection::ConfigAhead),
             Some(row) => match row.state {
                 BackendState::Active => {}
-                BackendState::Draining | BackendState::Removed => {
+                BackendState::Draining | BackendState::Removed | BackendState::Lost => {
                     return Err(Rejection::StaleConfig);
                 }
             },

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{BackendId, BlobKey, BucketId};
 use crate::name::ObjectKey;
-use crate::object::{Location, Version, VersionEntry};
-use crate::row::{BlobRow, BlobState, Epoch, EpochState, ShardBucket, UploadPart};
+use crate::object::{Blob, Location, Version, VersionEntry};
+use crate::row::{BlobOwner, BlobRow, BlobState, Epoch, EpochState, ShardBucket, UploadPart};
 use crate::state::key::{self, Prefix};
 use crate::state::query::scans;
-use crate::state::{backend, rows, version};
+use crate::state::{backend, rows, upload, version};
 use crate::tables::{Reader, scan};
 
 /// An invariant that does not hold, with the row that shows it.
@@ -25,6 +25,7 @@ pub fn check(reader: &dyn Reader) -> Vec<Violation> {
     [
         i1_references_are_live(reader),
         i2_one_owner_per_blob(reader),
+        copies_are_on_different_backends(reader),
         i3_garbage_is_unreferenced(reader),
         i4_garbage_index_is_exact(reader),
         i7_swept_epochs_own_nothing_spent(reader),
@@ -69,21 +70,27 @@ fn versions(reader: &dyn Reader) -> Vec<(BucketId, ObjectKey, Version)> {
     found.into_values().collect()
 }
 
-/// Every reference to bytes, with how often it is made.
-fn references(reader: &dyn Reader) -> BTreeMap<Location, usize> {
-    let mut found: BTreeMap<Location, usize> = BTreeMap::new();
-    let mut add = |location: Location| {
-        let count = found.entry(location).or_default();
-        *count = count.saturating_add(1);
+/// Every reference to bytes, with who makes it.
+fn references(reader: &dyn Reader) -> BTreeMap<Location, Vec<BlobOwner>> {
+    let mut found: BTreeMap<Location, Vec<BlobOwner>> = BTreeMap::new();
+    let mut add = |blob: Blob, owner: &BlobOwner| {
+        for location in blob.copies {
+            found.entry(location).or_default().push(owner.clone());
+        }
     };
-    for (_, _, version) in versions(reader) {
+    for (bucket, key, version) in versions(reader) {
+        let owner = BlobOwner::Version { bucket, key, version: version.id };
         for blob in version::blobs(reader, &version) {
-            blob.copies.into_iter().for_each(&mut add);
+            add(blob, &owner);
         }
     }
-    for (row_key, value) in scan(reader, &key::all(Prefix::Part)) {
-        let part: UploadPart = rows::decode(&row_key, &value);
-        part.part.blob.copies.into_iter().for_each(&mut add);
+    for (row_key, _) in scan(reader, &key::all(Prefix::Upload)) {
+        if let Some((bucket, key, upload)) = key::split_upload(&row_key) {
+            for UploadPart { part, .. } in upload::parts(reader, upload) {
+                let (key, number) = (key.clone(), part.number);
+                add(part.blob, &BlobOwner::Part { bucket, key, upload, number });
+            }
+        }
     }
     found
 }
@@ -100,13 +107,28 @@ pub fn i1_references_are_live(reader: &dyn Reader) -> Result<(), Violation> {
     Ok(())
 }
 
-/// I2: a blob belongs to exactly one version or part; a live one to at least one.
+/// I2: a live blob belongs to exactly one version or part, and its row says to which: repair finds it by that.
 pub fn i2_one_owner_per_blob(reader: &dyn Reader) -> Result<(), Violation> {
     let references = references(reader);
     for (location, row) in blob_rows(reader) {
-        let count = references.get(&location).copied().unwrap_or_default();
-        if matches!(row.state, BlobState::Live(_)) && count != 1 {
-            return Err(format!("I2: live {location:?} has {count} references"));
+        let owners = references.get(&location).map_or(&[][..], Vec::as_slice);
+        if let BlobState::Live(owner) = row.state
+            && owners != [owner.clone()]
+        {
+            return Err(format!("I2: live {location:?} of {owner:?} is referred to by {owners:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Copies of one blob on one backend would be lost together.
+pub fn copies_are_on_different_backends(reader: &dyn Reader) -> Result<(), Violation> {
+    for (_, key, version) in versions(reader) {
+        for blob in version::blobs(reader, &version) {
+            let backends: BTreeSet<_> = blob.copies.iter().map(|copy| copy.backend).collect();
+            if backends.len() != blob.copies.len() {
+                return Err(format!("{key}: two of {:?} are on one backend", blob.copies));
+            }
         }
     }
     Ok(())
@@ -256,7 +278,8 @@ pub fn bucket_counters_are_exact(reader: &dyn Reader) -> Result<(), Violation> {
 pub fn backends_are_told_apart(reader: &dyn Reader) -> Result<(), Violation> {
     let mut known = BTreeSet::new();
     let mut kinds = BTreeMap::new();
-    for row in backend::all(reader) {
+    let named = backend::all(reader).into_iter().filter(|row| !row.state.is_gone());
+    for row in named {
         if !known.insert((row.name.clone(), row.node)) {
             return Err(format!("backend {}: two rows of node {:?}", row.name, row.node));
         }

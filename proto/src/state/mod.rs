@@ -12,6 +12,7 @@
 pub mod backend;
 pub mod blob;
 pub mod bucket;
+pub mod copy;
 pub mod dedupe;
 pub mod epoch;
 pub mod guard;
@@ -162,6 +163,9 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         Operation::SettleBackend { backend, generation } => {
             backend::settle(context, *backend, *generation)
         }
+        Operation::SetBackendState { backend, state } => {
+            backend::set_state(context, *backend, *state)
+        }
         Operation::RegisterNode { node, incarnation, name, address } => {
             member::register(context, *node, *incarnation, name, address)
         }
@@ -178,6 +182,7 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         | Operation::PutVersion(_)
         | Operation::DeleteVersion(_)
         | Operation::SetTags { .. }
+        | Operation::PutCopy(_)
         | Operation::CreateUpload(_)
         | Operation::PutPart(_)
         | Operation::CompleteUpload(_)
@@ -209,6 +214,7 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
         Operation::SetTags { target, version, tags } => {
             object::set_tags(context, target, *version, tags)
         }
+        Operation::PutCopy(copy) => copy::put(context, copy),
         Operation::CreateUpload(create) => upload::create(context, create),
         Operation::PutPart(part) => upload::put_part(context, part),
         Operation::CompleteUpload(complete) => upload::complete(context, complete),
@@ -223,6 +229,7 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
         | Operation::DeleteAccessKey { .. }
         | Operation::PutBackend { .. }
         | Operation::SettleBackend { .. }
+        | Operation::SetBackendState { .. }
         | Operation::RegisterNode { .. }
         | Operation::ChangeMembers(_) => Response::Rejected(Rejection::Malformed),
     }

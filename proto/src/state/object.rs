@@ -193,16 +193,6 @@ pub(crate) fn set_tags(
         None => return Response::Rejected(Rejection::NoSuchKey),
     };
     tagged.attributes.tags = tags.to_vec();
-    if head.is_some_and(|head| head.id == tagged.id) {
-        version::set_head(context, *bucket, key, Some(&tagged));
-    }
-    let row_key = if tagged.null {
-        key::null_version(*bucket, key)
-    } else {
-        key::version(*bucket, key, tagged.id)
-    };
-    if context.tables.get(&row_key).is_some() {
-        rows::put(context.tables, row_key, &VersionEntry::Object(tagged));
-    }
+    version::update(context, *bucket, key, &tagged);
     Response::Done
 }

@@ -6,7 +6,7 @@ use crate::id::{BackendId, BucketId};
 use crate::response::Response;
 use crate::row::{BackendState, ShardBackend, ShardBucket};
 use crate::state::key::Prefix;
-use crate::state::{Context, key, rows};
+use crate::state::{Context, epoch, key, rows};
 use crate::tables::{Reader, scan};
 
 /// Takes over a bucket's configuration and reports whether this shard holds nothing of it.
@@ -50,6 +50,9 @@ pub(crate) fn configure_backend(
             live_bytes: former.map_or(0, |row| row.live_bytes),
         };
         rows::put(context.tables, row_key, &row);
+        if state.is_gone() {
+            epoch::without_gone(context);
+        }
     }
     Response::Done
 }

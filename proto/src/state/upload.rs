@@ -180,6 +180,11 @@ fn finish(
     let kept: Vec<u16> = listed.iter().map(|part| part.number).collect();
     remove(context, &complete.target, complete.upload, &kept);
     let size_bytes = listed.iter().fold(0u64, |sum, part| sum.saturating_add(part.blob.size_bytes));
+    let Target { bucket: id, key, .. } = &complete.target;
+    let owner = BlobOwner::Version { bucket: *id, key: key.clone(), version: context.minted() };
+    for part in &listed {
+        blob::hand_over(context, &part.blob, &owner);
+    }
     let new = Version {
         id: context.minted(),
         null: bucket.versioning != Versioning::Enabled,

@@ -1,7 +1,7 @@
 //! The two tables of versions kept in step: `o` holds the live head of every key and nothing else,
 //! `v` holds all versions and delete markers of buckets that are, or were, versioned.
 
-use crate::id::BucketId;
+use crate::id::{BucketId, VersionId};
 use crate::name::ObjectKey;
 use crate::object::{Blob, Body, INLINE_PARTS_MAX, Manifest, Part, Version, VersionEntry};
 use crate::row::ShardBucket;
@@ -42,6 +42,48 @@ pub fn find(
             let head = head(reader, bucket, key).filter(|head| head.null)?;
             Some(VersionEntry::Object(head))
         }),
+    }
+}
+
+/// One version of a key by its id, whether or not S3 shows it as `null`.
+pub fn by_id(
+    reader: &dyn Reader,
+    bucket: BucketId,
+    key: &ObjectKey,
+    id: VersionId,
+) -> Option<Version> {
+    if let Some(head) = head(reader, bucket, key).filter(|head| head.id == id) {
+        return Some(head);
+    }
+    let rows = [key::version(bucket, key, id), key::null_version(bucket, key)];
+    let entry = rows
+        .iter()
+        .filter_map(|row_key| rows::get::<VersionEntry>(reader, row_key))
+        .find(|entry| entry.id() == id)?;
+    match entry {
+        VersionEntry::Object(version) => Some(version),
+        VersionEntry::DeleteMarker(_) => None,
+    }
+}
+
+/// Writes a version that is known to every row that it has.
+pub(crate) fn update(
+    context: &mut Context<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    version: &Version,
+) {
+    if head(context.tables, bucket, key).is_some_and(|head| head.id == version.id) {
+        set_head(context, bucket, key, Some(version));
+    }
+    let row_key = if version.null {
+        key::null_version(bucket, key)
+    } else {
+        key::version(bucket, key, version.id)
+    };
+    let stored: Option<VersionEntry> = rows::get(context.tables, &row_key);
+    if stored.is_some_and(|entry| entry.id() == version.id) {
+        rows::put(context.tables, row_key, &VersionEntry::Object(version.clone()));
     }
 }
 

@@ -52,6 +52,8 @@ impl From<Rejection> for Error {
             | Rejection::TokenUsed
             | Rejection::MembershipChanging
             | Rejection::LastVoter
+            | Rejection::Superseded
+            | Rejection::WrongBackendState
             | Rejection::Malformed => internal(&rejection),
         }
     }

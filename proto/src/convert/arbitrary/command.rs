@@ -12,7 +12,7 @@ use super::{
 };
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::id::{BackendId, BucketId, EpochId, GroupId, NodeId, UserId};
@@ -121,6 +121,9 @@ fn configuration() -> impl Strategy<Value = Operation> {
                 generation,
             })
             .boxed(),
+        (any::<u32>(), backend_state())
+            .prop_map(|(id, state)| Operation::SetBackendState { backend: BackendId(id), state })
+            .boxed(),
         any::<(u64, u64, String, String)>()
             .prop_map(|(node, incarnation, name, address)| Operation::RegisterNode {
                 node: NodeId(node),
@@ -209,6 +212,11 @@ fn object() -> impl Strategy<Value = Operation> {
             .boxed(),
         (target(), option::of(selector()), pairs())
             .prop_map(|(target, version, tags)| Operation::SetTags { target, version, tags })
+            .boxed(),
+        (blob(), location(), any::<bool>())
+            .prop_map(|(blob, beside, replaces)| {
+                Operation::PutCopy(PutCopy { blob, beside, replaces })
+            })
             .boxed(),
     ])
 }

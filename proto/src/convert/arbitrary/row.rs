@@ -21,7 +21,7 @@ use crate::row::{
 use crate::time::TimeMs;
 
 /// Every rejection there is: the compiler reminds whoever adds one, since the codec names them all.
-pub(crate) const REJECTIONS: [Rejection; 34] = [
+pub(crate) const REJECTIONS: [Rejection; 36] = [
     Rejection::AlreadyInitialised,
     Rejection::NotInitialised,
     Rejection::BucketAlreadyExists,
@@ -56,6 +56,8 @@ pub(crate) const REJECTIONS: [Rejection; 34] = [
     Rejection::TokenUsed,
     Rejection::MembershipChanging,
     Rejection::LastVoter,
+    Rejection::Superseded,
+    Rejection::WrongBackendState,
 ];
 
 pub(crate) fn bucket() -> impl Strategy<Value = Bucket> {

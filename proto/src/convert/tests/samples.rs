@@ -3,7 +3,7 @@
 
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::etag::ETag;
@@ -186,6 +186,10 @@ fn control() -> Vec<(&'static str, Operation)> {
         ("put_backend", put_backend(None)),
         ("put_backend_of_node", put_backend(Some(NODE))),
         ("settle_backend", Operation::SettleBackend { backend: BACKEND, generation: 6 }),
+        (
+            "set_backend_state",
+            Operation::SetBackendState { backend: BACKEND, state: BackendState::Lost },
+        ),
         ("put_settings", Operation::PutSettings(settings())),
     ]
 }
@@ -291,6 +295,10 @@ fn object() -> Vec<(&'static str, Operation)> {
         ("put_version", put_version()),
         ("delete_version", Operation::DeleteVersion(delete)),
         ("set_tags", Operation::SetTags { target: target(), version, tags }),
+        (
+            "put_copy",
+            Operation::PutCopy(PutCopy { blob: blob(), beside: location(), replaces: true }),
+        ),
         ("create_upload", Operation::CreateUpload(create)),
         ("put_part", Operation::PutPart(put_part)),
         ("complete_upload", Operation::CompleteUpload(complete)),

@@ -137,3 +137,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_backend_lives_forward_and_frees_its_name_when_it_is_gone() {
+    use BackendState::{Active, Draining, Lost, Removed};
+    let mut control = Control::new();
+    let first = control.put("hot", "disk", FIRST);
+    let set = |control: &mut Control, state| {
+        control.run(Operation::SetBackendState { backend: first.id, state })
+    };
+    let refused = Response::Rejected(Rejection::WrongBackendState);
+    assert_eq!(set(&mut control, Removed), refused, "not before it is drained");
+    for (generation, state) in [(2, Draining), (3, Active), (4, Lost)] {
+        let row = BackendRow { generation, state, ..first.clone() };
+        assert_eq!(set(&mut control, state), Response::Backend(row));
+    }
+    assert_eq!(set(&mut control, Lost), Response::Backend(all(&control.tables)[0].clone()));
+    assert_eq!(set(&mut control, Active), refused, "its bytes are gone");
+    let second = control.put("hot", "disk", FIRST);
+    assert_ne!(second.id, first.id, "a new disk in the place of the lost one");
+    assert_eq!(control.put("hot", "disk", FIRST), second);
+    assert!(matches!(set(&mut control, Removed), Response::Backend(_)));
+    assert_eq!(set(&mut control, Lost), refused);
+    let unknown = Operation::SetBackendState { backend: crate::id::BackendId(9), state: Active };
+    assert_eq!(control.run(unknown), Response::Rejected(Rejection::NoSuchBackend));
+    assert_eq!(invariants::backends_are_told_apart(&control.tables), Ok(()));
+}

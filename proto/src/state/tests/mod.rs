@@ -14,8 +14,10 @@
 )]
 
 mod cases;
+mod copies;
 mod lists;
 mod model;
+mod moved;
 mod pages;
 mod requests;
 mod rules;

@@ -7,7 +7,9 @@ use crate::command::{
     Command, CompleteUpload, DeleteVersion, Operation, PutPart, PutVersion, Target, VersionSelector,
 };
 use crate::etag::ETag;
-use crate::id::{BlobKey, BucketId, EpochId, GroupId, RequestId, UploadId, UserId, VersionId};
+use crate::id::{
+    BackendId, BlobKey, BucketId, EpochId, GroupId, RequestId, UploadId, UserId, VersionId,
+};
 use crate::name::ObjectKey;
 use crate::object::Blob;
 use crate::response::{Deleted, Put, Rejection, Response};
@@ -29,7 +31,8 @@ pub struct Object {
     pub etag: ETag,
     pub size: u64,
     pub modified: TimeMs,
-    pub blobs: Vec<BlobKey>,
+    /// The copies of each part.
+    pub blobs: Vec<Vec<BlobKey>>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,7 +53,7 @@ pub enum Life {
 
 /// Part numbers and MD5s as a complete lists them.
 type Listed = Vec<(u16, [u8; 16])>;
-type Parts = BTreeMap<u16, ([u8; 16], u64, BlobKey)>;
+pub type Parts = BTreeMap<u16, ([u8; 16], u64, Vec<BlobKey>)>;
 
 #[derive(Default)]
 pub struct Model {
@@ -60,6 +63,9 @@ pub struct Model {
     pub uploads: BTreeMap<UploadId, (BucketId, ObjectKey, Parts)>,
     pub completed: BTreeMap<UploadId, (BucketId, ObjectKey, Listed, Response)>,
     pub blobs: BTreeMap<BlobKey, Life>,
+    /// Where each is, its size and its checksum.
+    pub facts: BTreeMap<BlobKey, (BackendId, u64, u64)>,
+    pub lost: BTreeSet<BackendId>,
     pub open_epochs: BTreeSet<EpochId>,
     pub swept_epochs: BTreeSet<EpochId>,
     pub answered: BTreeMap<RequestId, (Asked, Response)>,
@@ -148,12 +154,13 @@ impl Model {
                 Ok(Response::UploadCreated { upload })
             }
             Operation::PutPart(part) => self.put_part(part),
+            Operation::PutCopy(copy) => self.put_copy(copy),
             Operation::CompleteUpload(complete) => self.complete(id, complete),
             Operation::AbortUpload { target, upload } => {
                 self.bucket(target, false)?;
                 let parts = self.upload(target, *upload)?.clone();
                 self.uploads.remove(upload);
-                parts.values().for_each(|(_, _, blob)| self.release(*blob));
+                parts.values().for_each(|(_, _, copies)| self.release_all(copies));
                 Ok(Response::Done)
             }
             Operation::ConfigureBucket(configure) => {
@@ -190,8 +197,11 @@ impl Model {
         }
     }
 
-    fn fresh(&self, blob: &Blob) -> Result<BlobKey, Rejection> {
+    pub fn fresh(&self, blob: &Blob) -> Result<BlobKey, Rejection> {
         let key = only_key(blob);
+        if self.lost.contains(&blob.copies[0].backend) {
+            return Err(Rejection::StaleConfig);
+        }
         if self.open_epochs.contains(&key.epoch) { Ok(key) } else { Err(Rejection::EpochClosed) }
     }
 
@@ -216,9 +226,9 @@ impl Model {
             etag: put.etag,
             size: put.blob.size_bytes,
             modified: self.now,
-            blobs: vec![blob],
+            blobs: vec![vec![blob]],
         };
-        self.blobs.insert(blob, Life::Live);
+        self.live(&put.blob);
         Ok(self.install(&put.target, versioning, id, object))
     }
 
@@ -254,15 +264,11 @@ impl Model {
 
     fn release_entry(&mut self, entry: &Entry) {
         if let Some(object) = &entry.object {
-            object.blobs.clone().into_iter().for_each(|blob| self.release(blob));
+            object.blobs.iter().for_each(|copies| self.release_all(copies));
         }
     }
 
-    fn release(&mut self, blob: BlobKey) {
-        self.blobs.insert(blob, Life::Garbage);
-    }
-
-    fn discard(&mut self, blob: BlobKey) {
+    pub fn discard(&mut self, blob: BlobKey) {
         if self.open_epochs.contains(&blob.epoch) {
             self.release(blob);
         }
@@ -325,10 +331,11 @@ impl Model {
                 return Err(rejection);
             }
             Ok(parts) => {
-                let former = parts.insert(put.number, (put.md5, put.blob.size_bytes, blob));
-                self.blobs.insert(blob, Life::Live);
+                let new = (put.md5, put.blob.size_bytes, vec![blob]);
+                let former = parts.insert(put.number, new);
+                self.live(&put.blob);
                 if let Some((_, _, former)) = former {
-                    self.release(former);
+                    self.release_all(&former);
                 }
             }
         }
@@ -369,16 +376,16 @@ impl Model {
         holds(&complete.condition, head.as_ref())?;
         self.uploads.remove(&complete.upload);
         let kept: Vec<u16> = listed.iter().map(|(number, _)| *number).collect();
-        for (number, (_, _, blob)) in &parts {
+        for (number, (_, _, copies)) in &parts {
             if !kept.contains(number) {
-                self.release(*blob);
+                self.release_all(copies);
             }
         }
         let object = Object {
             etag: etag_of(&listed),
             size: kept.iter().map(|number| parts[number].1).sum(),
             modified: self.now,
-            blobs: kept.iter().map(|number| parts[number].2).collect(),
+            blobs: kept.iter().map(|number| parts[number].2.clone()).collect(),
         };
         let response = self.install(&complete.target, versioning, id, object);
         let until = self.now.plus_ms(self.dedupe_ms);

@@ -81,6 +81,7 @@ pub fn is_final(response: &Response) -> bool {
                 | Rejection::Expired
                 | Rejection::Unknown
                 | Rejection::OperationAborted
+                | Rejection::Superseded
         )
     )
 }

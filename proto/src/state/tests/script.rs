@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Answer, Query};
 use crate::command::{Command, ConfigureBucket, Entry, InitCluster, Operation, Target};
-use crate::id::{
-    BackendId, BlobKey, BucketId, ClusterId, EpochId, GroupId, NodeId, RequestId, UploadId,
-};
-use crate::object::{Blob, Location};
+use crate::id::{BackendId, BucketId, ClusterId, EpochId, GroupId, NodeId, RequestId, UploadId};
+use crate::object::Blob;
 use crate::response::Response;
-use crate::row::{BackendState, BlobState, BucketPhase, EpochState, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, Settings, Versioning};
 use crate::state::tests::Random;
-use crate::state::tests::model::{Life, Model};
-use crate::state::{apply_entry, invariants, query, snapshot};
+use crate::state::tests::model::Model;
+use crate::state::tests::rules::only_key;
+use crate::state::{apply_entry, invariants, snapshot};
 use crate::tables::{MemTables, Reader, Tables};
 use crate::time::TimeMs;
 
 pub const SHARD: GroupId = GroupId(1);
 pub const NODE: NodeId = NodeId(1);
 pub const BACKEND: BackendId = BackendId(1);
+/// Gets second copies, until it is lost.
+pub const SECOND: BackendId = BackendId(2);
 const DEADLINE_MS: u64 = 600_000;
 const SETTINGS: Settings = Settings { drain_ms: 1_000, dedupe_ms: 3_600_000 };
 /// Every n-th sequence checks the invariants after each step, the others at the end.
@@ -28,11 +28,11 @@ const COMPARED_ONE_IN: u64 = 5;
 
 pub struct Script {
     pub random: Random,
-    one: MemTables,
+    pub one: MemTables,
     two: MemTables,
     pub model: Model,
     index: u64,
-    clock: TimeMs,
+    pub clock: TimeMs,
     pub seq: u64,
     requests: u64,
     pub epochs: Vec<EpochId>,
@@ -72,13 +72,12 @@ impl Script {
             region: "r".into(),
             token_key: Vec::new(),
         };
-        let backend = Operation::ConfigureBackend {
-            backend: BACKEND,
-            generation: 1,
-            state: BackendState::Active,
-        };
-        for operation in [Operation::InitCluster(init), Operation::PutSettings(SETTINGS), backend] {
+        for operation in [Operation::InitCluster(init), Operation::PutSettings(SETTINGS)] {
             self.internal(operation);
+        }
+        for backend in [BACKEND, SECOND] {
+            let (generation, state) = (1, BackendState::Active);
+            self.internal(Operation::ConfigureBackend { backend, generation, state });
         }
         self.open_epoch();
         for bucket in 1..=2 {
@@ -87,7 +86,7 @@ impl Script {
     }
 
     /// A command that only workers send; the model learns of its effect directly.
-    fn internal(&mut self, operation: Operation) -> Response {
+    pub fn internal(&mut self, operation: Operation) -> Response {
         self.requests += 1;
         let mut request = [0xee; 16];
         request[..8].copy_from_slice(&self.requests.to_be_bytes());
@@ -138,7 +137,8 @@ impl Script {
     pub fn step(&mut self, number: u64) {
         self.clock = self.clock.plus_ms(self.random.below(50));
         match self.random.below(100) {
-            0..=29 => self.put(),
+            0..=24 => self.put(),
+            25..=29 => self.copy(),
             30..=44 => self.delete(),
             45..=49 => self.create_upload(),
             50..=61 => self.put_part(),
@@ -150,7 +150,8 @@ impl Script {
             86..=88 => self.rotate_epochs(),
             89..=91 => self.collect(),
             92..=93 => self.sweep(),
-            94..=95 => self.clock = self.clock.plus_ms(self.random.below(5_000_000)),
+            94 => self.lose_backend(),
+            95 => self.clock = self.clock.plus_ms(self.random.below(5_000_000)),
             _ => self.snapshot(),
         }
         if self.thorough {
@@ -185,6 +186,9 @@ impl Script {
             Operation::PutPart(part) => {
                 part.blob = Blob { size_bytes: part.blob.size_bytes, ..blob };
                 part.digest = other.unwrap_or(part.digest);
+            }
+            Operation::PutCopy(copy) => {
+                copy.blob.copies[0].key = only_key(&blob);
             }
             _ => {}
         }
@@ -235,54 +239,6 @@ impl Script {
         self.model.open_epochs.remove(&epoch);
     }
 
-    fn collect(&mut self) {
-        let query = Query::Garbage { shard: SHARD, backend: BACKEND, until: self.clock, limit: 5 };
-        let Answer::Garbage(garbage) = query::answer(&self.one, &query) else { panic!() };
-        let blobs: Vec<Location> = garbage.iter().map(|row| row.location).collect();
-        for location in &blobs {
-            let life = self.model.blobs.get(&location.key).copied();
-            assert_eq!(life, Some(Life::Garbage), "{location:?} would be deleted");
-            if self.model.swept_epochs.contains(&location.key.epoch) {
-                self.model.blobs.remove(&location.key);
-            } else {
-                self.model.blobs.insert(location.key, Life::Spent);
-            }
-        }
-        self.internal(Operation::Collected { blobs });
-    }
-
-    fn sweep(&mut self) {
-        let query = Query::Epochs { shard: SHARD };
-        let Answer::Epochs(epochs) = query::answer(&self.one, &query) else { panic!() };
-        for epoch in epochs {
-            if self.model.open_epochs.contains(&epoch.id) {
-                continue;
-            }
-            let last = self.random.one_in(2);
-            let EpochState::Closed { sweeps, .. } = &epoch.state else { continue };
-            let swept = Operation::EpochSwept {
-                generation: 1,
-                node: NODE,
-                epoch: epoch.id,
-                backend: BACKEND,
-                round: sweeps.first().map_or(0, |sweep| sweep.done),
-                last,
-            };
-            self.internal(swept.clone());
-            if self.random.one_in(3) {
-                // Another leader did the same round: the sweep is not counted again.
-                self.internal(swept);
-            }
-            if last {
-                self.model.swept_epochs.insert(epoch.id);
-                let (generation, node, epoch_id, limit) = (1, NODE, epoch.id, 2);
-                let prune = Operation::PruneEpoch { generation, node, epoch: epoch_id, limit };
-                while self.internal(prune.clone()) == (Response::Pruned { more: true }) {}
-                self.model.blobs.retain(|key, life| key.epoch != epoch.id || *life != Life::Spent);
-            }
-        }
-    }
-
     /// The second replica is replaced by what a snapshot of the first makes of an empty one.
     fn snapshot(&mut self) {
         let mut fresh = MemTables::default();
@@ -299,24 +255,7 @@ impl Script {
     }
 
     fn compare(&mut self) {
-        let Answer::Blobs(rows) = query::answer(
-            &self.one,
-            &Query::Blobs { shard: SHARD, after: None, limit: usize::MAX },
-        ) else {
-            panic!()
-        };
-        let found: BTreeMap<BlobKey, Life> = rows
-            .into_iter()
-            .map(|(location, row)| {
-                let life = match row.state {
-                    BlobState::Live(_) => Life::Live,
-                    BlobState::Garbage { .. } => Life::Garbage,
-                    BlobState::Spent => Life::Spent,
-                };
-                (location.key, life)
-            })
-            .collect();
-        assert_eq!(found, self.model.blobs, "blobs at index {}", self.index);
+        assert_eq!(self.lives(), self.model.blobs, "blobs at index {}", self.index);
         super::lists::compare_versions(&[&self.one as &dyn Reader], &self.model);
     }
 
