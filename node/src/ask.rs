@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vaultaire_proto::catalog::ScanPosition;
-use vaultaire_proto::object::{Location, VersionEntry};
+use vaultaire_proto::object::{Blob, Location, VersionEntry};
 use vaultaire_proto::row::{
     AccessKey, BackendRow, BlobRow, Bucket, Epoch, Garbage, NodeRow, ShardBackend, ShardBucket,
     User,
@@ -64,6 +64,11 @@ question!(
     /// What a shard holds of each backend.
     shard_backends(shard: GroupId) -> ShardBackends(Vec<(BackendId, ShardBackend)>)
         = Query::ShardBackends { shard }
+);
+question!(
+    /// The live blob that a location is a copy of.
+    blob_of(shard: GroupId, copy: Location) -> BlobOf(Option<Blob>)
+        = Query::BlobOf { shard, copy }
 );
 question!(
     /// An access key.

@@ -179,7 +179,8 @@ fn reach(query: &Query) -> Reach {
         | Query::Blobs { .. }
         | Query::SweepView { .. }
         | Query::Versions { .. }
-        | Query::ShardBackends { .. } => Reach::Range,
+        | Query::ShardBackends { .. }
+        | Query::BlobOf { .. } => Reach::Range,
     }
 }
 

@@ -2,6 +2,7 @@
 //! suggestion. What runs, with defaults filled in, is `settings.rs`.
 
 pub mod gc;
+pub mod repair;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use vaultaire_storage::config::{BackendConfig, SecretSource};
 
 use crate::config::gc::Gc;
+use crate::config::repair::RepairSection;
 use crate::error::Error;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
@@ -40,6 +42,8 @@ pub struct Config {
     pub peer: Option<PeerSection>,
     #[serde(default)]
     pub gc: Gc,
+    #[serde(default)]
+    pub repair: RepairSection,
     #[serde(default)]
     pub first: FirstSection,
     /// Where new objects go: the first of these that takes writes.
@@ -189,6 +193,7 @@ impl Config {
                 None => Tls::Off,
             },
             garbage: self.gc.settle()?,
+            repair: self.repair.settle()?,
             backends: in_order(self.write_to, self.backends)?,
             first: self.first.settle()?,
         };

@@ -112,8 +112,10 @@ async fn open_backend(
     let catalog = proposer.catalog();
     let rows = ask::backends(catalog, FRESH).await?;
     let owner = named.kind().is_of_node().then_some(node);
+    // What is lost or removed frees its name.
+    let here = || rows.iter().filter(|row| !row.state.is_gone());
     if let Some(other) =
-        rows.iter().find(|row| row.name == named.name && row.kind != named.kind().as_str())
+        here().find(|row| row.name == named.name && row.kind != named.kind().as_str())
     {
         return Err(Error::Setting {
             key: format!("backends.{}.kind", named.name),
@@ -124,9 +126,9 @@ async fn open_backend(
             ),
         });
     }
-    let known = rows.into_iter().find(|row| row.name == named.name && row.node == owner);
+    let known = here().find(|row| row.name == named.name && row.node == owner);
     let row = match known {
-        Some(row) => row,
+        Some(row) => row.clone(),
         None => {
             let operation = Operation::PutBackend {
                 name: named.name.clone(),

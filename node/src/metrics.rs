@@ -35,6 +35,8 @@ type Gauges = Family<GroupLabel, Gauge<u64, AtomicU64>>;
 pub struct Metrics {
     garbage: Counter,
     orphans: Counter,
+    moved: Counter,
+    moved_bytes: Counter,
     ready: Gauge<u64, AtomicU64>,
     backends: Family<BackendLabel, Gauge<u64, AtomicU64>>,
     held: Family<BackendLabel, Gauge<u64, AtomicU64>>,
@@ -68,6 +70,12 @@ impl Metrics {
             "Blobs deleted by sweeps: written, and never referenced",
             metrics.orphans.clone(),
         );
+        registry.register(
+            "repaired_copies",
+            "Copies made in the place of others, on backends that are drained or lost",
+            metrics.moved.clone(),
+        );
+        registry.register("repaired_bytes", "Bytes of these copies", metrics.moved_bytes.clone());
         registry.register("ready", "1 when the node has caught up", metrics.ready.clone());
         registry.register(
             "backend_open",
@@ -113,6 +121,12 @@ impl Metrics {
     /// A sweep deleted blobs that nothing had ever referenced.
     pub fn orphans_swept(&self, blobs: usize) {
         self.orphans.inc_by(u64::try_from(blobs).unwrap_or(u64::MAX));
+    }
+
+    /// A copy took the place of another one.
+    pub fn copy_moved(&self, bytes: u64) {
+        self.moved.inc();
+        self.moved_bytes.inc_by(bytes);
     }
 
     /// A backend can be used.

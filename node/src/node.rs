@@ -32,6 +32,7 @@ use crate::stopwatch::{Stopwatch, Timing};
 use crate::tls::{self, Served};
 use crate::workers::garbage::Collector;
 use crate::workers::leaders::Leaders;
+use crate::workers::repair::Repairer;
 use crate::workers::sweep::Sweeper;
 use crate::workers::{self, Context, Workers, epochs, membership, settle};
 
@@ -194,6 +195,8 @@ impl Node {
             }),
             garbage: settings.garbage.clone(),
             brake: Arc::clone(&engine.brake),
+            targets: Arc::clone(&engine.watch.targets),
+            epochs: Arc::clone(&engine.epochs),
             metrics,
         });
         let (epochs, clock) = (Arc::clone(&engine.epochs), Arc::clone(&engine.clock));
@@ -229,6 +232,12 @@ impl Node {
         self.workers.every(workers::garbage::PAUSE, move || {
             let (collector, context) = (Arc::clone(&collector), Arc::clone(&shared));
             async move { collector.lock().await.step(&context).await }
+        });
+        let repairer = Arc::new(tokio::sync::Mutex::new(Repairer::new(&settings.repair)));
+        let shared = Arc::clone(&context);
+        self.workers.every(workers::repair::PAUSE, move || {
+            let (repairer, context) = (Arc::clone(&repairer), Arc::clone(&shared));
+            async move { repairer.lock().await.step(&context).await }
         });
         let sweeper = Arc::new(tokio::sync::Mutex::new(Sweeper::new(rate)));
         self.workers.every(workers::sweep::pause(&settings.garbage), move || {

@@ -23,7 +23,8 @@ pub const PEER_PORT: u16 = 9003;
 
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-const GIB: u64 = 1024 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
 
 /// Everything a node needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ pub struct Settings {
     pub base_domain: Option<String>,
     pub tls: Tls,
     pub garbage: Garbage,
+    pub repair: Repair,
     /// Those that take new objects first, the preferred one before the others.
     pub backends: Vec<NamedBackend>,
     pub first: First,
@@ -120,6 +122,19 @@ impl Default for Garbage {
             brake_percent: 50,
             brake_floor_bytes: 64 * GIB,
         }
+    }
+}
+
+/// How fast copies are moved off backends that are drained or lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// How many bytes this node copies in a second, in all shards that it leads.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Repair {
+    fn default() -> Self {
+        Self { bytes_per_second: 128 * MIB }
     }
 }
 

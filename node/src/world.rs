@@ -15,6 +15,8 @@ use vaultaire_proto::{
     BackendId, BlobKey, BucketName, ETag, EpochId, GroupId, NodeId, ObjectKey, Operation, Response,
     TimeMs, UserId,
 };
+use vaultaire_router::epochs::Epochs;
+use vaultaire_router::targets::Targets;
 use vaultaire_storage::backend::{Backend, once};
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::backends::memory::faults::Faults;
@@ -82,11 +84,14 @@ impl World {
         let registry = Arc::new(Registry::default());
         registry.insert(backend.clone()).unwrap();
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+        let epochs = Epochs::new(proposer.shared_catalog(), clock.clone(), NODE, 1);
         let context = Context {
             proposer,
             registry,
             leads: Arc::new(|_| true),
             brake: Arc::new(Brake::new(&garbage, 1)),
+            targets: Arc::new(Targets::of_node(&[id])),
+            epochs,
             garbage,
             metrics: Arc::new(metrics),
         };

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use vaultaire_proto::object::{Blob, Location};
 use vaultaire_proto::{BackendId, NodeId};
 
-/// A backend that may take new objects.
+/// A backend, and whether it may take new objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub backend: BackendId,
     /// The pool it belongs to, by preference: the first is zero. Backends of one name on several nodes are a pool.
     pub pool: usize,
+    /// False for one that is drained or lost, or whose node leaves, and for pools that nothing new is written to.
+    pub takes: bool,
     /// Whose disk it is. None: it is the same from everywhere, and keeps its bytes safe by itself.
     pub node: Option<NodeId>,
     /// On this node.
@@ -46,6 +48,8 @@ pub fn choose(
     health: impl Fn(BackendId) -> Health,
     seed: usize,
 ) -> Result<Vec<BackendId>, Short> {
+    let candidates: Vec<Candidate> =
+        candidates.iter().copied().filter(|candidate| candidate.takes).collect();
     let pools: BTreeSet<usize> = candidates.iter().map(|candidate| candidate.pool).collect();
     let mut short = Short { wanted: copies, found: 0 };
     for worst in [Health::Well, Health::Suspect] {
@@ -102,6 +106,37 @@ fn of_pool(
         .collect()
 }
 
+/// The backend for a copy in the place of the one on `leaving`, beside those on `kept`: of the same pool, or of the first where
+/// nothing in that pool takes anything new; never on a node that has one of the others.
+pub fn replacement(
+    candidates: &[Candidate],
+    leaving: BackendId,
+    kept: &[BackendId],
+    health: impl Fn(BackendId) -> Health,
+    seed: usize,
+) -> Option<BackendId> {
+    let of = |id: BackendId| candidates.iter().find(move |candidate| candidate.backend == id);
+    let nodes: BTreeSet<NodeId> = kept.iter().filter_map(|id| of(*id)?.node).collect();
+    let takes = || candidates.iter().filter(|candidate| candidate.takes);
+    let own = of(leaving).map(|candidate| candidate.pool);
+    let own = own.filter(|pool| takes().any(|candidate| candidate.pool == *pool));
+    let pool = own.or_else(|| takes().map(|candidate| candidate.pool).min())?;
+    let fits = |candidate: &&Candidate| {
+        candidate.pool == pool
+            && candidate.backend != leaving
+            && !kept.contains(&candidate.backend)
+            && candidate.node.is_none_or(|node| !nodes.contains(&node))
+            && health(candidate.backend) != Health::Absent
+    };
+    let mut fitting: Vec<BackendId> =
+        takes().filter(fits).map(|candidate| candidate.backend).collect();
+    if !fitting.is_empty() {
+        let turn = seed % fitting.len();
+        fitting.rotate_left(turn);
+    }
+    fitting.into_iter().min_by_key(|id| health(*id))
+}
+
 /// The copies of a blob in the order in which they are tried: those that are well first, those at hand before others.
 pub fn read_order(
     blob: &Blob,
@@ -140,6 +175,7 @@ mod tests {
             pool: 0,
             node: Some(NodeId(node.into())),
             local: node == 1,
+            takes: true,
         };
         (1..=nodes).map(disk).collect()
     }
@@ -164,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_backend_that_is_the_same_from_everywhere_gets_one_copy() {
-        let shared = Candidate { backend: BackendId(5), pool: 0, node: None, local: false };
+        let shared =
+            Candidate { backend: BackendId(5), pool: 0, node: None, local: false, takes: true };
         assert_eq!(choose(&[shared], 3, |_| Health::Well, 7).unwrap(), ids(&[5]));
     }
 
@@ -185,6 +222,36 @@ mod tests {
         let short = choose(&disks(2), 2, alone, 0).unwrap_err();
         assert_eq!(short, Short { wanted: 2, found: 1 });
         assert!(choose(&[], 2, |_| Health::Well, 0).is_err());
+    }
+
+    #[test]
+    fn a_copy_moves_to_another_node_of_its_pool() {
+        let mut all = disks(4);
+        all[0].takes = false;
+        let well = |seed| replacement(&all, BackendId(1), &ids(&[2]), |_| Health::Well, seed);
+        assert_eq!([well(0), well(1)], [Some(BackendId(3)), Some(BackendId(4))]);
+        let suspect = well_but(&[3], Health::Suspect);
+        let chosen = replacement(&all, BackendId(1), &ids(&[2]), suspect, 0);
+        assert_eq!(chosen, Some(BackendId(4)));
+        let kept = ids(&[2, 3, 4]);
+        assert_eq!(replacement(&all, BackendId(1), &kept, |_| Health::Well, 0), None);
+        // Another disk of a node that has a copy already is no place.
+        all.push(Candidate { backend: BackendId(9), ..all[1] });
+        let kept = ids(&[2, 3, 4]);
+        assert_eq!(replacement(&all, BackendId(1), &kept, |_| Health::Well, 0), None);
+    }
+
+    #[test]
+    fn a_pool_that_is_emptied_goes_to_the_first_that_takes_something() {
+        let cloud =
+            Candidate { backend: BackendId(7), pool: 1, node: None, local: false, takes: true };
+        let leaving = disks(2).into_iter().map(|disk| Candidate { takes: false, ..disk });
+        let all: Vec<Candidate> = leaving.chain([cloud]).collect();
+        let chosen = replacement(&all, BackendId(1), &ids(&[2]), |_| Health::Well, 3);
+        assert_eq!(chosen, Some(BackendId(7)));
+        assert_eq!(choose(&all, 2, |_| Health::Well, 0).unwrap(), ids(&[7]));
+        let absent = replacement(&all, BackendId(1), &[], |_| Health::Absent, 0);
+        assert_eq!(absent, None);
     }
 
     #[test]

@@ -38,11 +38,12 @@ impl Targets {
             pool,
             node: None,
             local: true,
+            takes: true,
         });
         Self { candidates: RwLock::new(candidates.collect()), ..Self::default() }
     }
 
-    /// What takes new objects from now on.
+    /// Which backends there are, and what takes new objects from now on.
     pub fn replace(&self, candidates: Vec<Candidate>) {
         *self.candidates.write() = candidates;
     }
@@ -86,6 +87,18 @@ impl Targets {
     pub fn choose(&self, registry: &Registry) -> Result<Vec<BackendId>, Short> {
         let seed = self.turn.fetch_add(1, Ordering::Relaxed);
         place::choose(&self.candidates.read(), COPIES, |id| self.health(registry, id), seed)
+    }
+
+    /// The backend for a copy in the place of the one on `leaving`, beside those on `kept`.
+    pub fn replacement(
+        &self,
+        registry: &Registry,
+        leaving: BackendId,
+        kept: &[BackendId],
+    ) -> Option<BackendId> {
+        let seed = self.turn.fetch_add(1, Ordering::Relaxed);
+        let health = |id| self.health(registry, id);
+        place::replacement(&self.candidates.read(), leaving, kept, health, seed)
     }
 
     /// The copies of a blob in the order in which they are tried.

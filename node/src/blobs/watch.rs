@@ -57,16 +57,19 @@ impl Watch {
         Ok(())
     }
 
-    /// One that cannot be had stops neither the others nor a start.
+    /// One that cannot be had stops neither the others nor a start. One that is gone is closed, also where it is this node's.
     fn register(&self, row: &BackendRow) {
-        let Some(node) = row.node.filter(|node| *node != self.pool.node()) else {
+        if row.state.is_gone() {
+            if self.registry.remove(row.id).is_some() {
+                tracing::warn!(backend = row.name, id = %row.id, state = ?row.state, "a backend is not used any more");
+            }
             return;
-        };
-        let is_here = self.registry.get(row.id).is_ok();
-        match row.state {
-            BackendState::Removed | BackendState::Lost => drop(self.registry.remove(row.id)),
-            BackendState::Active | BackendState::Draining if is_here => {}
-            BackendState::Active | BackendState::Draining => self.add(row, node),
+        }
+        let of_other = row.node.filter(|node| *node != self.pool.node());
+        if let Some(node) = of_other
+            && self.registry.get(row.id).is_err()
+        {
+            self.add(row, node);
         }
     }
 
@@ -86,19 +89,24 @@ impl Watch {
         }
     }
 
-    /// A backend that takes new objects, if this one does. Its shards must know it, and its node must stay.
+    /// Whether a backend takes new objects: its shards must know it, and its node must stay.
     fn candidate(&self, row: &BackendRow, nodes: &[NodeRow]) -> Option<Candidate> {
-        let pool = self.write_to.iter().position(|name| *name == row.name)?;
+        if row.state == BackendState::Removed {
+            return None;
+        }
+        let pool = self.write_to.iter().position(|name| *name == row.name);
         let leaves = |node: &NodeRow| match node.phase {
             NodePhase::Leaving | NodePhase::Removed => true,
             NodePhase::Member | NodePhase::Joining | NodePhase::Changing => false,
         };
         let gone = nodes.iter().any(|node| row.node == Some(node.id) && leaves(node));
-        if row.state != BackendState::Active || !row.settled || gone {
-            return None;
-        }
-        let local = row.node.is_none_or(|node| node == self.pool.node());
-        Some(Candidate { backend: row.id, pool, node: row.node, local })
+        Some(Candidate {
+            backend: row.id,
+            pool: pool.unwrap_or(usize::MAX),
+            node: row.node,
+            local: row.node.is_none_or(|node| node == self.pool.node()),
+            takes: pool.is_some() && row.state == BackendState::Active && row.settled && !gone,
+        })
     }
 
     /// Asks the other nodes' backends who they are, all at once.
@@ -145,13 +153,18 @@ mod tests {
             Self { proposer: Proposer::new(catalog, clock), watch }
         }
 
-        async fn put(&self, name: &str, kind: &str, state: BackendState, node: u64) -> BackendId {
+        async fn put(&self, name: &str, kind: &str, node: u64) -> BackendId {
             let (name, kind, node) = (name.to_owned(), kind.to_owned(), Some(NodeId(node)));
-            let put = Operation::PutBackend { name, kind, state, node };
+            let put = Operation::PutBackend { name, kind, state: BackendState::Active, node };
             match self.proposer.commit(GroupId::CONTROL, put).await.unwrap() {
                 Response::Backend(row) => row.id,
                 other => panic!("{other:?}"),
             }
+        }
+
+        async fn set(&self, backend: BackendId, state: BackendState) {
+            let set = Operation::SetBackendState { backend, state };
+            self.proposer.commit_accepted("", GroupId::CONTROL, set).await.unwrap();
         }
 
         async fn seen(&self) -> Vec<String> {
@@ -164,22 +177,24 @@ mod tests {
     #[tokio::test]
     async fn the_registry_has_what_other_nodes_have() {
         let world = World::new();
-        world.put("hot", "disk", BackendState::Active, 1).await;
-        let second = world.put("hot", "disk", BackendState::Active, 2).await;
-        world.put("hot", "disk", BackendState::Draining, 3).await;
+        world.put("hot", "disk", 1).await;
+        let second = world.put("hot", "disk", 2).await;
+        let third = world.put("hot", "disk", 3).await;
+        world.set(third, BackendState::Draining).await;
         assert_eq!(world.seen().await, ["hot@2", "hot@3"], "its own is opened elsewhere");
         assert_eq!(world.watch.registry.get(second).unwrap().kind(), Kind::Disk);
-        world.put("hot", "disk", BackendState::Removed, 2).await;
+        world.set(second, BackendState::Lost).await;
         assert_eq!(world.seen().await, ["hot@3"]);
-        assert_eq!(world.seen().await, ["hot@3"]);
+        world.set(third, BackendState::Removed).await;
+        assert_eq!(world.seen().await, Vec::<String>::new());
     }
 
     #[tokio::test]
     async fn one_that_cannot_be_had_hides_no_other() {
         let world = World::new();
-        world.put("odd", "tape", BackendState::Active, 2).await;
-        world.put("hot", "disk", BackendState::Active, 2).await;
-        world.put("cold", "disk", BackendState::Active, 2).await;
+        world.put("odd", "tape", 2).await;
+        world.put("hot", "disk", 2).await;
+        world.put("cold", "disk", 2).await;
         world.watch.registry.insert(Arc::new(Memory::new(BackendId(99), "hot@2"))).unwrap();
         assert_eq!(world.seen().await, ["cold@2", "hot@2"]);
     }

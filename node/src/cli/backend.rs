@@ -164,6 +164,7 @@ fn state(backend: &admin::Backend) -> &'static str {
     match backend.state() {
         admin::BackendState::Active => "active",
         admin::BackendState::Draining => "draining",
+        admin::BackendState::Lost => "lost",
         admin::BackendState::Unspecified => "unknown",
     }
 }

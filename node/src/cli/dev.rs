@@ -21,8 +21,8 @@ use crate::node::Node;
 use crate::notify;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
-    ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, S3_PORT, Settings,
-    Takes, Tls,
+    ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, Repair, S3_PORT,
+    Settings, Takes, Tls,
 };
 use crate::stopwatch::Timing;
 
@@ -147,6 +147,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
             true => Tls::Own,
             false => Tls::Off,
         },
+        repair: Repair::default(),
         garbage: Garbage::default(),
         backends: backends.into(),
         first: First { user: None, bucket: Some(args.bucket.clone()) },

@@ -43,7 +43,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D::Error> {
+pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ByteSize>, D::Error> {
     let text = String::deserialize(from)?;
     let parsed = text.parse().map_err(|error| {
         format!("`{text}` is not a size such as \"64GiB\", \"500MB\" or \"0B\": {error}")

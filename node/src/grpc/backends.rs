@@ -66,6 +66,7 @@ fn shown(here: NodeId, row: BackendRow, (live_blobs, live_bytes): (u64, u64)) ->
     let state = match row.state {
         BackendState::Active => admin::BackendState::Active,
         BackendState::Draining => admin::BackendState::Draining,
+        BackendState::Lost => admin::BackendState::Lost,
         BackendState::Removed => admin::BackendState::Unspecified,
     };
     let name = match row.node {

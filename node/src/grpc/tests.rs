@@ -20,7 +20,7 @@ use crate::cli::client::Client;
 use crate::discovery;
 use crate::identity::DataDir;
 use crate::node::Node;
-use crate::settings::{First, Garbage, NamedBackend, Settings, Takes, Tls};
+use crate::settings::{First, Garbage, NamedBackend, Repair, Settings, Takes, Tls};
 
 struct Running {
     node: Node,
@@ -42,6 +42,7 @@ impl Running {
             peer: None,
             base_domain: None,
             tls: Tls::Off,
+            repair: Repair::default(),
             garbage: Garbage::default(),
             backends: vec![NamedBackend {
                 name: "memory".to_owned(),

@@ -7,6 +7,7 @@ pub mod garbage;
 pub mod leaders;
 pub mod membership;
 pub mod pace;
+pub mod repair;
 pub mod settle;
 pub mod sweep;
 
@@ -24,6 +25,8 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vaultaire_proto::GroupId;
+use vaultaire_router::epochs::Epochs;
+use vaultaire_router::targets::Targets;
 use vaultaire_storage::registry::Registry;
 
 use crate::metrics::Metrics;
@@ -45,6 +48,9 @@ pub struct Context {
     pub leads: Leads,
     pub garbage: Garbage,
     pub brake: Arc<Brake>,
+    pub targets: Arc<Targets>,
+    /// Under which this node writes, also what it moves.
+    pub epochs: Arc<Epochs>,
     pub metrics: Arc<Metrics>,
 }
 

@@ -28,7 +28,8 @@ pub async fn settle_all(proposer: &Proposer) -> Result<(), Error> {
         settle_bucket(catalog, bucket).await?;
     }
     for backend in ask::backends(catalog, Consistency::Linearizable).await? {
-        if !backend.settled {
+        // A first one is settled by its own node, once it is open there: from then on an empty disk is a lost one.
+        if !backend.settled && backend.generation > 1 {
             settle_backend(catalog, backend).await?;
         }
     }

@@ -9,7 +9,7 @@ use crate::id::{
     BackendId, BlobKey, BucketId, EpochId, GroupId, NodeId, UploadId, UserId, VersionId,
 };
 use crate::name::{BucketName, ObjectKey};
-use crate::object::{Location, Version, VersionEntry};
+use crate::object::{Blob, Location, Version, VersionEntry};
 use crate::response::Response;
 use crate::row::{
     AccessKey, BackendRow, BlobRow, Bucket, ClusterRow, Epoch, Garbage, NodeRow, ShardBackend,
@@ -155,6 +155,11 @@ pub enum Query {
     ShardBackends {
         shard: GroupId,
     },
+    /// The live blob that this is a copy of, with all its copies.
+    BlobOf {
+        shard: GroupId,
+        copy: Location,
+    },
 }
 
 /// Where a scan over all versions of a shard goes on.
@@ -266,6 +271,7 @@ pub enum Answer {
     Versions(Vec<(ScanPosition, VersionEntry)>),
     ShardBucket(Option<ShardBucket>),
     ShardBackends(Vec<(BackendId, ShardBackend)>),
+    BlobOf(Option<Blob>),
 }
 
 /// Who answers a query.
@@ -303,7 +309,8 @@ impl Query {
             | Self::SweepView { shard, .. }
             | Self::Versions { shard, .. }
             | Self::ShardBucket { shard, .. }
-            | Self::ShardBackends { shard } => *shard,
+            | Self::ShardBackends { shard }
+            | Self::BlobOf { shard, .. } => *shard,
             Self::List(list) => return Scope::Objects(list.clone()),
             Self::ListVersions(list) => return Scope::Versions(list.clone()),
             Self::ListUploads(list) => return Scope::Uploads(list.clone()),

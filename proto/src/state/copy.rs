@@ -6,6 +6,7 @@ use crate::object::{Blob, Body, Location, Manifest, Part, Version};
 use crate::response::{Rejection, Response};
 use crate::row::{BlobOwner, BlobRow, BlobState, UploadPart};
 use crate::state::{Context, blob, guard, key, rows, version};
+use crate::tables::Reader;
 
 /// Adds a copy to the bytes that `beside` is a copy of, or puts it in its place.
 pub(crate) fn put(context: &mut Context<'_>, put: &PutCopy) -> Response {
@@ -54,6 +55,24 @@ fn place(context: &mut Context<'_>, put: &PutCopy, new: Location) -> Result<(), 
         blob::release(context, &Blob { copies: vec![put.beside], ..put.blob.clone() });
     }
     Ok(())
+}
+
+/// The live blob that this is a copy of, with all its copies.
+pub fn blob_of(reader: &dyn Reader, copy: Location) -> Option<Blob> {
+    let row: BlobRow = rows::get(reader, &key::blob(copy))?;
+    let BlobState::Live(owner) = row.state else {
+        return None;
+    };
+    let blobs = match &owner {
+        BlobOwner::Version { bucket, key, version } => {
+            version::blobs(reader, &version::by_id(reader, *bucket, key, *version)?)
+        }
+        BlobOwner::Part { upload, number, .. } => {
+            let row: UploadPart = rows::get(reader, &key::part(*upload, *number))?;
+            vec![row.part.blob]
+        }
+    };
+    blobs.into_iter().find(|blob| blob.copies.contains(&copy))
 }
 
 /// The change to the list of copies of one blob.

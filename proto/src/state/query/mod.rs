@@ -17,7 +17,7 @@ use crate::object::{Body, Version, VersionEntry};
 use crate::row::{AccessKey, Bucket, NodeRow, Upload, UploadPart, User};
 use crate::state::key::Prefix;
 use crate::state::query::merge::{Listing, Merge};
-use crate::state::{backend, bucket, key, rows, version};
+use crate::state::{backend, bucket, copy, key, rows, version};
 use crate::tables::{Reader, prefix_end, scan};
 
 /// Answers a query from one group's rows; a list with that group's part of it (`merge` has the whole).
@@ -67,6 +67,7 @@ pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
             Answer::ShardBucket(rows::get(reader, &key::shard_bucket(*bucket)))
         }
         Query::ShardBackends { .. } => Answer::ShardBackends(scans::shard_backends(reader)),
+        Query::BlobOf { copy, .. } => Answer::BlobOf(copy::blob_of(reader, *copy)),
     }
 }
 

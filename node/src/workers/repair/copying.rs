@@ -1,0 +1,204 @@
+//! One blob gets a copy elsewhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use parking_lot::Mutex;
+use vaultaire_proto::command::PutCopy;
+use vaultaire_proto::object::{Blob, Location};
+use vaultaire_proto::row::BlobOwner;
+use vaultaire_proto::{BackendId, Consistency, GroupId, Operation, Rejection, Response};
+use vaultaire_router::epochs::Lease;
+use vaultaire_storage::backend::{Attributes, Backend, ByteStream};
+use vaultaire_storage::error::Error as StorageError;
+use vaultaire_storage::pipeline::verify::{Expected, verified};
+
+use crate::ask;
+use crate::error::Error;
+use crate::workers::Context;
+use crate::workers::pace::Throttle;
+
+/// A copy that must go, as its row has it.
+pub struct Job {
+    pub shard: GroupId,
+    pub copy: Location,
+    pub owner: BlobOwner,
+    /// The backends from which nothing can be read.
+    pub gone: Arc<BTreeSet<BackendId>>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Moved,
+    /// The object, or its copies, changed meanwhile.
+    Superseded,
+    WithoutCopy,
+    WithoutPlace,
+    /// Tried again in the next pass.
+    Failed,
+}
+
+/// Why a copy was not made.
+enum Fault {
+    /// This source cannot be read: another one may do.
+    Source(StorageError),
+    Other(Error),
+}
+
+impl Job {
+    pub async fn run(self, context: &Context, throttle: &Throttle) -> Outcome {
+        match self.attempt(context, throttle).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::warn!(copy = ?self.copy, %error, "a copy could not be moved");
+                Outcome::Failed
+            }
+        }
+    }
+
+    async fn attempt(&self, context: &Context, throttle: &Throttle) -> Result<Outcome, Error> {
+        let catalog = context.proposer.catalog();
+        // However old the answer: what is done with it is compared and set.
+        let blob = ask::blob_of(catalog, Consistency::Stale, self.shard, self.copy).await?;
+        let Some(blob) = blob else {
+            return Ok(Outcome::Superseded);
+        };
+        let readable = |copy: &Location| !self.gone.contains(&copy.backend);
+        let left: Vec<Location> = blob.copies.iter().copied().filter(readable).collect();
+        if left.is_empty() {
+            return Ok(Outcome::WithoutCopy);
+        }
+        let stays = left.iter().map(|copy| copy.backend).filter(|id| *id != self.copy.backend);
+        let kept: Vec<BackendId> = stays.collect();
+        let place = context.targets.replacement(&context.registry, self.copy.backend, &kept);
+        let Some(target) = place else {
+            return Ok(Outcome::WithoutPlace);
+        };
+        let target = context.registry.get(target)?;
+        let left = Blob { copies: left, ..blob.clone() };
+        for source in context.targets.read_order(&context.registry, &left) {
+            throttle.take(blob.size_bytes).await;
+            match self.copied(context, &blob, source, &target).await {
+                Ok((lease, new)) => return self.commit(context, &blob, lease, new).await,
+                Err(Fault::Source(error)) => {
+                    tracing::warn!(?source, %error, "a copy cannot be read; trying another");
+                    context.targets.note(source.backend, &error);
+                }
+                Err(Fault::Other(error)) => {
+                    if let Error::Storage(error) = &error {
+                        context.targets.note(target.id(), error);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        // Not for want of a copy: backends that are only away come back.
+        Ok(Outcome::Failed)
+    }
+
+    /// R1 and R2. The lease keeps the epoch open until the outcome is known.
+    async fn copied(
+        &self,
+        context: &Context,
+        blob: &Blob,
+        source: Location,
+        target: &Arc<dyn Backend>,
+    ) -> Result<(Lease, Location), Fault> {
+        let cluster = context.proposer.catalog().cluster().cluster;
+        let from = context.registry.get(source.backend).map_err(Fault::Source)?;
+        let key = source.key.backend_key(cluster);
+        let object = from.get(&key, None).await.map_err(Fault::Source)?;
+        let expected = Expected {
+            crc64nvme: blob.crc64nvme,
+            size_bytes: blob.size_bytes,
+            subject: format!("{key} on backend {}", from.name()),
+        };
+        let slot: Arc<Mutex<Option<StorageError>>> = Arc::default();
+        let body = watched(verified(object.stream, expected), Arc::clone(&slot));
+        let attributes = self.attributes(context).await.map_err(Fault::Other)?;
+        let lease = context.epochs.allocate(self.shard).await;
+        let lease = lease.map_err(|error| Fault::Other(Error::Found(error.to_string())))?;
+        let to = lease.key.backend_key(cluster);
+        match target.put(&to, &attributes, Some(blob.size_bytes), body).await {
+            Ok(stored) if stored.size_bytes == blob.size_bytes => {
+                let new = Location { backend: target.id(), key: lease.key };
+                Ok((lease, new))
+            }
+            Ok(stored) => {
+                let reason =
+                    format!("{} bytes were stored of {}", stored.size_bytes, blob.size_bytes);
+                let subject = format!("{to} on backend {}", target.name());
+                Err(Fault::Other(StorageError::Corrupt { subject, reason }.into()))
+            }
+            Err(error) => match slot.lock().take() {
+                Some(of_source) => Err(Fault::Source(of_source)),
+                None => Err(Fault::Other(error.into())),
+            },
+        }
+    }
+
+    /// R3.
+    async fn commit(
+        &self,
+        context: &Context,
+        blob: &Blob,
+        lease: Lease,
+        new: Location,
+    ) -> Result<Outcome, Error> {
+        let put = PutCopy {
+            blob: Blob { copies: vec![new], ..blob.clone() },
+            beside: self.copy,
+            replaces: true,
+        };
+        let committed = context.proposer.commit(self.shard, Operation::PutCopy(put)).await;
+        drop(lease);
+        match committed? {
+            Response::Done => {
+                context.metrics.copy_moved(blob.size_bytes);
+                Ok(Outcome::Moved)
+            }
+            Response::Rejected(Rejection::Superseded) => Ok(Outcome::Superseded),
+            // The same command again, whose first answer was not heard: the next pass sees what it did.
+            Response::Rejected(Rejection::Unknown) => Ok(Outcome::Superseded),
+            Response::Rejected(Rejection::EpochClosed) => {
+                context.epochs.forget(&new.key);
+                Ok(Outcome::Failed)
+            }
+            Response::Rejected(rejection) => {
+                Err(Error::Rejected { subject: format!("a copy at {new:?}"), rejection })
+            }
+            _ => Err(Error::UnexpectedAnswer { question: "put copy" }),
+        }
+    }
+
+    /// The copy describes itself as the first one did, and knows its version by now.
+    async fn attributes(&self, context: &Context) -> Result<Attributes, Error> {
+        let (bucket, key, version) = match &self.owner {
+            BlobOwner::Version { bucket, key, version } => (*bucket, key, version.to_string()),
+            BlobOwner::Part { bucket, key, .. } => (*bucket, key, String::new()),
+        };
+        let catalog = context.proposer.catalog();
+        let row = ask::bucket_by_id(catalog, Consistency::Stale, bucket).await?;
+        Ok(Attributes {
+            bucket: row.map_or_else(String::new, |row| row.name.to_string()),
+            key: key.as_str().to_owned(),
+            version,
+            size_bytes: None,
+            content_type: None,
+        })
+    }
+}
+
+/// Passes a stream on, and keeps the error that ended it: what a backend says of a body that failed does not tell whose
+/// fault it was.
+fn watched(stream: ByteStream, slot: Arc<Mutex<Option<StorageError>>>) -> ByteStream {
+    Box::pin(stream.map(move |chunk| {
+        chunk.map_err(|error| {
+            let told = StorageError::Body { source: error.to_string().into() };
+            *slot.lock() = Some(error);
+            told
+        })
+    }))
+}
