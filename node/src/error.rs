@@ -14,6 +14,10 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// What was asked for must wait, or something else must be done first.
+    #[error("{0}")]
+    Unmet(String),
+
     /// The command line is well-formed for clap and still makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -151,7 +155,8 @@ impl Error {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::NoNode { .. } => Exit::NoNode,
-            Self::Config { .. }
+            Self::Unmet(_)
+            | Self::Config { .. }
             | Self::Setting { .. }
             | Self::DataDirUnwritable { .. }
             | Self::DataDirInUse { .. }

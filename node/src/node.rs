@@ -233,6 +233,11 @@ impl Node {
             let (collector, context) = (Arc::clone(&collector), Arc::clone(&shared));
             async move { collector.lock().await.step(&context).await }
         });
+        let shared = Arc::clone(&context);
+        self.workers.every(workers::fences::PAUSE, move || {
+            let context = Arc::clone(&shared);
+            async move { workers::fences::step(&context).await }
+        });
         let repairer = Arc::new(tokio::sync::Mutex::new(Repairer::new(&settings.repair)));
         let shared = Arc::clone(&context);
         self.workers.every(workers::repair::PAUSE, move || {

@@ -1,5 +1,7 @@
 //! What a log entry asks of the state machine. What it answers is `response.rs`.
 
+mod members;
+
 use crate::etag::ETag;
 use crate::id::{
     BackendId, BlobKey, BucketId, ClusterId, EpochId, GroupId, NodeId, RequestId, UploadId, UserId,
@@ -7,8 +9,10 @@ use crate::id::{
 };
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Attributes, Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
-use crate::row::{BackendState, NodePhase, NodeRole, Settings, Versioning};
+use crate::row::{BackendState, Settings, Versioning};
 use crate::time::TimeMs;
+
+pub use members::MemberChange;
 
 /// How many commands one log entry may carry.
 pub const COMMANDS_PER_ENTRY_MAX: usize = 512;
@@ -162,35 +166,6 @@ pub struct InitCluster {
     pub region: String,
     /// Authenticates list tokens, the same on every node.
     pub token_key: Vec<u8>,
-}
-
-/// Who belongs to the cluster. The rows say what is wanted; each group's leader brings its Raft membership there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemberChange {
-    /// Invites one node. `hash` is of the secret in its join token.
-    Invite {
-        hash: [u8; 16],
-        expires_at: TimeMs,
-    },
-    /// An invited node gets its id.
-    Join {
-        hash: [u8; 16],
-        name: String,
-        address: String,
-        role: NodeRole,
-    },
-    SetRole {
-        node: NodeId,
-        role: NodeRole,
-    },
-    Remove {
-        node: NodeId,
-    },
-    /// Every group's membership is as the row in `phase` wants it.
-    Settle {
-        node: NodeId,
-        phase: NodePhase,
-    },
 }
 
 /// A bucket's configuration as pushed to a shard.

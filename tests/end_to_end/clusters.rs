@@ -168,7 +168,7 @@ async fn nobody_is_removed_whose_vote_is_needed() {
     let other = (3 - asked).to_string();
     refused(&cluster.try_ask(asked, &["cluster", "remove", &other]), "no majority");
     refused(&cluster.try_ask(asked, &["cluster", "demote", &other]), "no majority");
-    let gone = cluster.try_ask(asked, &["cluster", "remove", "3"]);
+    let gone = cluster.try_ask(asked, &["cluster", "remove", "3", "--lost"]);
     assert!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
     put(&cluster, 1, "k", b"still").await;
 }
@@ -185,6 +185,7 @@ async fn members_come_change_and_go() {
         cluster.members(1).iter().map(|member| member["role"].clone()).collect()
     };
     assert_eq!(roles(&cluster), ["voter", "voter", "voter"]);
+    cluster.ask(1, &["backend", "drain", "hot@2", "--wait"]);
     cluster.ask(1, &["cluster", "remove", "2"]);
     cluster.settled();
     assert_eq!(cluster.members(1)[1]["state"], "removed");

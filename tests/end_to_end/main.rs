@@ -13,5 +13,6 @@ mod garbage;
 mod mounts;
 mod open_files;
 mod refusals;
+mod repair;
 mod start;
 mod surfaces;

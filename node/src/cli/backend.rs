@@ -1,15 +1,18 @@
-//! `vaultaire backend`: what the backends hold, what they can really do, and letting held deletions go.
+//! `vaultaire backend`: what the backends hold, what they can really do, letting held deletions go, and taking one away.
+
+mod life;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vaultaire_proto::wire::admin;
 
+use crate::cli::backend::life::How;
 use crate::cli::client::{Client, Target, refused};
 use crate::cli::output::{Output, bare, bytes, table, time};
 use crate::error::Error;
 use crate::grpc::names::BACKENDS;
 
-/// List backends, check what they can do, and let deletions go that the safety brake holds.
+/// List backends, check what they can do, empty them and take them away.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -26,6 +29,30 @@ enum Command {
     Check { name: String },
     /// Lift the safety brake of the node on a backend for an hour: deletions that it holds go on.
     Release { name: String },
+    /// Let a backend take nothing new, and move what it holds elsewhere.
+    Drain {
+        name: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a backend that is drained take new objects again.
+    Activate {
+        name: String,
+        /// Check whether it can be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Forget a backend that holds nothing any more.
+    Remove {
+        name: String,
+        /// Its bytes are gone for ever: copy what it held again from other copies.
+        #[arg(long)]
+        lost: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// List what has no copy outside a backend.
+    Losses { name: String },
 }
 
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
@@ -34,6 +61,21 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         Command::List => list(client, output).await,
         Command::Check { name } => check(client, output, &name).await,
         Command::Release { name } => release(client, output, &name).await,
+        Command::Drain { name, how } => {
+            life::change(client, output, &name, admin::BackendChange::Drain, how).await
+        }
+        Command::Activate { name, dry_run } => {
+            let how = How { dry_run, wait: false };
+            life::change(client, output, &name, admin::BackendChange::Activate, how).await
+        }
+        Command::Remove { name, lost, how } => {
+            let to = match lost {
+                true => admin::BackendChange::Lose,
+                false => admin::BackendChange::Remove,
+            };
+            life::change(client, output, &name, to, how).await
+        }
+        Command::Losses { name } => life::losses(client, output, &name).await,
     }
 }
 

@@ -67,7 +67,15 @@ enum Command {
     /// Take a node's vote; it goes on following.
     Demote { node: u64 },
     /// Take a node out of the cluster, for ever.
-    Remove { node: u64 },
+    Remove {
+        node: u64,
+        /// It does not come back, and its disks are lost: copy what they held again from other copies.
+        #[arg(long)]
+        lost: bool,
+        /// Check whether it can be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Let another node lead what the asked node leads.
     TransferLeader {
         /// Who is to lead [default: whoever is most caught up].
@@ -94,7 +102,16 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         Command::Demote { node } => {
             set_role(target.cluster().await?, node, admin::MemberRole::Learner, output).await
         }
-        Command::Remove { node } => remove(target.cluster().await?, node, output).await,
+        Command::Remove { node, lost, dry_run } => {
+            let name = format!("{NODES}{node}");
+            let request = admin::RemoveMemberRequest {
+                name,
+                request_id: String::new(),
+                lost,
+                validate_only: dry_run,
+            };
+            remove(target.cluster().await?, request, output).await
+        }
         Command::TransferLeader { to } => transfer(target.cluster().await?, to, output).await,
         Command::Snapshot => snapshot(target.cluster().await?, output).await,
     }
@@ -220,11 +237,20 @@ async fn set_role(
     begun(changed.unwrap_or_default(), output)
 }
 
-async fn remove(mut client: ClusterClient, node: u64, output: Output) -> Result<(), Error> {
-    let name = format!("{NODES}{node}");
-    let request = admin::RemoveMemberRequest { name, request_id: String::new() };
+async fn remove(
+    mut client: ClusterClient,
+    request: admin::RemoveMemberRequest,
+    output: Output,
+) -> Result<(), Error> {
+    let dry_run = request.validate_only;
     let changed = client.remove_member(request).await.map_err(refused)?.into_inner().member;
-    begun(changed.unwrap_or_default(), output)
+    let member = changed.unwrap_or_default();
+    match dry_run {
+        true => output.print(&shown(&member), || {
+            format!("node {} ({}) can be removed", bare(&member.name), member.node_name)
+        }),
+        false => begun(member, output),
+    }
 }
 
 fn begun(member: admin::Member, output: Output) -> Result<(), Error> {

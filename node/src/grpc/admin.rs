@@ -5,17 +5,19 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use vaultaire_proto::wire::admin::admin_service_server::AdminService;
 use vaultaire_proto::wire::admin::{
-    CheckBackendRequest, CheckBackendResponse, CreateBucketRequest, CreateBucketResponse,
-    CreateKeyRequest, CreateKeyResponse, DeleteBucketRequest, DeleteBucketResponse,
-    DeleteKeyRequest, DeleteKeyResponse, GetBucketRequest, GetBucketResponse, GetStatusRequest,
-    GetStatusResponse, ListBackendsRequest, ListBackendsResponse, ListBucketsRequest,
-    ListBucketsResponse, ListKeysRequest, ListKeysResponse, ListUsersRequest, ListUsersResponse,
+    ChangeBackendRequest, ChangeBackendResponse, CheckBackendRequest, CheckBackendResponse,
+    CreateBucketRequest, CreateBucketResponse, CreateKeyRequest, CreateKeyResponse,
+    DeleteBucketRequest, DeleteBucketResponse, DeleteKeyRequest, DeleteKeyResponse,
+    GetBucketRequest, GetBucketResponse, GetStatusRequest, GetStatusResponse, ListBackendsRequest,
+    ListBackendsResponse, ListBucketsRequest, ListBucketsResponse, ListKeysRequest,
+    ListKeysResponse, ListLossesRequest, ListUsersRequest, ListUsersResponse,
     ReleaseBackendRequest, ReleaseBackendResponse, VerifyRequest,
 };
 
 use crate::grpc::call::Call;
+use crate::grpc::changes::Losses;
 use crate::grpc::verifying::Events;
-use crate::grpc::{Parts, backends, buckets, keys, overview, releases, verifying};
+use crate::grpc::{Parts, backends, buckets, changes, keys, overview, releases, verifying};
 
 /// The handlers.
 #[derive(Clone, Debug)]
@@ -129,6 +131,28 @@ impl AdminService for Admin {
             false => Call::change("ReleaseBackend", &request.name, &request.request_id),
         };
         call.answer(releases::release(&self.parts, &request))
+    }
+
+    async fn change_backend(
+        &self,
+        request: Request<ChangeBackendRequest>,
+    ) -> Result<Response<ChangeBackendResponse>, Status> {
+        let request = request.into_inner();
+        let call = match request.validate_only {
+            true => Call::question("ChangeBackend"),
+            false => Call::change("ChangeBackend", &request.name, &request.request_id),
+        };
+        call.answer(changes::change(&self.parts, &request).await)
+    }
+
+    type ListLossesStream = Losses;
+
+    async fn list_losses(
+        &self,
+        request: Request<ListLossesRequest>,
+    ) -> Result<Response<Losses>, Status> {
+        Call::question("ListLosses")
+            .answer(changes::losses(&self.parts, &request.into_inner()).await)
     }
 
     type VerifyStream = Events;

@@ -61,18 +61,32 @@ pub async fn all(parts: &Parts, consistency: Consistency) -> Result<Vec<admin::B
     Ok(shown.collect())
 }
 
-/// Named as the answering node's registry names it, so that it can be asked for by that name.
-fn shown(here: NodeId, row: BackendRow, (live_blobs, live_bytes): (u64, u64)) -> admin::Backend {
+/// Named as the answering node's registry names it, so that it can be asked for by that name. Another one may have the name of
+/// one that is lost.
+pub fn row_name(here: NodeId, row: &BackendRow) -> String {
+    let name = match row.node {
+        Some(node) if node != here => shown_name(&row.name, node),
+        Some(_) | None => row.name.clone(),
+    };
+    match row.state {
+        BackendState::Lost => format!("{name}#{}", row.id),
+        BackendState::Active | BackendState::Draining | BackendState::Removed => name,
+    }
+}
+
+/// What rows say of a backend.
+pub fn shown(
+    here: NodeId,
+    row: BackendRow,
+    (live_blobs, live_bytes): (u64, u64),
+) -> admin::Backend {
     let state = match row.state {
         BackendState::Active => admin::BackendState::Active,
         BackendState::Draining => admin::BackendState::Draining,
         BackendState::Lost => admin::BackendState::Lost,
         BackendState::Removed => admin::BackendState::Unspecified,
     };
-    let name = match row.node {
-        Some(node) if node != here => shown_name(&row.name, node),
-        Some(_) | None => row.name,
-    };
+    let name = row_name(here, &row);
     admin::Backend {
         name: format!("{}{name}", names::BACKENDS),
         backend_id: row.id.0,

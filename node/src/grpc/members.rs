@@ -6,13 +6,13 @@ use vaultaire_proto::command::MemberChange;
 use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::state::member;
 use vaultaire_proto::wire::admin;
-use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Response};
+use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Rejection, Response};
 
 use crate::ask;
 use crate::error::Error;
-use crate::grpc::{Parts, names};
+use crate::grpc::{Parts, changes, names};
 use crate::peer::token::{self, Token};
-use crate::propose::{accepted, request_id};
+use crate::propose::{accepted, rejected, request_id};
 use crate::raft::members::Follower;
 use crate::raft::purge;
 
@@ -82,7 +82,11 @@ pub async fn remove(
     let node = named(&request.name)?;
     leaves_a_quorum(parts, node).await?;
     let id = &request.request_id;
-    let row = change(parts, "RemoveMember", node, id, MemberChange::Remove { node }).await?;
+    changes::give_up_disks(parts, node, request.lost, request.validate_only).await?;
+    let row = match request.validate_only {
+        true => known(parts, node).await?,
+        false => change(parts, "RemoveMember", node, id, MemberChange::Remove { node }).await?,
+    };
     Ok(admin::RemoveMemberResponse { member: Some(Seen::of(parts).shown(&row)) })
 }
 
@@ -126,6 +130,12 @@ fn named(name: &str) -> Result<NodeId, Error> {
     id.parse().map(NodeId).map_err(|_| {
         Error::Usage(format!("{id} is no node id; `vaultaire cluster members` lists them"))
     })
+}
+
+async fn known(parts: &Parts, node: NodeId) -> Result<NodeRow, Error> {
+    let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
+    let row = nodes.into_iter().find(|row| row.id == node && row.phase != NodePhase::Removed);
+    row.ok_or_else(|| rejected(&format!("node {node}"), Rejection::NoSuchNode))
 }
 
 async fn change(

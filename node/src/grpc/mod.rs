@@ -5,6 +5,7 @@ pub mod admin;
 pub mod backends;
 pub mod buckets;
 pub mod call;
+pub mod changes;
 pub mod cluster;
 pub mod keys;
 pub mod members;

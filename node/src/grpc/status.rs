@@ -62,7 +62,9 @@ pub fn of(error: &Error) -> Status {
         Error::Catalog(error) => of_catalog(error),
         Error::Storage(error) => of_storage(error),
         Error::BackendAbsent { .. } => Code::Unavailable,
-        Error::DeletionsHeld { .. } | Error::Join { .. } => Code::FailedPrecondition,
+        Error::Unmet(_) | Error::DeletionsHeld { .. } | Error::Join { .. } => {
+            Code::FailedPrecondition
+        }
         Error::Sealed { .. } | Error::Damaged { .. } => Code::DataLoss,
         Error::Config { .. }
         | Error::Setting { .. }

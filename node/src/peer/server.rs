@@ -121,8 +121,10 @@ impl Peer for Calls {
         let requests = request
             .into_inner()
             .take_while(|request| std::future::ready(request.is_ok()))
-            .filter_map(|request| std::future::ready(request.ok()));
-        let answers = group.append(requests).take_until(self.stop.clone().cancelled_owned());
+            .filter_map(|request| std::future::ready(request.ok()))
+            // Not the answers: openraft holds the requests for as long as they go on, and the connection with them.
+            .take_until(self.stop.clone().cancelled_owned());
+        let answers = group.append(requests);
         let answers = answers.map(|answer| answer.map_err(|error| status::of_refusal(&error)));
         Ok(Response::new(Box::pin(answers)))
     }

@@ -3,6 +3,7 @@
 
 pub mod brake;
 pub mod epochs;
+pub mod fences;
 pub mod garbage;
 pub mod leaders;
 pub mod membership;

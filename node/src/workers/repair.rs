@@ -207,7 +207,7 @@ impl Tally {
 }
 
 /// Below every blob of a backend: epochs are log indexes, which begin at one.
-fn before_all(backend: BackendId) -> Location {
+pub fn before_all(backend: BackendId) -> Location {
     let (shard, node, epoch) = (GroupId(0), NodeId(0), EpochId(0));
     Location { backend, key: BlobKey { generation: 0, shard, node, epoch, seq: 0 } }
 }
