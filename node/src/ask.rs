@@ -121,6 +121,8 @@ pub struct SweepView {
     pub epoch: Option<Epoch>,
     /// A set: what is deleted must not depend on somebody's sort order.
     pub kept: BTreeSet<BlobKey>,
+    /// Some of those kept are garbage that is not collected yet.
+    pub garbage: bool,
 }
 
 /// A sweep's guard: always fresh, since it decides what is deleted.
@@ -133,10 +135,10 @@ pub async fn sweep_view(
 ) -> Result<SweepView, Error> {
     let query = Query::SweepView { shard, backend, epoch, blobs };
     let answer = catalog.query(query, Consistency::Linearizable).await?;
-    let Answer::SweepView { epoch, kept } = answer else {
+    let Answer::SweepView { epoch, kept, garbage } = answer else {
         return Err(Error::UnexpectedAnswer { question: "sweep_view" });
     };
-    Ok(SweepView { epoch, kept: kept.into_iter().collect() })
+    Ok(SweepView { epoch, kept: kept.into_iter().collect(), garbage })
 }
 
 /// The user of a name, by walking the users.

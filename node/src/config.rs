@@ -33,6 +33,7 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     pub node_name: Option<String>,
     pub region: Option<String>,
+    pub zone: Option<String>,
     #[serde(default)]
     pub s3: S3,
     #[serde(default)]
@@ -183,6 +184,7 @@ impl Config {
             data_dir,
             node_name: self.node_name.unwrap_or(name),
             region: self.region.unwrap_or_else(|| REGION.to_owned()),
+            zone: self.zone.unwrap_or_default(),
             s3_addr: self.s3.addr.unwrap_or_else(|| local(S3_PORT)),
             admin_addr: self.admin.addr.unwrap_or_else(|| local(ADMIN_PORT)),
             http_addr: self.http.addr.unwrap_or_else(|| local(HTTP_PORT)),

@@ -278,8 +278,7 @@ async fn make_ready(
     first_made: bool,
     registry: Arc<Registry>,
 ) -> Result<(u64, Opened), Error> {
-    let address = settings.peer.as_ref().map_or("", |peer| peer.advertise.as_str());
-    let incarnation = founding::register(proposer, node, &settings.node_name, address).await?;
+    let incarnation = founding::register(proposer, node, settings).await?;
     let (opened, (), (), ()) = tokio::try_join!(
         founding::open_backends(proposer, node, settings, registry),
         founding::share_settings(proposer, &settings.garbage),

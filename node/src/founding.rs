@@ -25,14 +25,20 @@ const FRESH: Consistency = Consistency::Linearizable;
 pub async fn register(
     proposer: &Proposer,
     node: NodeId,
-    name: &str,
-    address: &str,
+    settings: &Settings,
 ) -> Result<u64, Error> {
     let rows = ask::nodes(proposer.catalog(), FRESH).await?;
     let former = rows.iter().find(|row| row.id == node).map_or(0, |row| row.incarnation);
     let incarnation = former.saturating_add(1);
-    let (name, address) = (name.to_owned(), address.to_owned());
-    let operation = Operation::RegisterNode { node, incarnation, name, address };
+    let address = settings.peer.as_ref().map_or("", |peer| peer.advertise.as_str());
+    let operation = Operation::RegisterNode {
+        node,
+        incarnation,
+        name: settings.node_name.clone(),
+        address: address.to_owned(),
+        zone: settings.zone.clone(),
+        region: settings.region.clone(),
+    };
     proposer.commit_accepted("this node", GroupId::CONTROL, operation).await?;
     Ok(incarnation)
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     /// The node's name, for people.
     pub node_name: String,
     pub region: String,
+    /// Which part of the region the node is in: what fails together. Empty: not said.
+    pub zone: String,
     pub s3_addr: SocketAddr,
     pub admin_addr: SocketAddr,
     pub http_addr: SocketAddr,

@@ -9,7 +9,7 @@ use crate::id::{
 };
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Attributes, Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
-use crate::row::{BackendState, Settings, Versioning};
+use crate::row::{BackendState, Copies, Settings, Versioning};
 use crate::time::TimeMs;
 
 pub use members::MemberChange;
@@ -50,6 +50,10 @@ pub enum Operation {
     SetVersioning {
         bucket: BucketId,
         versioning: Versioning,
+    },
+    SetCopies {
+        bucket: BucketId,
+        copies: Option<Copies>,
     },
     DeleteBucket {
         bucket: BucketId,
@@ -92,6 +96,9 @@ pub enum Operation {
         name: String,
         /// Empty: this node takes no peers.
         address: String,
+        /// What may fail together. Empty: not said.
+        zone: String,
+        region: String,
     },
     ChangeMembers(MemberChange),
 
@@ -146,6 +153,10 @@ pub enum Operation {
         tags: Vec<(String, String)>,
     },
     PutCopy(PutCopy),
+    /// Gives up one copy of several.
+    DropCopy {
+        copy: Location,
+    },
 
     // Index shards: multipart.
     CreateUpload(CreateUpload),
@@ -301,6 +312,7 @@ impl Operation {
             Self::InitCluster(_)
             | Self::CreateBucket { .. }
             | Self::SetVersioning { .. }
+            | Self::SetCopies { .. }
             | Self::DeleteBucket { .. }
             | Self::SettleBucket { .. }
             | Self::CreateUser { .. }
@@ -319,6 +331,7 @@ impl Operation {
             | Self::EpochSwept { .. }
             | Self::PruneEpoch { .. }
             | Self::Collected { .. }
+            | Self::DropCopy { .. }
             | Self::DeleteVersion(_)
             | Self::SetTags { .. }
             | Self::CreateUpload(_)
@@ -339,6 +352,7 @@ impl Operation {
             Self::InitCluster(_)
             | Self::CreateBucket { .. }
             | Self::SetVersioning { .. }
+            | Self::SetCopies { .. }
             | Self::DeleteBucket { .. }
             | Self::SettleBucket { .. }
             | Self::CreateUser { .. }
@@ -357,6 +371,7 @@ impl Operation {
             | Self::EpochSwept { .. }
             | Self::PruneEpoch { .. }
             | Self::Collected { .. }
+            | Self::DropCopy { .. }
             | Self::PutCopy(_) => None,
         }
     }

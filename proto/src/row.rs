@@ -25,6 +25,34 @@ pub enum BucketPhase {
     Deleted,
 }
 
+/// What no two copies of a blob share, where there is a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Spread {
+    #[default]
+    Node,
+    Zone,
+    Region,
+}
+
+/// How many copies the objects of a bucket have on disks of nodes, and how they are spread. Stores that keep their bytes safe
+/// by themselves hold one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Copies {
+    pub count: u32,
+    pub spread: Spread,
+}
+
+impl Copies {
+    /// More are never worth their price: five survive the loss of four nodes at once.
+    pub const COUNT_MAX: u32 = 5;
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self { count: 2, spread: Spread::Node }
+    }
+}
+
 /// A bucket in the control group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -39,6 +67,8 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// False while some shard may not have applied `generation`: the row itself is the redo record.
     pub settled: bool,
+    /// None: nobody has said, and the default holds. Shards need not know; what is there is brought in line by and by.
+    pub copies: Option<Copies>,
 }
 
 /// A bucket as a shard knows it (I10), with what the shard holds of it.
@@ -150,6 +180,9 @@ pub struct NodeRow {
     pub address: String,
     pub role: NodeRole,
     pub phase: NodePhase,
+    /// Where it stands: what may fail together. Empty: nobody said. A zone lies in its region.
+    pub zone: String,
+    pub region: String,
 }
 
 /// An invitation for one node. Its key is the hash of the secret that the invited node has to show.

@@ -104,11 +104,14 @@ impl Epochs {
         Ok(lease)
     }
 
-    /// None: no epoch is open, or it is full.
+    /// None: no epoch is open, or it is full or old. A node that was stopped for days must not begin an upload under an
+    /// epoch that was swept for the last time meanwhile: nobody would find what is left of it.
     fn try_allocate(&self, shard: GroupId) -> Option<Lease> {
+        let now = self.clock.now();
         let shards = self.shards.lock();
         let open = shards.get(&shard)?.open.as_ref()?;
-        if open.next.load(Ordering::Relaxed) >= limits::EPOCH_PUTS_MAX {
+        let is_full = open.next.load(Ordering::Relaxed) >= limits::EPOCH_PUTS_MAX;
+        if is_full || now.since_ms(open.opened) >= age_max() {
             return None;
         }
         // Under the lock, so that an epoch is never found idle between its retirement and this count.
@@ -164,10 +167,9 @@ impl Epochs {
 
     /// Retires epochs that are old or full, and closes those that nobody writes under any more.
     pub async fn rotate(&self, now: TimeMs) {
-        let age_max = u64::try_from(limits::EPOCH_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
         self.retire(|open| {
             let used = open.next.load(Ordering::Relaxed);
-            used >= limits::EPOCH_PUTS_MAX || (used > 0 && now.since_ms(open.opened) >= age_max)
+            used >= limits::EPOCH_PUTS_MAX || (used > 0 && now.since_ms(open.opened) >= age_max())
         });
         let held_max = u64::try_from(limits::EPOCH_HELD_MAX.as_millis()).unwrap_or(u64::MAX);
         let idle = |open: &Open| {
@@ -230,6 +232,10 @@ impl Epochs {
             }
         }
     }
+}
+
+fn age_max() -> u64 {
+    u64::try_from(limits::EPOCH_AGE_MAX.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

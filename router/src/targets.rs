@@ -9,16 +9,15 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 use vaultaire_proto::BackendId;
 use vaultaire_proto::object::{Blob, Location};
+use vaultaire_proto::row::Copies;
 use vaultaire_storage::error::{Class, Error as StorageError};
 use vaultaire_storage::registry::Registry;
 
+use crate::place::upkeep::{self, Step};
 use crate::place::{self, Candidate, Health, Short};
 
 /// How long a backend that failed is passed over where another one can take its place.
 pub const SUSPECT_FOR: Duration = Duration::from_secs(10);
-
-/// How many copies a new object gets where there are enough nodes.
-pub const COPIES: usize = 2;
 
 /// Shared by all requests, and replaced when nodes or backends come and go.
 #[derive(Debug, Default)]
@@ -36,7 +35,7 @@ impl Targets {
         let candidates = backends.iter().enumerate().map(|(pool, backend)| Candidate {
             backend: *backend,
             pool,
-            node: None,
+            home: None,
             local: true,
             takes: true,
         });
@@ -84,21 +83,23 @@ impl Targets {
     }
 
     /// The backends for a new blob.
-    pub fn choose(&self, registry: &Registry) -> Result<Vec<BackendId>, Short> {
+    pub fn choose(&self, registry: &Registry, copies: Copies) -> Result<Vec<BackendId>, Short> {
         let seed = self.turn.fetch_add(1, Ordering::Relaxed);
-        place::choose(&self.candidates.read(), COPIES, |id| self.health(registry, id), seed)
+        place::choose(&self.candidates.read(), copies, |id| self.health(registry, id), seed)
     }
 
-    /// The backend for a copy in the place of the one on `leaving`, beside those on `kept`.
-    pub fn replacement(
-        &self,
-        registry: &Registry,
-        leaving: BackendId,
-        kept: &[BackendId],
-    ) -> Option<BackendId> {
+    /// What to do about the copies on `kept`.
+    pub fn upkeep(&self, registry: &Registry, kept: &[BackendId], copies: Copies) -> Step {
         let seed = self.turn.fetch_add(1, Ordering::Relaxed);
         let health = |id| self.health(registry, id);
-        place::replacement(&self.candidates.read(), leaving, kept, health, seed)
+        upkeep::next(&self.candidates.read(), kept, copies, health, seed)
+    }
+
+    /// The backend for bytes that must leave another and are nowhere else.
+    pub fn refuge(&self, registry: &Registry, leaving: BackendId) -> Option<BackendId> {
+        let seed = self.turn.fetch_add(1, Ordering::Relaxed);
+        let health = |id| self.health(registry, id);
+        upkeep::refuge(&self.candidates.read(), leaving, health, seed)
     }
 
     /// The copies of a blob in the order in which they are tried.
@@ -134,16 +135,17 @@ mod tests {
             registry.insert(Arc::new(Memory::new(id, name.to_owned()))).unwrap();
         }
         let targets = Targets::of_node(&[one, two]);
-        assert_eq!(targets.choose(&registry).unwrap(), [one]);
+        let choose = || targets.choose(&registry, Copies::default());
+        assert_eq!(choose().unwrap(), [one]);
         let missing = StorageError::Unsupported { backend: one, operation: "fly" };
         targets.note(one, &missing);
-        assert_eq!(targets.choose(&registry).unwrap(), [one], "nobody's fault");
+        assert_eq!(choose().unwrap(), [one], "nobody's fault");
         targets.note(one, &StorageError::Stopped { operation: "write" });
-        assert_eq!(targets.choose(&registry).unwrap(), [two]);
+        assert_eq!(choose().unwrap(), [two]);
         tokio::time::advance(SUSPECT_FOR).await;
-        assert_eq!(targets.choose(&registry).unwrap(), [one]);
+        assert_eq!(choose().unwrap(), [one]);
         targets.suspect(one);
         targets.clear(one);
-        assert_eq!(targets.choose(&registry).unwrap(), [one]);
+        assert_eq!(choose().unwrap(), [one]);
     }
 }

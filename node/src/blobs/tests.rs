@@ -69,7 +69,8 @@ impl Drop for World {
 
 fn node(id: NodeId, address: &str, phase: NodePhase) -> NodeRow {
     let (name, address) = (format!("node-{id}"), address.to_owned());
-    NodeRow { id, name, incarnation: 1, address, role: NodeRole::Voter, phase }
+    let (zone, region) = (String::new(), String::new());
+    NodeRow { id, name, incarnation: 1, address, role: NodeRole::Voter, phase, zone, region }
 }
 
 fn backend(id: BackendId, node: NodeId) -> BackendRow {

@@ -2,6 +2,7 @@
 //! those that are called as this node's configuration wants it, on whatever node. Those that cannot be reached are
 //! passed over until they can.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures::future::join_all;
 use tokio::time::timeout;
 use vaultaire_proto::row::{BackendRow, BackendState, NodePhase, NodeRow};
 use vaultaire_proto::{Catalog, Consistency, NodeId};
-use vaultaire_router::place::Candidate;
+use vaultaire_router::place::{Candidate, Home};
 use vaultaire_router::targets::Targets;
 use vaultaire_storage::backend::Kind;
 use vaultaire_storage::registry::Registry;
@@ -48,10 +49,10 @@ impl Watch {
     pub async fn follow(&self, catalog: &dyn Catalog) -> Result<(), Error> {
         let nodes = ask::nodes(catalog, Consistency::Stale).await?;
         let rows = ask::backends(catalog, Consistency::Stale).await?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut names) = (Vec::new(), Names::default());
         for row in &rows {
             self.register(row);
-            candidates.extend(self.candidate(row, &nodes));
+            candidates.extend(self.candidate(row, &nodes, &mut names));
         }
         self.targets.replace(candidates);
         Ok(())
@@ -90,11 +91,17 @@ impl Watch {
     }
 
     /// Whether a backend takes new objects: its shards must know it, and its node must stay.
-    fn candidate(&self, row: &BackendRow, nodes: &[NodeRow]) -> Option<Candidate> {
-        if row.state == BackendState::Removed {
+    fn candidate(
+        &self,
+        row: &BackendRow,
+        nodes: &[NodeRow],
+        names: &mut Names,
+    ) -> Option<Candidate> {
+        if row.state.is_gone() {
             return None;
         }
         let pool = self.write_to.iter().position(|name| *name == row.name);
+        let home = row.node.map(|node| names.home(node, nodes));
         let leaves = |node: &NodeRow| match node.phase {
             NodePhase::Leaving | NodePhase::Removed => true,
             NodePhase::Member | NodePhase::Joining | NodePhase::Changing => false,
@@ -103,7 +110,7 @@ impl Watch {
         Some(Candidate {
             backend: row.id,
             pool: pool.unwrap_or(usize::MAX),
-            node: row.node,
+            home,
             local: row.node.is_none_or(|node| node == self.pool.node()),
             takes: pool.is_some() && row.state == BackendState::Active && row.settled && !gone,
         })
@@ -122,6 +129,23 @@ impl Watch {
             }
         });
         join_all(visits).await;
+    }
+}
+
+/// Numbers for the names of zones and regions, as long as one look lasts.
+#[derive(Debug, Default)]
+struct Names(BTreeMap<String, u32>);
+
+impl Names {
+    fn home(&mut self, node: NodeId, nodes: &[NodeRow]) -> Home {
+        let row = nodes.iter().find(|row| row.id == node);
+        let (zone, region) = row.map_or(("", ""), |row| (&*row.zone, &*row.region));
+        Home { node, zone: self.number(zone), region: self.number(region) }
+    }
+
+    fn number(&mut self, name: &str) -> u32 {
+        let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        *self.0.entry(name.to_owned()).or_insert(next)
     }
 }
 

@@ -41,8 +41,27 @@ enum Command {
     },
     /// Show one bucket and what it holds.
     Info { name: String },
+    /// Say how many copies the objects of a bucket have on disks of nodes, and what no two of them share.
+    Copies {
+        name: String,
+        /// 1 to 5; 0 for the default, 2 on different nodes.
+        count: u32,
+        #[arg(long, value_enum, default_value = "node")]
+        spread: Spread,
+        /// Check whether it can be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Delete an empty bucket.
     Delete { name: String },
+}
+
+/// What may fail together.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Spread {
+    Node,
+    Zone,
+    Region,
 }
 
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
@@ -53,6 +72,21 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         }
         Command::List { prefix } => list(client, output, prefix).await,
         Command::Info { name } => info(client, output, &name).await,
+        Command::Copies { name, count, spread, dry_run } => {
+            let request = admin::SetBucketCopiesRequest {
+                name: format!("{BUCKETS}{name}"),
+                copies: count,
+                spread: match spread {
+                    Spread::Node => admin::Spread::Node,
+                    Spread::Zone => admin::Spread::Zone,
+                    Spread::Region => admin::Spread::Region,
+                }
+                .into(),
+                validate_only: dry_run,
+                request_id: String::new(),
+            };
+            copies(client, output, &name, request).await
+        }
         Command::Delete { name } => delete(client, output, &name).await,
     }
 }
@@ -104,17 +138,49 @@ async fn info(mut client: Client, output: Output, name: &str) -> Result<(), Erro
     let bucket = found.bucket.unwrap_or_default();
     output.print(&shown(&bucket), || {
         format!(
-            "name        {}\nowner       {}\nregion      {}\ncreated     {}\nversioning  {}\nstate       {}\nobjects     {}\nsize        {}",
+            "name        {}\nowner       {}\nregion      {}\ncreated     {}\nversioning  {}\ncopies      {}, spread over {}s\nstate       {}\nobjects     {}\nsize        {}",
             bare(&bucket.name),
             bare(&bucket.owner),
             bucket.region,
             time(bucket.created_ms),
             versioning(&bucket),
+            bucket.copies,
+            spread(&bucket),
             state(&bucket),
             bucket.objects,
             bytes(bucket.size_bytes),
         )
     })
+}
+
+async fn copies(
+    mut client: Client,
+    output: Output,
+    name: &str,
+    request: admin::SetBucketCopiesRequest,
+) -> Result<(), Error> {
+    let dry_run = request.validate_only;
+    let set = client.set_bucket_copies(request).await.map_err(refused)?.into_inner();
+    let bucket = set.bucket.unwrap_or_default();
+    output.print(&shown(&bucket), || match dry_run {
+        true => format!("this can be done; bucket {name} has {}", said_copies(&bucket)),
+        false => format!(
+            "objects of bucket {name} have {}; what is there is brought in line by and by",
+            said_copies(&bucket)
+        ),
+    })
+}
+
+fn said_copies(bucket: &admin::Bucket) -> String {
+    format!("{} copies, in different {}s where there are so many", bucket.copies, spread(bucket))
+}
+
+fn spread(bucket: &admin::Bucket) -> &'static str {
+    match bucket.spread() {
+        admin::Spread::Node | admin::Spread::Unspecified => "node",
+        admin::Spread::Zone => "zone",
+        admin::Spread::Region => "region",
+    }
 }
 
 async fn delete(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
@@ -143,6 +209,8 @@ fn shown(bucket: &admin::Bucket) -> Value {
         "region": bucket.region,
         "created_ms": bucket.created_ms,
         "versioning": versioning(bucket),
+        "copies": bucket.copies,
+        "spread": spread(bucket),
         "state": state(bucket),
         "objects": bucket.objects,
         "size_bytes": bucket.size_bytes,

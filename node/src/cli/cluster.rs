@@ -303,6 +303,8 @@ fn shown(member: &admin::Member) -> Value {
         "leads": leads(member),
         "behind_entries": member.behind_entries,
         "heard_ms_ago": member.heard_ms_ago,
+        "zone": member.zone,
+        "region": member.region,
     })
 }
 

@@ -138,6 +138,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
         data_dir: path.to_owned(),
         node_name: "dev".to_owned(),
         region: REGION.to_owned(),
+        zone: String::new(),
         s3_addr: local(S3_PORT),
         admin_addr: local(ADMIN_PORT),
         http_addr: local(HTTP_PORT),

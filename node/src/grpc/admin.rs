@@ -11,7 +11,8 @@ use vaultaire_proto::wire::admin::{
     GetBucketRequest, GetBucketResponse, GetStatusRequest, GetStatusResponse, ListBackendsRequest,
     ListBackendsResponse, ListBucketsRequest, ListBucketsResponse, ListKeysRequest,
     ListKeysResponse, ListLossesRequest, ListUsersRequest, ListUsersResponse,
-    ReleaseBackendRequest, ReleaseBackendResponse, VerifyRequest,
+    ReleaseBackendRequest, ReleaseBackendResponse, SetBucketCopiesRequest, SetBucketCopiesResponse,
+    VerifyRequest,
 };
 
 use crate::grpc::call::Call;
@@ -62,6 +63,18 @@ impl AdminService for Admin {
         let request = request.into_inner();
         let call = Call::change("CreateBucket", &request.name, &request.request_id);
         call.answer(buckets::create(&self.parts, request).await)
+    }
+
+    async fn set_bucket_copies(
+        &self,
+        request: Request<SetBucketCopiesRequest>,
+    ) -> Result<Response<SetBucketCopiesResponse>, Status> {
+        let request = request.into_inner();
+        let call = match request.validate_only {
+            true => Call::question("SetBucketCopies"),
+            false => Call::change("SetBucketCopies", &request.name, &request.request_id),
+        };
+        call.answer(buckets::set_copies(&self.parts, request).await)
     }
 
     async fn delete_bucket(

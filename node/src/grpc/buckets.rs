@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use vaultaire_proto::row::{Bucket, BucketPhase, Versioning};
+use vaultaire_proto::row::{Bucket, BucketPhase, Copies, Spread, Versioning};
 use vaultaire_proto::settle::settle_bucket;
 use vaultaire_proto::wire::admin;
 use vaultaire_proto::{
@@ -92,6 +92,35 @@ fn asked_versioning(asked: i32) -> Option<Versioning> {
     }
 }
 
+/// Every PUT that begins from now on has so many copies.
+pub async fn set_copies(
+    parts: &Parts,
+    request: admin::SetBucketCopiesRequest,
+) -> Result<admin::SetBucketCopiesResponse, Error> {
+    let row = find(parts, &request.name).await?;
+    let spread = match request.spread() {
+        admin::Spread::Node | admin::Spread::Unspecified => Spread::Node,
+        admin::Spread::Zone => Spread::Zone,
+        admin::Spread::Region => Spread::Region,
+    };
+    if request.copies > Copies::COUNT_MAX {
+        let most = Copies::COUNT_MAX;
+        return Err(Error::Usage(format!("an object has {most} copies at most")));
+    }
+    let copies = (request.copies > 0).then_some(Copies { count: request.copies, spread });
+    let row = match request.validate_only {
+        true => row,
+        false => {
+            let subject = format!("bucket {}", row.name);
+            let id = request_id("SetBucketCopies", &request.name, &request.request_id);
+            let operation = Operation::SetCopies { bucket: row.id, copies };
+            let response = parts.proposer.commit_as(id, GroupId::CONTROL, operation).await?;
+            bucket_in(accepted(&subject, response)?)?
+        }
+    };
+    Ok(admin::SetBucketCopiesResponse { bucket: Some(shown(parts, row).await?) })
+}
+
 pub async fn delete(
     parts: &Parts,
     request: admin::DeleteBucketRequest,
@@ -175,6 +204,7 @@ async fn shown(parts: &Parts, row: Bucket) -> Result<admin::Bucket, Error> {
         objects = objects.saturating_add(held.objects);
         size_bytes = size_bytes.saturating_add(held.size_bytes);
     }
+    let copies = row.copies.unwrap_or_default();
     Ok(admin::Bucket {
         name: format!("{}{}", names::BUCKETS, row.name),
         bucket_id: row.id.0,
@@ -185,6 +215,13 @@ async fn shown(parts: &Parts, row: Bucket) -> Result<admin::Bucket, Error> {
         state: state(row.phase).into(),
         objects,
         size_bytes,
+        copies: copies.count,
+        spread: match copies.spread {
+            Spread::Node => admin::Spread::Node,
+            Spread::Zone => admin::Spread::Zone,
+            Spread::Region => admin::Spread::Region,
+        }
+        .into(),
     })
 }
 

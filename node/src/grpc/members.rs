@@ -234,6 +234,8 @@ impl Seen {
             leads: self.leads.get(&row.id).cloned().unwrap_or_default(),
             behind_entries: follower.map(|follower| follower.behind_entries),
             heard_ms_ago: follower.and_then(|follower| follower.heard_ms_ago),
+            zone: row.zone.clone(),
+            region: row.region.clone(),
         }
     }
 }

@@ -36,6 +36,7 @@ impl Running {
             data_dir: folder.path().to_owned(),
             node_name: "test".to_owned(),
             region: "us-east-1".to_owned(),
+            zone: String::new(),
             s3_addr: any,
             admin_addr: any,
             http_addr: any,

@@ -298,6 +298,7 @@ fn estimate_bytes(command: &Command) -> usize {
         Operation::InitCluster(_)
         | Operation::CreateBucket { .. }
         | Operation::SetVersioning { .. }
+        | Operation::SetCopies { .. }
         | Operation::DeleteBucket { .. }
         | Operation::SettleBucket { .. }
         | Operation::CreateUser { .. }
@@ -318,6 +319,7 @@ fn estimate_bytes(command: &Command) -> usize {
         | Operation::DeleteVersion(_)
         | Operation::PutPart(_)
         | Operation::PutCopy(_)
+        | Operation::DropCopy { .. }
         | Operation::AbortUpload { .. } => 0,
     };
     COMMAND_BYTES + variable

@@ -1,10 +1,12 @@
-//! Copies that must go elsewhere: those on backends that are drained, and those that a lost backend had. The shard's leader
-//! does it, and what is to be done is in the rows: the live blobs of such a backend. A worker that forgets everything, and
-//! two that do the same, lose nothing: each new copy is compared and set (`state/copy.rs`).
+//! Copies that must come, go or move: those on backends that are drained, those that a lost backend had, those that a bucket
+//! wants more of or less, or spread otherwise. The shard's leader does it. What is to be done is in the rows: the live blobs
+//! of a backend that is left, and, in a walk that never ends, those of all others. A worker that forgets everything, and two
+//! that do the same, lose nothing: each change is compared and set (`state/copy.rs`).
 //!
 //! R1 the bytes are read from a copy that is left, and checked against their checksum and size; R2 they are written under a
-//! fresh key of this node's own epoch, and synced; R3 `PutCopy` puts them in the place of the former copy. After a crash
-//! behind R2 nothing refers to them, and the sweep of the epoch has them.
+//! fresh key of this node's own epoch, and synced; R3 `PutCopy` makes them a copy, as a rule in the place of another one.
+//! After a crash behind R2 nothing refers to them, and the sweep of the epoch has them. Copies that are too many are only
+//! let go of.
 
 mod copying;
 
@@ -19,7 +21,7 @@ use futures::StreamExt;
 use futures::stream;
 use tokio::time::Instant;
 use vaultaire_proto::object::Location;
-use vaultaire_proto::row::{BackendState, BlobState};
+use vaultaire_proto::row::{BackendState, BlobState, ShardBackend};
 use vaultaire_proto::settle::settle_backend;
 use vaultaire_proto::{
     BackendId, BlobKey, Consistency, EpochId, GroupId, NodeId, Operation, TimeMs,
@@ -30,18 +32,18 @@ use crate::error::Error;
 use crate::settings::Repair;
 use crate::workers::Context;
 use crate::workers::pace::Throttle;
-use crate::workers::repair::copying::{Job, Outcome};
+use crate::workers::repair::copying::{Around, Job, Outcome};
 
 /// How long the worker rests between two looks.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many blobs of one backend in one shard are taken in one look, so that no shard waits for another to be done.
+/// How many blobs of one walk are taken in one look, so that none waits for another to be done.
 const PAGE: usize = 512;
 
 /// How many blobs are copied at the same time.
 const COPIES_IN_FLIGHT: usize = 8;
 
-/// How long a backend rests from which nothing could be moved. Doubled each time.
+/// How long a walk rests that moved nothing. Doubled each time.
 const REST_MIN: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_secs(300);
 
@@ -49,13 +51,22 @@ const REST_MAX: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Repairer {
     throttle: Throttle,
-    passes: BTreeMap<(GroupId, BackendId), Pass>,
+    walks: BTreeMap<(GroupId, Walk), Pass>,
 }
 
-/// How far a walk over a backend's blobs is, and how it went.
+/// Which blobs are walked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Walk {
+    /// Those of a backend that must be left.
+    Leave(BackendId),
+    /// All.
+    Census,
+}
+
+/// How far a walk is, and how it went.
 #[derive(Debug)]
 struct Pass {
-    after: Location,
+    after: Option<Location>,
     tally: Tally,
     /// None before the first fruitless pass.
     rest: Option<(Instant, Duration)>,
@@ -71,24 +82,16 @@ struct Tally {
     failed: u64,
 }
 
-/// A backend that must be left.
-#[derive(Clone, Copy, Debug)]
-struct Leaving {
-    shard: GroupId,
-    backend: BackendId,
-    is_gone: bool,
-}
-
 impl Repairer {
     pub fn new(repair: &Repair) -> Self {
-        Self { throttle: Throttle::new(repair.bytes_per_second), passes: BTreeMap::new() }
+        Self { throttle: Throttle::new(repair.bytes_per_second), walks: BTreeMap::new() }
     }
 
     /// One look at every shard.
     pub async fn step(&mut self, context: &Context) {
         for shard in context.proposer.shards() {
             if !(context.leads)(shard) {
-                self.passes.retain(|(of, _), _| *of != shard);
+                self.walks.retain(|(of, _), _| *of != shard);
                 continue;
             }
             if let Err(error) = self.shard(context, shard).await {
@@ -105,48 +108,48 @@ impl Repairer {
     async fn shard(&mut self, context: &Context, shard: GroupId) -> Result<(), Error> {
         let catalog = context.proposer.catalog();
         let rows = ask::shard_backends(catalog, Consistency::Stale, shard).await?;
-        let all_gone = rows.iter().filter(|(_, row)| row.state.is_gone()).map(|(id, _)| *id);
-        let gone: Arc<BTreeSet<BackendId>> = Arc::new(all_gone.collect());
+        let around = Arc::new(around(&rows));
+        let mut walks = vec![Walk::Census];
         for (backend, row) in &rows {
-            let leaving = Leaving { shard, backend: *backend, is_gone: row.state.is_gone() };
-            if leaving.is_gone {
-                forget_garbage(context, leaving).await?;
+            if row.state.is_gone() {
+                forget_garbage(context, shard, *backend).await?;
             }
-            match row.state {
-                BackendState::Draining | BackendState::Lost if row.live_blobs > 0 => {
-                    self.page(context, leaving, &gone).await?;
-                }
-                BackendState::Active
-                | BackendState::Draining
-                | BackendState::Removed
-                | BackendState::Lost => {
-                    self.passes.remove(&(shard, *backend));
-                }
+            if around.leaving.contains(backend) && row.live_blobs > 0 {
+                walks.push(Walk::Leave(*backend));
             }
+        }
+        self.walks.retain(|(of, walk), _| *of != shard || walks.contains(walk));
+        for walk in walks {
+            self.page(context, shard, walk, &around).await?;
         }
         Ok(())
     }
 
-    /// The next page of one backend's blobs.
+    /// The next page of one walk.
     async fn page(
         &mut self,
         context: &Context,
-        leaving: Leaving,
-        gone: &Arc<BTreeSet<BackendId>>,
+        shard: GroupId,
+        walk: Walk,
+        around: &Arc<Around>,
     ) -> Result<(), Error> {
-        let Leaving { shard, backend, .. } = leaving;
-        let pass = self.passes.entry((shard, backend)).or_insert_with(|| Pass::new(backend));
+        let pass = self.walks.entry((shard, walk)).or_insert_with(|| Pass::new(walk));
         if pass.rest.is_some_and(|(until, _)| until > Instant::now()) {
             return Ok(());
         }
         let catalog = context.proposer.catalog();
-        let page = ask::blobs(catalog, Consistency::Stale, shard, Some(pass.after), PAGE).await?;
+        let page = ask::blobs(catalog, Consistency::Stale, shard, pass.after, PAGE).await?;
         let here: Vec<_> =
-            page.into_iter().take_while(|(location, _)| location.backend == backend).collect();
+            page.into_iter().take_while(|(location, _)| walk.covers(*location)).collect();
         let last = here.last().map(|(location, _)| *location);
-        let jobs = here.into_iter().filter_map(|(copy, row)| match row.state {
-            BlobState::Live(owner) => Some(Job { shard, copy, owner, gone: Arc::clone(gone) }),
-            BlobState::Garbage { .. } | BlobState::Spent => None,
+        let jobs = here.into_iter().filter_map(|(copy, row)| {
+            let leaves = around.leaving.contains(&copy.backend);
+            match row.state {
+                BlobState::Live(owner) if leaves == (walk != Walk::Census) => {
+                    Some(Job { shard, copy, owner, around: Arc::clone(around) })
+                }
+                BlobState::Live(_) | BlobState::Garbage { .. } | BlobState::Spent => None,
+            }
         });
         let runs: Vec<_> = jobs.map(|job| job.run(context, &self.throttle)).collect();
         let mut outcomes = stream::iter(runs).buffer_unordered(COPIES_IN_FLIGHT);
@@ -154,40 +157,64 @@ impl Repairer {
             pass.tally.count(outcome);
         }
         match last {
-            Some(last) => pass.after = last,
-            None => pass.end(leaving),
+            Some(last) => pass.after = Some(last),
+            None => pass.end(shard, walk),
         }
         Ok(())
     }
 }
 
+/// What the shard knows of backends.
+fn around(rows: &[(BackendId, ShardBackend)]) -> Around {
+    let of = |matches: fn(BackendState) -> bool| -> BTreeSet<BackendId> {
+        rows.iter().filter(|(_, row)| matches(row.state)).map(|(id, _)| *id).collect()
+    };
+    Around { leaving: of(|state| state != BackendState::Active), gone: of(BackendState::is_gone) }
+}
+
+impl Walk {
+    fn covers(self, location: Location) -> bool {
+        match self {
+            Self::Leave(backend) => location.backend == backend,
+            Self::Census => true,
+        }
+    }
+
+    fn start(self) -> Option<Location> {
+        match self {
+            Self::Leave(backend) => Some(before_all(backend)),
+            Self::Census => None,
+        }
+    }
+}
+
 impl Pass {
-    fn new(backend: BackendId) -> Self {
-        Self { after: before_all(backend), tally: Tally::default(), rest: None }
+    fn new(walk: Walk) -> Self {
+        Self { after: walk.start(), tally: Tally::default(), rest: None }
     }
 
     /// The next begins anew: at once where this one moved something, else after a rest.
-    fn end(&mut self, leaving: Leaving) {
-        let Leaving { shard, backend, is_gone } = leaving;
+    fn end(&mut self, shard: GroupId, walk: Walk) {
         let Tally { moved, without_copy, without_place, failed } = std::mem::take(&mut self.tally);
-        self.after = before_all(backend);
+        self.after = walk.start();
         if moved > 0 {
-            tracing::info!(%shard, %backend, moved, "copies were moved");
+            tracing::info!(%shard, ?walk, moved, "copies were made, moved or let go of");
             self.rest = None;
             return;
         }
         let pause = self.rest.map_or(REST_MIN, |(_, pause)| (pause * 2).min(REST_MAX));
         self.rest = Some((Instant::now() + pause, pause));
-        if without_copy > 0 && is_gone {
-            tracing::error!(%shard, %backend, objects = without_copy,
+        if without_copy > 0 {
+            tracing::error!(%shard, ?walk, blobs = without_copy,
                 "the last copy of these was on a lost backend; `vaultaire backend losses` lists them");
         }
         if without_place > 0 {
-            tracing::warn!(%shard, %backend, blobs = without_place,
-                "no other backend can take these: a pool needs a node that has no copy yet");
+            tracing::warn!(%shard, ?walk, blobs = without_place,
+                "these want a copy elsewhere, and no backend can take it: their pool needs a node that has none yet, in a \
+                 failure domain that has none where the bucket says so");
         }
         if failed > 0 {
-            tracing::warn!(%shard, %backend, failed, "some copies could not be moved and are tried again");
+            tracing::warn!(%shard, ?walk, failed, "some copies could not be moved and are tried again");
         }
     }
 }
@@ -195,9 +222,9 @@ impl Pass {
 impl Tally {
     fn count(&mut self, outcome: Outcome) {
         let count = match outcome {
-            Outcome::Moved => &mut self.moved,
-            // Somebody else has changed it: that is a step forward as well.
-            Outcome::Superseded => &mut self.moved,
+            Outcome::Fine => return,
+            // Where somebody else has changed it, that is a step forward as well.
+            Outcome::Moved | Outcome::Superseded => &mut self.moved,
             Outcome::WithoutCopy => &mut self.without_copy,
             Outcome::WithoutPlace => &mut self.without_place,
             Outcome::Failed => &mut self.failed,
@@ -213,9 +240,12 @@ pub fn before_all(backend: BackendId) -> Location {
 }
 
 /// Nothing can be deleted where nothing is: garbage of a backend that is gone counts as collected.
-async fn forget_garbage(context: &Context, leaving: Leaving) -> Result<(), Error> {
+async fn forget_garbage(
+    context: &Context,
+    shard: GroupId,
+    backend: BackendId,
+) -> Result<(), Error> {
     let (catalog, far) = (context.proposer.catalog(), TimeMs(u64::MAX - 1));
-    let Leaving { shard, backend, .. } = leaving;
     loop {
         let fresh = Consistency::Linearizable;
         let page = ask::garbage(catalog, fresh, shard, backend, far, PAGE).await?;

@@ -29,6 +29,15 @@ const PRUNE_PAGE: u32 = 1000;
 /// A blob of a listing, with its size in bytes.
 type Seen = (BlobKey, u64);
 
+/// What a sweep of one backend did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sweeping {
+    /// How many keys.
+    deleted: usize,
+    /// Whether keys are left that are garbage.
+    garbage: bool,
+}
+
 /// How often epochs are looked at: often enough for a short grace, no more often than needed for a long one.
 pub fn pause(garbage: &Garbage) -> Duration {
     let quarter = Duration::from_millis(garbage.upload_grace_ms / 4);
@@ -91,8 +100,13 @@ impl Sweeper {
                 continue;
             }
             match self.sweep(context, shard, epoch, &backend).await {
-                Ok(deleted) => {
+                Ok(Sweeping { deleted, garbage }) => {
                     context.metrics.orphans_swept(deleted);
+                    // What is collected later may come back to a backend once more: only a later sweep would see it.
+                    if last && garbage {
+                        tracing::debug!(%shard, epoch = %epoch.id, backend = backend.name(), "the last sweep waits for garbage");
+                        continue;
+                    }
                     let operation = Operation::EpochSwept {
                         generation: epoch.generation,
                         node: epoch.node,
@@ -117,14 +131,14 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Deletes what no row knows under the epoch's prefix on one backend; answers how many keys that were.
+    /// Deletes what no row knows under the epoch's prefix on one backend.
     async fn sweep(
         &mut self,
         context: &Context,
         shard: GroupId,
         epoch: &Epoch,
         backend: &Arc<dyn Backend>,
-    ) -> Result<usize, Error> {
+    ) -> Result<Sweeping, Error> {
         // Before the listing, which may be paid for.
         if context.brake.is_held(shard, backend.id()) {
             return Err(held(shard, backend));
@@ -145,11 +159,11 @@ impl Sweeper {
             tracing::info!(%shard, epoch = %epoch.id, backend = backend.name(), aborted, "unfinished uploads");
         }
         let mut after: Option<BackendKey> = None;
-        let mut deleted = 0;
+        let mut sweeping = Sweeping::default();
         loop {
             let page = backend.list(&prefix, after.as_ref(), LIST_PAGE_MAX).await?;
             let Some(last) = page.last() else {
-                return Ok(deleted);
+                return Ok(sweeping);
             };
             after = Some(last.key.clone());
             let blobs: Vec<Seen> = page
@@ -160,8 +174,10 @@ impl Sweeper {
                 })
                 .collect();
             for asked in blobs.chunks(VIEW) {
-                let orphans = orphans(context, shard, epoch, backend.id(), asked).await?;
-                deleted += orphans.len();
+                let (orphans, garbage) =
+                    orphans(context, shard, epoch, backend.id(), asked).await?;
+                sweeping.deleted += orphans.len();
+                sweeping.garbage |= garbage;
                 self.delete(context, shard, backend, orphans).await?;
             }
         }
@@ -222,14 +238,14 @@ fn held(shard: GroupId, backend: &Arc<dyn Backend>) -> Error {
     Error::DeletionsHeld { shard, backend: backend.name().to_owned() }
 }
 
-/// Those of `blobs` that no row keeps, as of one moment at which the epoch was closed.
+/// Those of `blobs` that no row keeps, as of one moment at which the epoch was closed; and whether some are kept as garbage.
 async fn orphans(
     context: &Context,
     shard: GroupId,
     epoch: &Epoch,
     backend: BackendId,
     blobs: &[Seen],
-) -> Result<Vec<(BackendKey, u64)>, Error> {
+) -> Result<(Vec<(BackendKey, u64)>, bool), Error> {
     let catalog = context.proposer.catalog();
     let place = (epoch.generation, epoch.node, epoch.id);
     let asked = blobs.iter().map(|(blob, _)| *blob).collect();
@@ -239,7 +255,8 @@ async fn orphans(
     };
     let cluster = catalog.cluster().cluster;
     let orphans = blobs.iter().filter(|(blob, _)| !view.kept.contains(blob));
-    Ok(orphans.map(|(blob, size_bytes)| (blob.backend_key(cluster), *size_bytes)).collect())
+    let keyed = orphans.map(|(blob, size_bytes)| (blob.backend_key(cluster), *size_bytes));
+    Ok((keyed.collect(), view.garbage))
 }
 
 /// When the next sweep of a backend is due that was swept `done` times, and whether it is the last.

@@ -202,3 +202,31 @@ async fn a_sweep_that_fails_half_way_is_not_counted() {
     sweep(&world.context).await;
     assert!(!world.holds(orphan).await);
 }
+
+/// The bytes of garbage can come back once more after they were deleted (a write that was answered late), and only a sweep
+/// after that sees them: so while there is garbage no sweep is the last.
+#[tokio::test]
+async fn the_last_sweep_waits_until_garbage_is_collected() {
+    let world = World::new(quick()).await;
+    let deleted = world.put("a", b"bytes").await;
+    world.delete("a").await;
+    world.close_epoch().await;
+    world.clock.advance_ms(1001);
+    let swept = async || {
+        let catalog = world.context.proposer.catalog();
+        let epochs = ask::epochs(catalog, Consistency::Linearizable, SHARD).await.unwrap();
+        epochs.iter().all(|epoch| epoch.id != world.epoch)
+    };
+    for _ in 0..2 {
+        sweep(&world.context).await;
+        assert!(
+            !swept().await && world.holds(deleted).await,
+            "its drain is over, it is not collected"
+        );
+    }
+    collect(&world.context).await;
+    for _ in 0..2 {
+        sweep(&world.context).await;
+    }
+    assert!(swept().await && !world.holds(deleted).await);
+}

@@ -267,6 +267,8 @@ pub enum Answer {
     SweepView {
         epoch: Option<Epoch>,
         kept: Vec<BlobKey>,
+        /// Whether some of those kept are garbage that is not collected yet.
+        garbage: bool,
     },
     Versions(Vec<(ScanPosition, VersionEntry)>),
     ShardBucket(Option<ShardBucket>),

@@ -20,7 +20,9 @@ use crate::object::{
     Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, ContentHeaders,
     DeleteMarker, Location, Manifest, Part, Version, VersionEntry,
 };
-use crate::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
+use crate::row::{
+    BackendState, BucketPhase, Copies, NodePhase, NodeRole, Settings, Spread, Versioning,
+};
 use crate::time::TimeMs;
 
 pub(crate) fn cluster_id() -> impl Strategy<Value = ClusterId> {
@@ -133,6 +135,11 @@ pub(crate) fn backend_state() -> impl Strategy<Value = BackendState> {
         BackendState::Removed,
         BackendState::Lost,
     ])
+}
+
+pub(crate) fn copies() -> impl Strategy<Value = Copies> {
+    let spread = select(vec![Spread::Node, Spread::Zone, Spread::Region]);
+    (any::<u32>(), spread).prop_map(|(count, spread)| Copies { count, spread })
 }
 
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {

@@ -9,7 +9,7 @@ use crate::id::{
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{ChecksumAlgorithm, ChecksumScope};
 use crate::response::Rejection;
-use crate::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Spread, Versioning};
 use crate::time::TimeMs;
 use crate::wire::v1 as wire;
 
@@ -216,6 +216,7 @@ enum_field!(
     Versioning,
     BucketPhase,
     BackendState,
+    Spread,
     NodeRole,
     NodePhase
 );
@@ -225,6 +226,7 @@ plain_enum!(ChecksumScope { FullObject, Composite });
 plain_enum!(Versioning { Off, Enabled, Suspended });
 plain_enum!(BucketPhase { Open, Deleting, Deleted });
 plain_enum!(BackendState { Active, Draining, Removed, Lost });
+zero_enum!(Spread { Node, Zone, Region });
 zero_enum!(NodeRole { Voter, Learner });
 zero_enum!(NodePhase { Member, Joining, Changing, Leaving, Removed });
 plain_enum!(Rejection {

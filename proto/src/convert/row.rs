@@ -1,8 +1,8 @@
 //! The rows of `row.rs`: buckets, backends, users, nodes, epochs, blobs, uploads.
 
 use crate::row::{
-    AccessKey, BackendRow, BlobOwner, BlobRow, BlobState, Bucket, ClusterRow, Epoch, EpochState,
-    JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
+    AccessKey, BackendRow, BlobOwner, BlobRow, BlobState, Bucket, ClusterRow, Copies, Epoch,
+    EpochState, JoinToken, NodeRow, ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User,
 };
 use crate::wire::v1 as wire;
 use crate::wire::v1::blob_owner::Owner as OwnerOneof;
@@ -12,7 +12,7 @@ use crate::wire::v1::{blob_owner, blob_row, epoch};
 
 record!(
     Bucket => wire::Bucket, "bucket row",
-    { id, name, owner, region, generation, phase, versioning, settled },
+    { id, name, owner, region, generation, phase, versioning, settled, copies },
     renamed { created: created_ms }
 );
 record!(
@@ -33,7 +33,11 @@ record!(
     { access_key, user, sealed_secret },
     renamed { created: created_ms }
 );
-record!(NodeRow => wire::Node, "node row", { id, name, incarnation, address, role, phase });
+record!(
+    NodeRow => wire::Node, "node row",
+    { id, name, incarnation, address, role, phase, zone, region }
+);
+record!(Copies => wire::Copies, "copies of a bucket", { count, spread });
 record!(JoinToken => wire::JoinToken, "join token", { used }, renamed { expires_at: expires_at_ms });
 record!(
     ClusterRow => wire::Cluster, "cluster row",

@@ -65,7 +65,7 @@ pub(crate) fn hand_over(context: &mut Context<'_>, blob: &Blob, owner: &BlobOwne
 
 /// Whether nothing can be read or deleted there any more. Nothing new is taken there either, so that a key whose row is
 /// dropped is not taken for a new one (I2).
-fn is_gone(reader: &dyn Reader, backend: BackendId) -> bool {
+pub(crate) fn is_gone(reader: &dyn Reader, backend: BackendId) -> bool {
     rows::get::<ShardBackend>(reader, &key::shard_backend(backend))
         .is_some_and(|row| row.state.is_gone())
 }

@@ -4,7 +4,7 @@
 use crate::id::{BucketId, UserId};
 use crate::name::BucketName;
 use crate::response::{Rejection, Response};
-use crate::row::{Bucket, BucketPhase, User, Versioning};
+use crate::row::{Bucket, BucketPhase, Copies, User, Versioning};
 use crate::state::{Context, key, rows};
 use crate::tables::Reader;
 
@@ -44,6 +44,7 @@ pub(crate) fn create(
         phase: BucketPhase::Open,
         versioning: Versioning::Off,
         settled: false,
+        copies: None,
     };
     context.tables.put(key::bucket_by_name(name), row.id.0.to_be_bytes().to_vec());
     let by_owner = key::bucket_by_owner(owner, name.as_str());
@@ -71,6 +72,27 @@ pub(crate) fn set_versioning(
     row.versioning = versioning;
     row.generation = row.generation.saturating_add(1);
     put_unsettled(context, row)
+}
+
+/// Says how many copies objects have. It holds for every PUT that begins from now on; others are brought in line by workers,
+/// so the shards need not hear of it.
+pub(crate) fn set_copies(
+    context: &mut Context<'_>,
+    id: BucketId,
+    copies: Option<Copies>,
+) -> Response {
+    let counts = 1..=Copies::COUNT_MAX;
+    if copies.is_some_and(|copies| !counts.contains(&copies.count)) {
+        return Response::Rejected(Rejection::Malformed);
+    }
+    match open_bucket(context, id) {
+        Ok(row) => {
+            let row = Bucket { copies, ..row };
+            rows::put(context.tables, key::bucket(id), &row);
+            Response::Bucket(row)
+        }
+        Err(rejection) => Response::Rejected(rejection),
+    }
 }
 
 /// Begins a delete: shards stop creating, then report whether they are empty.

@@ -205,7 +205,10 @@ fn digest_of(operation: &Operation) -> Option<[u8; 16]> {
         | Operation::PruneEpoch { .. }
         | Operation::Collected { .. }
         // Its bytes are its identity: a repeat is told from it by step 5a.
-        | Operation::PutCopy(_) => return None,
+        | Operation::PutCopy(_)
+        // What was given up is no copy any more.
+        | Operation::DropCopy { .. }
+        | Operation::SetCopies { .. } => return None,
         Operation::DeleteVersion(delete) => {
             let mut delete = delete.clone();
             delete.target.bucket_generation = 0;

@@ -29,23 +29,33 @@ pub fn wanted(nodes: &[NodeRow]) -> (Vec<NodeId>, Vec<NodeId>) {
     (ids(voters), ids(learners))
 }
 
+/// What a node says of itself at each start.
+pub(crate) struct Whereabouts<'a> {
+    pub name: &'a str,
+    pub address: &'a str,
+    pub zone: &'a str,
+    pub region: &'a str,
+}
+
 /// Records a start of a node. An older life that reports late changes nothing. The first node of a cluster makes its own row;
 /// every other has one since it joined.
 pub(crate) fn register(
     context: &mut Context<'_>,
     id: NodeId,
     incarnation: u64,
-    name: &str,
-    address: &str,
+    at: Whereabouts<'_>,
 ) -> Response {
     let row_key = key::node(id);
+    let Whereabouts { name, address, zone, region } = at;
     let row = match rows::get::<NodeRow>(context.tables, &row_key) {
         Some(row) if row.phase == NodePhase::Removed => {
             return Response::Rejected(Rejection::NodeRemoved);
         }
         Some(row) if row.incarnation > incarnation => return Response::Done,
         Some(row) => {
-            NodeRow { incarnation, name: name.to_owned(), address: address.to_owned(), ..row }
+            let (name, address) = (name.to_owned(), address.to_owned());
+            let (zone, region) = (zone.to_owned(), region.to_owned());
+            NodeRow { incarnation, name, address, zone, region, ..row }
         }
         None if all(context.tables).is_empty() => NodeRow {
             id,
@@ -54,6 +64,8 @@ pub(crate) fn register(
             address: address.to_owned(),
             role: NodeRole::Voter,
             phase: NodePhase::Member,
+            zone: zone.to_owned(),
+            region: region.to_owned(),
         },
         None => return Response::Rejected(Rejection::NoSuchNode),
     };
@@ -123,6 +135,9 @@ fn join(
         address: address.to_owned(),
         role,
         phase: NodePhase::Joining,
+        // It says so itself when it starts.
+        zone: String::new(),
+        region: String::new(),
     };
     Ok(put(context, row))
 }

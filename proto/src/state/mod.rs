@@ -148,6 +148,7 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         Operation::SetVersioning { bucket, versioning } => {
             bucket::set_versioning(context, *bucket, *versioning)
         }
+        Operation::SetCopies { bucket, copies } => bucket::set_copies(context, *bucket, *copies),
         Operation::DeleteBucket { bucket } => bucket::delete(context, *bucket),
         Operation::SettleBucket { bucket, generation, empty } => {
             bucket::settle(context, *bucket, *generation, *empty)
@@ -166,8 +167,9 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         Operation::SetBackendState { backend, state } => {
             backend::set_state(context, *backend, *state)
         }
-        Operation::RegisterNode { node, incarnation, name, address } => {
-            member::register(context, *node, *incarnation, name, address)
+        Operation::RegisterNode { node, incarnation, name, address, zone, region } => {
+            let at = member::Whereabouts { name, address, zone, region };
+            member::register(context, *node, *incarnation, at)
         }
         Operation::ChangeMembers(change) => member::change(context, change),
         Operation::PutSettings(settings) => guard::put_settings(context, settings),
@@ -183,6 +185,7 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         | Operation::DeleteVersion(_)
         | Operation::SetTags { .. }
         | Operation::PutCopy(_)
+        | Operation::DropCopy { .. }
         | Operation::CreateUpload(_)
         | Operation::PutPart(_)
         | Operation::CompleteUpload(_)
@@ -215,6 +218,7 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
             object::set_tags(context, target, *version, tags)
         }
         Operation::PutCopy(copy) => copy::put(context, copy),
+        Operation::DropCopy { copy } => copy::drop_one(context, *copy),
         Operation::CreateUpload(create) => upload::create(context, create),
         Operation::PutPart(part) => upload::put_part(context, part),
         Operation::CompleteUpload(complete) => upload::complete(context, complete),
@@ -222,6 +226,7 @@ fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Respons
         Operation::InitCluster(_)
         | Operation::CreateBucket { .. }
         | Operation::SetVersioning { .. }
+        | Operation::SetCopies { .. }
         | Operation::DeleteBucket { .. }
         | Operation::SettleBucket { .. }
         | Operation::CreateUser { .. }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
-use vaultaire_proto::GroupId;
+use vaultaire_proto::ObjectKey;
 use vaultaire_proto::object::{Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
+use vaultaire_proto::row::Bucket;
 use vaultaire_storage::backend::{Attributes, Backend, ByteStream};
 use vaultaire_storage::error::Error as StorageError;
 use vaultaire_storage::pipeline::checksum::Sums;
@@ -96,8 +97,8 @@ fn size(call: &Call) -> Result<Option<u64>, Error> {
 }
 
 /// The backends where the copies of a new blob go.
-pub fn backends(ctx: &Context) -> Result<Vec<Arc<dyn Backend>>, Error> {
-    match ctx.settings.targets.choose(&ctx.registry) {
+pub fn backends(ctx: &Context, bucket: &Bucket) -> Result<Vec<Arc<dyn Backend>>, Error> {
+    match ctx.settings.targets.choose(&ctx.registry, bucket.copies.unwrap_or_default()) {
         Ok(chosen) => {
             let open = chosen.into_iter().map(|id| ctx.registry.get(id));
             Ok(open.collect::<Result<_, StorageError>>()?)
@@ -114,12 +115,12 @@ pub fn backends(ctx: &Context) -> Result<Vec<Arc<dyn Backend>>, Error> {
 /// Writes. After an error nothing is left at the key, or the sweep of its epoch finds it.
 pub async fn write(
     ctx: &Context,
-    shard: GroupId,
+    (bucket, key): (&Bucket, &ObjectKey),
     attributes: &Attributes,
     source: Source,
 ) -> Result<Written, Error> {
-    let backends = backends(ctx)?;
-    let lease = ctx.epochs.allocate(shard).await?;
+    let backends = backends(ctx, bucket)?;
+    let lease = ctx.epochs.allocate(ctx.shard(bucket, key)).await?;
     let key = lease.key.backend_key(ctx.catalog.cluster().cluster);
     let algorithm = source.announced.algorithm().unwrap_or(source.default_algorithm);
     // The backend only learns that its stream failed; why, in S3's terms, is told past it.

@@ -62,6 +62,7 @@ fn bucket(id: u64, generation: u64, owner: u64) -> Bucket {
         phase: BucketPhase::Open,
         versioning: Versioning::Off,
         settled: true,
+        copies: None,
     }
 }
 

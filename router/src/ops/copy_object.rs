@@ -109,7 +109,7 @@ async fn write(
     let bytes = Source::of_stored(source.stream(ctx, 0..size)?, size, algorithm);
     let key = call.object_key()?;
     let copy = describe_copy(bucket, key, attributes, Some(size));
-    store::write(ctx, ctx.shard(bucket, key), &copy, bytes).await
+    store::write(ctx, (bucket, key), &copy, bytes).await
 }
 
 /// Lets the backend copy by itself. None: the bytes must pass through here, since they lie elsewhere,
@@ -126,7 +126,7 @@ async fn inside_backend(
     if source.version.etag.parts != 0 {
         return Ok(None);
     }
-    let backends = store::backends(ctx)?;
+    let backends = store::backends(ctx, bucket)?;
     let of = |backend: &Arc<dyn Backend>| {
         let copy = blob.copies.iter().find(|copy| copy.backend == backend.id());
         copy.map(|copy| (Arc::clone(backend), *copy))

@@ -34,7 +34,7 @@ pub async fn put(ctx: &Context, call: &mut Call, bucket: &Bucket) -> Result<Put,
     let attributes = attributes::of(&call.headers)?;
     let source = Source::of_call(call, ChecksumAlgorithm::Crc64Nvme)?;
     let copy = describe_copy(bucket, &key, &attributes, source.size_bytes);
-    let written = store::write(ctx, ctx.shard(bucket, &key), &copy, source).await?;
+    let written = store::write(ctx, (bucket, &key), &copy, source).await?;
     let etag = ETag::whole(written.md5);
     finish(ctx, call, Finish { bucket, key: &key, etag, written, attributes, condition }).await
 }

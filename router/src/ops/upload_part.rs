@@ -30,7 +30,7 @@ pub async fn handle(ctx: &Context, mut call: Call) -> Result<Reply, Error> {
     let source = Source::of_call(&mut call, algorithm(&upload))?;
     check_algorithm(&upload, &source.announced)?;
     let copy = describe_copy(&bucket, &key, &upload.attributes, source.size_bytes);
-    let written = store::write(ctx, ctx.shard(&bucket, &key), &copy, source).await?;
+    let written = store::write(ctx, (&bucket, &key), &copy, source).await?;
     let part = NewPart { bucket: &bucket, key: &key, id, number, upload: &upload, written };
     let shown = (part.written.md5, part.written.checksum.clone());
     finish(ctx, &call, part).await?;

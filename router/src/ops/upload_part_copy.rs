@@ -30,7 +30,7 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
     let bytes =
         Source::of_stored(source.stream(ctx, range)?, size, upload_part::algorithm(&upload));
     let copy = describe_copy(&bucket, &key, &upload.attributes, Some(size));
-    let written = store::write(ctx, ctx.shard(&bucket, &key), &copy, bytes).await?;
+    let written = store::write(ctx, (&bucket, &key), &copy, bytes).await?;
     let (md5, sum) = (written.md5, written.checksum.clone());
     let part = NewPart { bucket: &bucket, key: &key, id, number, upload: &upload, written };
     let modified = upload_part::finish(ctx, &call, part).await?;

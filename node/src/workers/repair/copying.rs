@@ -7,9 +7,10 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use vaultaire_proto::command::PutCopy;
 use vaultaire_proto::object::{Blob, Location};
-use vaultaire_proto::row::BlobOwner;
+use vaultaire_proto::row::{BlobOwner, Bucket, Copies};
 use vaultaire_proto::{BackendId, Consistency, GroupId, Operation, Rejection, Response};
 use vaultaire_router::epochs::Lease;
+use vaultaire_router::place::upkeep::Step;
 use vaultaire_storage::backend::{Attributes, Backend, ByteStream};
 use vaultaire_storage::error::Error as StorageError;
 use vaultaire_storage::pipeline::verify::{Expected, verified};
@@ -19,18 +20,42 @@ use crate::error::Error;
 use crate::workers::Context;
 use crate::workers::pace::Throttle;
 
-/// A copy that must go, as its row has it.
+/// What is known of backends.
+#[derive(Debug)]
+pub struct Around {
+    /// On which nothing may stay.
+    pub leaving: BTreeSet<BackendId>,
+    /// Those of them from which nothing can be read.
+    pub gone: BTreeSet<BackendId>,
+}
+
+/// A live copy, as its row has it.
 pub struct Job {
     pub shard: GroupId,
     pub copy: Location,
     pub owner: BlobOwner,
-    /// The backends from which nothing can be read.
-    pub gone: Arc<BTreeSet<BackendId>>,
+    pub around: Arc<Around>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    /// A copy on a backend, beside a known one or in its place.
+    Put {
+        to: BackendId,
+        beside: Location,
+        replaces: bool,
+    },
+    Drop(Location),
+    Nothing(Outcome),
 }
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// Nothing had to be done.
+    Fine,
+    /// Made, moved or let go of.
     Moved,
     /// The object, or its copies, changed meanwhile.
     Superseded,
@@ -65,23 +90,25 @@ impl Job {
         let Some(blob) = blob else {
             return Ok(Outcome::Superseded);
         };
-        let readable = |copy: &Location| !self.gone.contains(&copy.backend);
+        let readable = |copy: &Location| !self.around.gone.contains(&copy.backend);
         let left: Vec<Location> = blob.copies.iter().copied().filter(readable).collect();
         if left.is_empty() {
             return Ok(Outcome::WithoutCopy);
         }
-        let stays = left.iter().map(|copy| copy.backend).filter(|id| *id != self.copy.backend);
-        let kept: Vec<BackendId> = stays.collect();
-        let place = context.targets.replacement(&context.registry, self.copy.backend, &kept);
-        let Some(target) = place else {
-            return Ok(Outcome::WithoutPlace);
+        let bucket = self.bucket(context).await?;
+        let copies = bucket.as_ref().and_then(|row| row.copies).unwrap_or_default();
+        let (to, beside, replaces) = match self.task(context, &left, copies) {
+            Task::Nothing(outcome) => return Ok(outcome),
+            Task::Drop(copy) => return self.drop_copy(context, copy).await,
+            Task::Put { to, beside, replaces } => (to, beside, replaces),
         };
-        let target = context.registry.get(target)?;
+        let target = context.registry.get(to)?;
+        let put = PutCopy { blob: blob.clone(), beside, replaces };
         let left = Blob { copies: left, ..blob.clone() };
         for source in context.targets.read_order(&context.registry, &left) {
             throttle.take(blob.size_bytes).await;
-            match self.copied(context, &blob, source, &target).await {
-                Ok((lease, new)) => return self.commit(context, &blob, lease, new).await,
+            match self.copied(context, &blob, source, &target, bucket.as_ref()).await {
+                Ok((lease, new)) => return self.commit(context, put, lease, new).await,
                 Err(Fault::Source(error)) => {
                     tracing::warn!(?source, %error, "a copy cannot be read; trying another");
                     context.targets.note(source.backend, &error);
@@ -98,6 +125,59 @@ impl Job {
         Ok(Outcome::Failed)
     }
 
+    /// One step towards what the bucket wants.
+    fn task(&self, context: &Context, left: &[Location], copies: Copies) -> Task {
+        let (targets, registry) = (&context.targets, &context.registry);
+        let leaves = |copy: &Location| self.around.leaving.contains(&copy.backend);
+        let kept: Vec<Location> = left.iter().copied().filter(|copy| !leaves(copy)).collect();
+        let ids: Vec<BackendId> = kept.iter().map(|copy| copy.backend).collect();
+        let at = |id: BackendId| kept.iter().copied().find(|copy| copy.backend == id);
+        if leaves(&self.copy) {
+            let (beside, replaces) = (self.copy, true);
+            let to = match ids.as_slice() {
+                [] => targets.refuge(registry, self.copy.backend),
+                kept => match targets.upkeep(registry, kept, copies) {
+                    Step::Add(to) => Some(to),
+                    Step::Wait => None,
+                    Step::Keep | Step::Move(..) | Step::Drop(_) => return Task::Drop(self.copy),
+                },
+            };
+            let without = Task::Nothing(Outcome::WithoutPlace);
+            return to.map_or(without, |to| Task::Put { to, beside, replaces });
+        }
+        // Others are looked after from the first of their copies, once nothing of them must leave.
+        if kept.iter().min() != Some(&self.copy) || kept.len() < left.len() {
+            return Task::Nothing(Outcome::Fine);
+        }
+        match targets.upkeep(registry, &ids, copies) {
+            Step::Keep => Task::Nothing(Outcome::Fine),
+            Step::Wait => Task::Nothing(Outcome::WithoutPlace),
+            Step::Add(to) => Task::Put { to, beside: self.copy, replaces: false },
+            Step::Move(from, to) => {
+                let fine = Task::Nothing(Outcome::Fine);
+                at(from).map_or(fine, |beside| Task::Put { to, beside, replaces: true })
+            }
+            Step::Drop(id) => at(id).map_or(Task::Nothing(Outcome::Fine), Task::Drop),
+        }
+    }
+
+    async fn bucket(&self, context: &Context) -> Result<Option<Bucket>, Error> {
+        let (BlobOwner::Version { bucket, .. } | BlobOwner::Part { bucket, .. }) = &self.owner;
+        ask::bucket_by_id(context.proposer.catalog(), Consistency::Stale, *bucket).await
+    }
+
+    async fn drop_copy(&self, context: &Context, copy: Location) -> Result<Outcome, Error> {
+        let operation = Operation::DropCopy { copy };
+        match context.proposer.commit(self.shard, operation).await? {
+            Response::Done => Ok(Outcome::Moved),
+            Response::Rejected(Rejection::Superseded) => Ok(Outcome::Superseded),
+            Response::Rejected(rejection) => {
+                Err(Error::Rejected { subject: format!("the copy at {copy:?}"), rejection })
+            }
+            _ => Err(Error::UnexpectedAnswer { question: "drop copy" }),
+        }
+    }
+
     /// R1 and R2. The lease keeps the epoch open until the outcome is known.
     async fn copied(
         &self,
@@ -105,6 +185,7 @@ impl Job {
         blob: &Blob,
         source: Location,
         target: &Arc<dyn Backend>,
+        bucket: Option<&Bucket>,
     ) -> Result<(Lease, Location), Fault> {
         let cluster = context.proposer.catalog().cluster().cluster;
         let from = context.registry.get(source.backend).map_err(Fault::Source)?;
@@ -117,7 +198,7 @@ impl Job {
         };
         let slot: Arc<Mutex<Option<StorageError>>> = Arc::default();
         let body = watched(verified(object.stream, expected), Arc::clone(&slot));
-        let attributes = self.attributes(context).await.map_err(Fault::Other)?;
+        let attributes = self.attributes(bucket);
         let lease = context.epochs.allocate(self.shard).await;
         let lease = lease.map_err(|error| Fault::Other(Error::Found(error.to_string())))?;
         let to = lease.key.backend_key(cluster);
@@ -143,20 +224,17 @@ impl Job {
     async fn commit(
         &self,
         context: &Context,
-        blob: &Blob,
+        put: PutCopy,
         lease: Lease,
         new: Location,
     ) -> Result<Outcome, Error> {
-        let put = PutCopy {
-            blob: Blob { copies: vec![new], ..blob.clone() },
-            beside: self.copy,
-            replaces: true,
-        };
+        let size_bytes = put.blob.size_bytes;
+        let put = PutCopy { blob: Blob { copies: vec![new], ..put.blob }, ..put };
         let committed = context.proposer.commit(self.shard, Operation::PutCopy(put)).await;
         drop(lease);
         match committed? {
             Response::Done => {
-                context.metrics.copy_moved(blob.size_bytes);
+                context.metrics.copy_moved(size_bytes);
                 Ok(Outcome::Moved)
             }
             Response::Rejected(Rejection::Superseded) => Ok(Outcome::Superseded),
@@ -174,20 +252,18 @@ impl Job {
     }
 
     /// The copy describes itself as the first one did, and knows its version by now.
-    async fn attributes(&self, context: &Context) -> Result<Attributes, Error> {
-        let (bucket, key, version) = match &self.owner {
-            BlobOwner::Version { bucket, key, version } => (*bucket, key, version.to_string()),
-            BlobOwner::Part { bucket, key, .. } => (*bucket, key, String::new()),
+    fn attributes(&self, bucket: Option<&Bucket>) -> Attributes {
+        let (key, version) = match &self.owner {
+            BlobOwner::Version { key, version, .. } => (key, version.to_string()),
+            BlobOwner::Part { key, .. } => (key, String::new()),
         };
-        let catalog = context.proposer.catalog();
-        let row = ask::bucket_by_id(catalog, Consistency::Stale, bucket).await?;
-        Ok(Attributes {
-            bucket: row.map_or_else(String::new, |row| row.name.to_string()),
+        Attributes {
+            bucket: bucket.map_or_else(String::new, |row| row.name.to_string()),
             key: key.as_str().to_owned(),
             version,
             size_bytes: None,
             content_type: None,
-        })
+        }
     }
 }
 

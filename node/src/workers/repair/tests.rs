@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use vaultaire_proto::command::PutCopy;
 use vaultaire_proto::object::{Blob, Location};
-use vaultaire_proto::row::BackendState;
+use vaultaire_proto::row::{BackendState, Copies};
 use vaultaire_proto::settle::settle_backend;
 use vaultaire_proto::{BackendId, Consistency, GroupId, NodeId, Operation, Response};
-use vaultaire_router::place::Candidate;
+use vaultaire_router::place::{Candidate, Home};
 use vaultaire_storage::backend::{Attributes, Backend, collect, once};
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::backends::memory::faults::Faults;
 
-use super::{REST_MIN, Repairer};
+use super::{REST_MIN, Repairer, Walk};
 use crate::ask;
 use crate::settings::{Garbage, Repair};
 use crate::workers::garbage::Collector;
@@ -65,7 +65,7 @@ impl Pool {
         let all = (1..).zip(&self.backends).map(|(node, backend)| Candidate {
             backend: backend.id(),
             pool: 0,
-            node: Some(NodeId(node)),
+            home: Some(Home { node: NodeId(node), zone: 0, region: 0 }),
             local: node == 1,
             takes: !leaving.contains(&backend.id()),
         });
@@ -130,6 +130,19 @@ impl Pool {
         self.live().await.iter().map(|location| location.backend.0).collect()
     }
 
+    /// Until when the walk over the first backend rests.
+    fn rest(&self) -> Option<(tokio::time::Instant, Duration)> {
+        let walk = Walk::Leave(self.backends[0].id());
+        self.repairer.walks.get(&(SHARD, walk)).and_then(|pass| pass.rest)
+    }
+
+    async fn copies(&self, count: u32) {
+        let copies = Some(Copies { count, ..Copies::default() });
+        let set = Operation::SetCopies { bucket: self.world.bucket.id, copies };
+        let set = self.world.context.proposer.commit(GroupId::CONTROL, set).await.unwrap();
+        assert!(matches!(set, Response::Bucket(_)), "{set:?}");
+    }
+
     async fn state(&self, index: usize) -> BackendState {
         let catalog = self.world.context.proposer.catalog();
         let rows = ask::backends(catalog, Consistency::Linearizable).await.unwrap();
@@ -177,13 +190,13 @@ async fn without_another_copy_or_place_the_row_stays_and_nobody_spins() {
     assert_eq!(pool.live().await, [only], "unknown means keep");
     assert_eq!(pool.state(0).await, BackendState::Lost);
     pool.step().await;
-    let rest = pool.repairer.passes.values().next().unwrap().rest;
+    let rest = pool.rest();
     assert!(rest.is_some(), "a fruitless pass is followed by a rest");
     tokio::time::advance(REST_MIN + Duration::from_millis(1)).await;
     for _ in 0..2 {
         pool.step().await;
     }
-    let longer = pool.repairer.passes.values().next().unwrap().rest;
+    let longer = pool.rest();
     assert!(longer > rest);
     pool.world.delete("only").await;
     tokio::time::advance(super::REST_MAX).await;
@@ -234,4 +247,32 @@ async fn an_object_that_changes_meanwhile_wins() {
         let left = backend.list("", None, 10).await.unwrap();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_get_as_many_copies_as_their_bucket_says() {
+    let mut pool = Pool::new().await;
+    pool.world.put("one", BYTES).await;
+    pool.put("two").await;
+    pool.step().await;
+    assert_eq!(pool.live().await.len(), 4, "one had too few");
+    pool.copies(3).await;
+    for _ in 0..4 {
+        pool.step().await;
+        tokio::time::advance(super::REST_MAX).await;
+    }
+    assert_eq!(pool.backends_of_live().await, [1, 1, 2, 2, 3, 3]);
+    pool.copies(1).await;
+    for _ in 0..8 {
+        pool.step().await;
+        tokio::time::advance(super::REST_MAX).await;
+    }
+    assert_eq!(pool.live().await.len(), 2);
+    pool.world.clock.advance_ms(1);
+    Collector::new(1_000_000).step(&pool.world.context).await;
+    let mut left = 0;
+    for backend in &pool.backends {
+        left += backend.list("", None, 10).await.unwrap().len();
+    }
+    assert_eq!(left, 2, "what was let go of is collected");
 }

@@ -7,8 +7,8 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, blob, bucket_name, bucket_phase, checksum, checksum_kind,
-    cluster_id, etag, location, node_phase, node_role, object_key, pairs, raw_bytes, request_id,
-    settings, time, upload_id, version_id, versioning,
+    cluster_id, copies, etag, location, node_phase, node_role, object_key, pairs, raw_bytes,
+    request_id, settings, time, upload_id, version_id, versioning,
 };
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
@@ -62,6 +62,9 @@ fn control() -> impl Strategy<Value = Operation> {
                 bucket: BucketId(bucket),
                 versioning,
             })
+            .boxed(),
+        (any::<u64>(), option::of(copies()))
+            .prop_map(|(id, copies)| Operation::SetCopies { bucket: BucketId(id), copies })
             .boxed(),
         any::<u64>().prop_map(|id| Operation::DeleteBucket { bucket: BucketId(id) }).boxed(),
         any::<(u64, u64, bool)>()
@@ -124,12 +127,16 @@ fn configuration() -> impl Strategy<Value = Operation> {
         (any::<u32>(), backend_state())
             .prop_map(|(id, state)| Operation::SetBackendState { backend: BackendId(id), state })
             .boxed(),
-        any::<(u64, u64, String, String)>()
-            .prop_map(|(node, incarnation, name, address)| Operation::RegisterNode {
-                node: NodeId(node),
-                incarnation,
-                name,
-                address,
+        any::<(u64, u64, [String; 4])>()
+            .prop_map(|(node, incarnation, [name, address, zone, region])| {
+                Operation::RegisterNode {
+                    node: NodeId(node),
+                    incarnation,
+                    name,
+                    address,
+                    zone,
+                    region,
+                }
             })
             .boxed(),
         member_change().prop_map(Operation::ChangeMembers).boxed(),
@@ -213,6 +220,7 @@ fn object() -> impl Strategy<Value = Operation> {
         (target(), option::of(selector()), pairs())
             .prop_map(|(target, version, tags)| Operation::SetTags { target, version, tags })
             .boxed(),
+        location().prop_map(|copy| Operation::DropCopy { copy }).boxed(),
         (blob(), location(), any::<bool>())
             .prop_map(|(blob, beside, replaces)| {
                 Operation::PutCopy(PutCopy { blob, beside, replaces })

@@ -8,7 +8,7 @@ use proptest::strategy::Union;
 
 use super::{
     attributes, backend_state, bucket_name, bucket_phase, checksum, checksum_kind, cluster_id,
-    etag, location, node_phase, node_role, object_key, part, raw_bytes, time, upload_id,
+    copies, etag, location, node_phase, node_role, object_key, part, raw_bytes, time, upload_id,
     version_id, versioning,
 };
 use crate::id::{BackendId, BucketId, EpochId, NodeId, UserId};
@@ -62,17 +62,21 @@ pub(crate) const REJECTIONS: [Rejection; 36] = [
 
 pub(crate) fn bucket() -> impl Strategy<Value = Bucket> {
     let numbers = any::<(u64, u64, u64, u64, bool)>();
-    (numbers, bucket_name(), any::<String>(), bucket_phase(), versioning()).prop_map(
-        |((id, owner, created, generation, settled), name, region, phase, versioning)| Bucket {
-            id: BucketId(id),
-            name,
-            owner: UserId(owner),
-            region,
-            created: crate::time::TimeMs(created),
-            generation,
-            phase,
-            versioning,
-            settled,
+    let said = option::of(copies());
+    (numbers, bucket_name(), any::<String>(), bucket_phase(), versioning(), said).prop_map(
+        |((id, owner, created, generation, settled), name, region, phase, versioning, copies)| {
+            Bucket {
+                id: BucketId(id),
+                name,
+                owner: UserId(owner),
+                region,
+                created: crate::time::TimeMs(created),
+                generation,
+                phase,
+                versioning,
+                settled,
+                copies,
+            }
         },
     )
 }
@@ -134,14 +138,16 @@ pub(crate) fn access_key() -> impl Strategy<Value = AccessKey> {
 }
 
 pub(crate) fn node() -> impl Strategy<Value = NodeRow> {
-    (any::<(u64, String, u64, String)>(), node_role(), node_phase()).prop_map(
-        |((id, name, incarnation, address), role, phase)| NodeRow {
+    (any::<(u64, u64, [String; 4])>(), node_role(), node_phase()).prop_map(
+        |((id, incarnation, [name, address, zone, region]), role, phase)| NodeRow {
             id: NodeId(id),
             name,
             incarnation,
             address,
             role,
             phase,
+            zone,
+            region,
         },
     )
 }

@@ -16,8 +16,8 @@ use crate::object::{Body, ChecksumAlgorithm, ChecksumScope, Manifest, Version, V
 use crate::response::{Deleted, Put, Rejection, Response};
 use crate::row::{
     AccessKey, Answered, BackendRow, BackendState, BlobOwner, BlobRow, BlobState, Bucket,
-    BucketPhase, ClusterRow, Completed, Epoch, EpochState, JoinToken, NodePhase, NodeRole, NodeRow,
-    ShardBackend, ShardBucket, Sweep, Upload, UploadPart, User, Versioning,
+    BucketPhase, ClusterRow, Completed, Copies, Epoch, EpochState, JoinToken, NodePhase, NodeRole,
+    NodeRow, ShardBackend, ShardBucket, Spread, Sweep, Upload, UploadPart, User, Versioning,
 };
 
 /// `name hex`, one a line.
@@ -127,6 +127,7 @@ fn bucket() -> Bucket {
         phase: BucketPhase::Open,
         versioning: Versioning::Enabled,
         settled: true,
+        copies: None,
     }
 }
 
@@ -154,6 +155,8 @@ fn node() -> NodeRow {
         address: String::new(),
         role: NodeRole::Voter,
         phase: NodePhase::Member,
+        zone: String::new(),
+        region: String::new(),
     }
 }
 
@@ -168,6 +171,8 @@ fn access_key() -> AccessKey {
 
 fn control_rows(golden: &mut Golden) {
     golden.check("bucket", &bucket());
+    let copies = Some(Copies { count: 3, spread: Spread::Zone });
+    golden.check("bucket.with_copies", &Bucket { copies, ..bucket() });
     golden.check("backend", &backend());
     golden.check("user", &user());
     golden.check("access_key", &access_key());
@@ -175,6 +180,8 @@ fn control_rows(golden: &mut Golden) {
     let address = "one:9003".to_owned();
     let (role, phase) = (NodeRole::Learner, NodePhase::Leaving);
     golden.check("node.of_cluster", &NodeRow { address, role, phase, ..node() });
+    let (zone, region) = ("a".to_owned(), "eu-north-1".to_owned());
+    golden.check("node.of_zone", &NodeRow { zone, region, ..node() });
     golden.check("backend.of_node", &BackendRow { node: Some(NODE), ..backend() });
     golden.check("join_token", &JoinToken { expires_at: NOW, used: true });
     let cluster = ClusterRow {

@@ -16,7 +16,7 @@ use crate::object::{
     Attributes, Blob, Body, Checksum, ChecksumAlgorithm, ChecksumScope, ContentHeaders,
     DeleteMarker, Location, Part, Version,
 };
-use crate::row::{BackendState, BucketPhase, NodeRole, Settings, Versioning};
+use crate::row::{BackendState, BucketPhase, Copies, NodeRole, Settings, Spread, Versioning};
 use crate::time::TimeMs;
 
 pub(super) const NOW: TimeMs = TimeMs(1_790_000_000_000);
@@ -171,6 +171,13 @@ fn control() -> Vec<(&'static str, Operation)> {
             "set_versioning",
             Operation::SetVersioning { bucket: BUCKET, versioning: Versioning::Enabled },
         ),
+        (
+            "set_copies",
+            Operation::SetCopies {
+                bucket: BUCKET,
+                copies: Some(Copies { count: 3, spread: Spread::Zone }),
+            },
+        ),
         ("delete_bucket", Operation::DeleteBucket { bucket: BUCKET }),
         ("settle_bucket", Operation::SettleBucket { bucket: BUCKET, generation: 4, empty: true }),
         ("create_user", Operation::CreateUser { name: "alice".to_owned() }),
@@ -203,6 +210,8 @@ fn members() -> Vec<(&'static str, Operation)> {
                 incarnation: 8,
                 name: "one".to_owned(),
                 address: String::new(),
+                zone: String::new(),
+                region: String::new(),
             },
         ),
         (
@@ -212,6 +221,19 @@ fn members() -> Vec<(&'static str, Operation)> {
                 incarnation: 8,
                 name: "one".to_owned(),
                 address: "one:9003".to_owned(),
+                zone: String::new(),
+                region: String::new(),
+            },
+        ),
+        (
+            "register_node_of_zone",
+            Operation::RegisterNode {
+                node: NODE,
+                incarnation: 8,
+                name: "one".to_owned(),
+                address: "one:9003".to_owned(),
+                zone: "a".to_owned(),
+                region: "eu-north-1".to_owned(),
             },
         ),
         (
@@ -295,6 +317,7 @@ fn object() -> Vec<(&'static str, Operation)> {
         ("put_version", put_version()),
         ("delete_version", Operation::DeleteVersion(delete)),
         ("set_tags", Operation::SetTags { target: target(), version, tags }),
+        ("drop_copy", Operation::DropCopy { copy: location() }),
         (
             "put_copy",
             Operation::PutCopy(PutCopy { blob: blob(), beside: location(), replaces: true }),

@@ -41,7 +41,8 @@ impl Control {
         for id in [NodeId(1), NodeId(2)] {
             let (name, address) = (format!("n{id}"), String::new());
             let (role, phase) = (NodeRole::Voter, NodePhase::Member);
-            let row = NodeRow { id, name, incarnation: 1, address, role, phase };
+            let (zone, region) = (String::new(), String::new());
+            let row = NodeRow { id, name, incarnation: 1, address, role, phase, zone, region };
             rows::put(&mut control.tables, key::node(id), &row);
         }
         control

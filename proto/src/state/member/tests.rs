@@ -59,6 +59,8 @@ impl Control {
             incarnation,
             name: format!("n{node}"),
             address: format!("host-{node}:9003"),
+            zone: String::new(),
+            region: String::new(),
         })
     }
 

@@ -76,23 +76,26 @@ pub fn sweep_view(
     (generation, node, epoch): EpochName,
     blobs: &[BlobKey],
 ) -> Answer {
-    let kept = blobs
-        .iter()
-        .filter(|blob| {
-            let name = (blob.generation, blob.node, blob.epoch);
-            let foreign = blob.shard != shard || name != (generation, node, epoch);
-            let row: Option<BlobRow> =
-                rows::get(reader, &key::blob(Location { backend, key: **blob }));
-            // A key of another epoch is not this sweep's to judge: unknown means keep.
-            foreign
-                || row.is_some_and(|row| match row.state {
-                    BlobState::Live(_) | BlobState::Garbage { .. } => true,
-                    BlobState::Spent => false,
-                })
-        })
-        .copied()
-        .collect();
-    Answer::SweepView { epoch: rows::get(reader, &key::epoch(generation, node, epoch)), kept }
+    let mut garbage = false;
+    let mut keeps = |blob: &&BlobKey| {
+        let name = (blob.generation, blob.node, blob.epoch);
+        // A key of another epoch is not this sweep's to judge: unknown means keep.
+        if blob.shard != shard || name != (generation, node, epoch) {
+            return true;
+        }
+        let row: Option<BlobRow> = rows::get(reader, &key::blob(Location { backend, key: **blob }));
+        match row.map(|row| row.state) {
+            Some(BlobState::Live(_)) => true,
+            Some(BlobState::Garbage { .. }) => {
+                garbage = true;
+                true
+            }
+            Some(BlobState::Spent) | None => false,
+        }
+    };
+    let kept = blobs.iter().filter(&mut keeps).copied().collect();
+    let epoch = rows::get(reader, &key::epoch(generation, node, epoch));
+    Answer::SweepView { epoch, kept, garbage }
 }
 
 /// All heads first, then all rows of versioned buckets.

@@ -68,6 +68,20 @@ impl Model {
         Ok(Response::Done)
     }
 
+    pub fn drop_copy(&mut self, copy: BlobKey) -> Result<Response, Rejection> {
+        if self.blobs.get(&copy) != Some(&Life::Live) {
+            return Err(Rejection::Superseded);
+        }
+        let (facts, lost) = (self.facts.clone(), self.lost.clone());
+        let copies = self.copies_with(copy);
+        if !copies.iter().any(|other| *other != copy && !lost.contains(&facts[other].0)) {
+            return Err(Rejection::Superseded);
+        }
+        copies.retain(|other| *other != copy);
+        self.release(copy);
+        Ok(Response::Done)
+    }
+
     /// The copies of the one blob that has this one.
     fn copies_with(&mut self, copy: BlobKey) -> &mut Vec<BlobKey> {
         let buckets = self.buckets.values_mut().flat_map(|bucket| bucket.keys.values_mut());
@@ -101,6 +115,10 @@ impl Script {
         let Some((beside, row)) = self.random.pick(&self.rows()).cloned() else {
             return;
         };
+        if self.random.one_in(5) {
+            self.client(Operation::DropCopy { copy: beside });
+            return;
+        }
         let mut blob = self.blob();
         blob.copies[0].backend = if self.random.one_in(3) { BACKEND } else { SECOND };
         blob.size_bytes = row.size_bytes;

@@ -155,6 +155,7 @@ impl Model {
             }
             Operation::PutPart(part) => self.put_part(part),
             Operation::PutCopy(copy) => self.put_copy(copy),
+            Operation::DropCopy { copy } => self.drop_copy(copy.key),
             Operation::CompleteUpload(complete) => self.complete(id, complete),
             Operation::AbortUpload { target, upload } => {
                 self.bucket(target, false)?;
