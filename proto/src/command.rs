@@ -1,7 +1,8 @@
 //! What a log entry asks of the state machine. What it answers is `response.rs`.
 
-mod members;
+pub mod members;
 
+use crate::command::members::MemberChange;
 use crate::etag::ETag;
 use crate::id::{
     BackendId, BlobKey, BucketId, ClusterId, EpochId, GroupId, NodeId, RequestId, UploadId, UserId,
@@ -11,8 +12,6 @@ use crate::name::{BucketName, ObjectKey};
 use crate::object::{Attributes, Blob, Checksum, ChecksumAlgorithm, ChecksumScope, Location};
 use crate::row::{BackendState, Copies, Settings, Versioning};
 use crate::time::TimeMs;
-
-pub use members::MemberChange;
 
 /// How many commands one log entry may carry.
 pub const COMMANDS_PER_ENTRY_MAX: usize = 512;

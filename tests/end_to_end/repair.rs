@@ -167,3 +167,30 @@ async fn a_lost_disk_is_given_up_and_its_node_goes_on_with_a_new_one() {
     }
     verified(&cluster, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_says_how_many_copies_there_are_and_where() {
+    let cluster = Cluster::in_zones(vec!["a", "a", "b"]);
+    assert_eq!(cluster.members(1)[2]["zone"], "b");
+    cluster.ask(1, &["bucket", "copies", BUCKET, "2", "--spread", "zone"]);
+    fill(&cluster, &[1, 2, 3]).await;
+    let held = |cluster: &Cluster| -> Vec<u64> {
+        (1..=3).map(|node| live_blobs(cluster, 1, node).unwrap_or_default()).collect()
+    };
+    let all = u64::try_from(OBJECTS).expect("few") + 2;
+    // Also of what was put before every node had heard of the others' zones.
+    cluster.until("one copy is in each zone", |cluster| {
+        let held = held(cluster);
+        held[0] + held[1] == all && held[2] == all
+    });
+    refused(&cluster.try_ask(1, &["bucket", "copies", BUCKET, "6"]), "5 copies at most");
+    cluster.ask(2, &["bucket", "copies", BUCKET, "3"]);
+    cluster.until("every node has every object", |cluster| held(cluster) == vec![all; 3]);
+    cluster.ask(3, &["bucket", "copies", BUCKET, "0"]);
+    let sum = |cluster: &Cluster| held(cluster).iter().sum::<u64>();
+    cluster.until("what is too much is let go of", |cluster| sum(cluster) == 2 * all);
+    for node in 1..=3 {
+        all_is_there(&cluster, node).await;
+    }
+    verified(&cluster, 2);
+}

@@ -34,6 +34,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    /// By number, as far as they are said.
+    zones: Vec<&'static str>,
     folder: TempDir,
 }
 
@@ -58,9 +60,18 @@ pub enum Role {
 impl Cluster {
     /// So many voters, all of them members when this returns.
     pub fn start(voters: usize) -> Self {
+        Self::start_in(voters, Vec::new())
+    }
+
+    /// A voter in each of these zones.
+    pub fn in_zones(zones: Vec<&'static str>) -> Self {
+        Self::start_in(zones.len(), zones)
+    }
+
+    fn start_in(voters: usize, zones: Vec<&'static str>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         std::fs::write(folder.path().join("secret"), SECRET_KEY).expect("a file can be written");
-        let mut cluster = Self { nodes: Vec::new(), folder };
+        let mut cluster = Self { nodes: Vec::new(), zones, folder };
         let first = cluster.configure();
         let config = cluster.nodes[first - 1].config.clone();
         run(&["cluster", "init", "--config", text(&config)]);
@@ -90,8 +101,9 @@ impl Cluster {
         let at = |name: &str| folder.join(format!("node-{number}{name}"));
         let peer = free_address();
         let config = at(".toml");
+        let zone = self.zones.get(number - 1).copied().unwrap_or_default();
         let toml = format!(
-            "data_dir = \"node-{number}\"\nnode_name = \"node-{number}\"\n\
+            "data_dir = \"node-{number}\"\nnode_name = \"node-{number}\"\nzone = \"{zone}\"\n\
              [s3]\naddr = \"127.0.0.1:0\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"127.0.0.1:0\"\n\
              [peer]\naddr = \"{peer}\"\n[gc]\ndrain = \"1s\"\n\
              [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{BUCKET}\"\n\

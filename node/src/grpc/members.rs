@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vaultaire_proto::command::MemberChange;
+use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::state::member;
 use vaultaire_proto::wire::admin;

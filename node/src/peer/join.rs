@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
-use vaultaire_proto::command::MemberChange;
+use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::convert::FORMAT;
 use vaultaire_proto::row::NodeRole;
 use vaultaire_proto::wire::v1 as wire;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use vaultaire_proto::command::MemberChange;
+use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::row::{NodePhase, NodeRow};
 use vaultaire_proto::state::member;
 use vaultaire_proto::{Consistency, GroupId, Operation};

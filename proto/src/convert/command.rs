@@ -1,9 +1,10 @@
 //! Log entries and their commands.
 
 use super::shape::{Choice, Fault, Wire};
+use crate::command::members::MemberChange;
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::wire::v1 as wire;

@@ -1,7 +1,7 @@
 //! Who belongs to the cluster. The rows say what is wanted; leaders bring the Raft memberships of their groups there, and
 //! `Settle` records that all of them arrived. One change at a time: what is under way is a row that is not settled.
 
-use crate::command::MemberChange;
+use crate::command::members::MemberChange;
 use crate::id::NodeId;
 use crate::response::{Rejection, Response};
 use crate::row::{JoinToken, NodePhase, NodeRole, NodeRow};

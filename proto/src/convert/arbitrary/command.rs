@@ -10,9 +10,10 @@ use super::{
     cluster_id, copies, etag, location, node_phase, node_role, object_key, pairs, raw_bytes,
     request_id, settings, time, upload_id, version_id, versioning,
 };
+use crate::command::members::MemberChange;
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::id::{BackendId, BucketId, EpochId, GroupId, NodeId, UserId};

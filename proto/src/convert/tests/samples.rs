@@ -1,9 +1,10 @@
 //! Fixed values, one of every kind, with every field set to something of its own.
 //! They never change: their bytes are in `golden.txt`.
 
+use crate::command::members::MemberChange;
 use crate::command::{
     Command, CompleteUpload, Condition, ConfigureBucket, CreateUpload, DeleteVersion, Entry,
-    InitCluster, ListedPart, Match, MemberChange, Operation, PutCopy, PutPart, PutVersion, Target,
+    InitCluster, ListedPart, Match, Operation, PutCopy, PutPart, PutVersion, Target,
     VersionSelector,
 };
 use crate::etag::ETag;
