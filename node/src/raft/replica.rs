@@ -252,6 +252,9 @@ fn config(group: GroupId) -> Result<Config, Error> {
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
         enable_pre_vote: Some(true),
+        // A leader sends entries while its own disk still writes them. Were it to lead again in the same term after a crash that
+        // took them from it, it would give their positions to other entries, and nobody could tell the two apart.
+        enable_leader_restore: Some(false),
         ..Config::default()
     };
     config.validate().map_err(|error| engine(group, &error))
