@@ -15,14 +15,18 @@ use crate::checker::linearizable::CONFIGURATIONS_MAX;
 use crate::checker::{Kind, Violation};
 use crate::client::{self, Retries};
 use crate::cluster::Cluster;
+use crate::cluster::site::Clock;
 use crate::error::Error;
-use crate::faults::{self, NEMESES, Nemesis, Plan};
+use crate::faults::lane::{self, Scene};
+use crate::faults::{NEMESES, Nemesis};
 use crate::history::{Line, Recorder};
 use crate::html;
 use crate::kill;
 use crate::process::{self, Ready};
 use crate::s3::S3;
+use crate::sandbox;
 use crate::simulate::{chosen, wanted};
+use crate::verified;
 use crate::workload::run::{self, Shared};
 use crate::workload::script::{VERSIONED_BUCKET, Workload};
 
@@ -57,13 +61,25 @@ pub struct Args {
     dir: Option<PathBuf>,
 }
 
-pub async fn run(args: &Args) -> Result<Judgement, Error> {
+/// The server, brought up to date where none is named. Where the machine allows, the run goes on in namespaces of its own.
+pub fn begin(args: &Args) -> Result<PathBuf, Error> {
+    let binary = args.binary.clone().map_or_else(process::build, Ok)?;
+    let binary = std::path::absolute(&binary).map_err(Error::file("find", &binary))?;
+    if !sandbox::is_inside() {
+        let why = sandbox::enter(&binary);
+        eprintln!("no links and no disks are hurt, for want of namespaces: {why}");
+    }
+    Ok(binary)
+}
+
+pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
+    sandbox::end_when_told();
     let seed = args.seed.unwrap_or_else(|| rand::rng().random());
     let dir = kill::directory(args.dir.as_deref())?;
+    let dir = std::path::absolute(&dir).map_err(Error::file("find", &dir))?;
     eprintln!("seed {seed}, history in {}", dir.display());
-    let binary = args.binary.clone().map_or_else(process::build, Ok)?;
-    let mut cluster = Cluster::start(binary, &dir, args.nodes).await?;
-    let ready = cluster.ready();
+    let mut cluster = Cluster::start(binary, &dir, args.nodes, sandbox::is_inside()).await?;
+    let ready = cluster.site.ready();
     let connections = client::connections();
     prepare(&ready[0], &connections).await?;
     eprintln!("{} nodes serve", args.nodes);
@@ -88,26 +104,44 @@ pub async fn run(args: &Args) -> Result<Judgement, Error> {
         tokio::time::sleep(args.time).await;
         Vec::new()
     } else {
-        let plan = Plan::new(seed, args.nodes, &nemeses);
-        faults::run(&mut cluster, plan, &shared.recorder, args.time, &shared.stop).await?
+        let scene = Scene { recorder: &shared.recorder, time: args.time, stop: &shared.stop };
+        lane::run(&mut cluster, seed, &possible(&nemeses), scene).await?
     };
     shared.stop.store(true, Ordering::Relaxed);
     let scripts = work.await??;
     eprintln!("faults are over; reading everything once more");
+    cluster.site.settled().await?;
     let unanswered = run::close(&shared, scripts).await?;
     shared.recorder.flush()?;
     finish(&mut cluster, args.nodes, &dir, violations, unanswered).await
 }
 
+/// What this machine can do of what is wanted. What it cannot do is lacking in the end, and the verdict says so.
+fn possible(nemeses: &[Nemesis]) -> Vec<Nemesis> {
+    let has_clock = Clock::find(String::new()).is_some();
+    let is_possible = |nemesis: &Nemesis| {
+        let lacks = match nemesis {
+            _ if nemesis.needs_sandbox() && !sandbox::is_inside() => Some("namespaces"),
+            Nemesis::ClockSkew if !has_clock => Some("libfaketime"),
+            _ => None,
+        };
+        if let Some(lacks) = lacks {
+            eprintln!("{} is not tried, for want of {lacks}", nemesis.name());
+        }
+        lacks.is_none()
+    };
+    nemeses.iter().copied().filter(is_possible).collect()
+}
+
 fn nemeses(args: &Args) -> Vec<Nemesis> {
     match (args.peace, args.nemeses.as_slice()) {
         (true, _) => Vec::new(),
-        (false, []) => NEMESES.to_vec(),
+        (false, []) => NEMESES.into_iter().filter(|nemesis| nemesis.fits(args.nodes)).collect(),
         (false, asked) => asked.to_vec(),
     }
 }
 
-/// Ends the cluster in good order, and judges.
+/// Compares catalog and bytes, ends the cluster in good order, and judges.
 async fn finish(
     cluster: &mut Cluster,
     nodes: u32,
@@ -115,6 +149,8 @@ async fn finish(
     mut violations: Vec<Violation>,
     unanswered: usize,
 ) -> Result<Judgement, Error> {
+    let verified = verified::verify(&cluster.site).await?;
+    violations.extend(verified.violations());
     for node in 0..nodes {
         if let Err(why) = cluster.stop(node).await {
             violations.push(Violation::new(Kind::Server, "", format!("node {node}: {why}")));
@@ -125,9 +161,13 @@ async fn finish(
         violations.push(Violation::new(Kind::Unreadable, "", detail));
     }
     let mut judgement = check::judge(dir, CONFIGURATIONS_MAX)?;
+    judgement.verified = Some(verified);
     if !violations.is_empty() {
         judgement.violations.extend(violations);
         judgement.verdict = Verdict::Fail;
+    }
+    if judgement.verdict == Verdict::Fail {
+        cluster.site.keep()?;
     }
     html::write(dir, &judgement, &dir.join("report.html"))?;
     Ok(judgement)

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,8 @@ pub struct Recorder {
     path: PathBuf,
     began: Instant,
     writer: Mutex<BufWriter<File>>,
+    /// How many operations were acknowledged so far.
+    acknowledged: AtomicU64,
 }
 
 impl Recorder {
@@ -210,7 +213,8 @@ impl Recorder {
         let path = directory.join(FILE);
         let file = File::create(&path).map_err(Error::file("create", &path))?;
         let writer = Mutex::new(BufWriter::new(file));
-        let recorder = Self { path, began: Instant::now(), writer };
+        let (began, acknowledged) = (Instant::now(), AtomicU64::new(0));
+        let recorder = Self { path, began, writer, acknowledged };
         recorder.write(&Line::Format { version: FORMAT })?;
         Ok(recorder)
     }
@@ -224,7 +228,14 @@ impl Recorder {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
     pub fn write(&self, line: &Line) -> Result<(), Error> {
+        if matches!(line, Line::Ok { .. }) {
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
         let mut text = serde_json::to_vec(line)
             .map_err(|source| Error::Json { what: "a line of the history".to_owned(), source })?;
         text.push(b'\n');

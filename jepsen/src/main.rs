@@ -14,16 +14,20 @@ mod html;
 mod kill;
 mod model;
 mod nemesis;
+mod network;
 mod operation;
 mod plant;
 mod process;
 mod replay;
 mod report;
 mod s3;
+mod sandbox;
 mod simulate;
+mod verified;
 mod workload;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,13 +39,16 @@ use crate::error::Error;
 
 /// Faults on real `vaultaire` processes, and a checker of what clients saw.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     /// Print the report as one line of JSON.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Without a command: those of `run`.
+    #[command(flatten)]
+    run: cluster_run::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,15 +64,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let Cli { json, command, run } = Cli::parse();
+    let command = command.unwrap_or(Command::Run(run));
+    // Before there are threads: this program may start again in another place.
+    let binary = match &command {
+        Command::Run(args) => cluster_run::begin(args),
+        Command::Kill(_) | Command::Simulate(_) | Command::Check(_) => Ok(PathBuf::new()),
+    };
     // Virtual time needs a single thread.
-    let runtime = match cli.command {
+    let runtime = match command {
         Command::Simulate(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         Command::Kill(_) | Command::Run(_) | Command::Check(_) => {
             tokio::runtime::Builder::new_multi_thread().enable_all().build()
         }
     };
-    let outcome = match (runtime, cli.command) {
+    let outcome = match (runtime, command) {
         (Ok(runtime), Command::Kill(args)) => {
             runtime.block_on(kill::run(args)).and_then(|report| Said::new(&report, report.passed()))
         }
@@ -73,9 +86,9 @@ fn main() -> ExitCode {
             Checked::Kill(report) => Said::new(&report, report.passed()),
             Checked::Cluster(judgement) => judged(&judgement),
         }),
-        (Ok(runtime), Command::Run(args)) => {
-            runtime.block_on(cluster_run::run(&args)).and_then(|judgement| judged(&judgement))
-        }
+        (Ok(runtime), Command::Run(args)) => binary
+            .and_then(|binary| runtime.block_on(cluster_run::run(&args, binary)))
+            .and_then(|judgement| judged(&judgement)),
         (Ok(runtime), Command::Simulate(args)) => {
             runtime.block_on(simulate::run(&args)).and_then(|judgement| judged(&judgement))
         }
@@ -83,7 +96,7 @@ fn main() -> ExitCode {
             Err(Error::Command { what: "starting the runtime".to_owned(), why: source.to_string() })
         }
     };
-    match outcome.and_then(|said| said.print(cli.json).map(|()| said.passed)) {
+    match outcome.and_then(|said| said.print(json).map(|()| said.passed)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

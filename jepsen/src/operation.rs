@@ -86,6 +86,11 @@ impl Ask {
         }
     }
 
+    /// Whether it may change what its key holds.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Ask::Put { .. } | Ask::Complete { .. } | Ask::Delete { .. })
+    }
+
     /// What the key holds once it is done.
     pub fn body(&self) -> Option<&Body> {
         match self {

@@ -183,6 +183,11 @@ impl Server {
             .map_err(|error| format!("could not be sent {signal:?}: {error}"))
     }
 
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// SIGTERM, and the wait for a clean end.
     pub async fn stop(mut self) -> Result<(), String> {
         if self.child.id().is_none() {

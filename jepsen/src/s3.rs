@@ -60,11 +60,9 @@ impl Store for S3 {
     async fn ask(&self, node: u32, call: &Call) -> End {
         let both = &self.nodes[usize::try_from(node).unwrap_or(0)];
         let [retrying, plain] = both;
-        let client = match self.retries.fetch_xor(true, Ordering::Relaxed) {
-            true => retrying,
-            false => plain,
-        };
-        let request = Request { client, call, seed: self.seed };
+        let is_single = !self.retries.fetch_xor(true, Ordering::Relaxed);
+        let client = if is_single { plain } else { retrying };
+        let request = Request { client, is_single, call, seed: self.seed };
         match &call.ask {
             Ask::Put { body, condition } => request.put(body, condition).await,
             Ask::Get => request.get().await,
@@ -85,11 +83,25 @@ impl Store for S3 {
 /// One call on its way to one node.
 struct Request<'a> {
     client: &'a Client,
+    /// Whether it is sent once at most.
+    is_single: bool,
     call: &'a Call,
     seed: u64,
 }
 
 impl Request<'_> {
+    /// How a request ended that was not answered well. Where no connection was made it was never sent; of a request that was
+    /// sent before, and again, that says nothing.
+    fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        error: &Failed<E>,
+    ) -> End {
+        match failure(error) {
+            End::Info(why) if self.is_single && is_refused(error) => unanswered(why),
+            end => end,
+        }
+    }
+
     async fn put(&self, body: &Body, condition: &Condition) -> End {
         let bytes = payload::bytes(self.seed, body.number);
         let request = self.client.put_object().bucket(&self.call.bucket).key(&self.call.key);
@@ -106,7 +118,7 @@ impl Request<'_> {
                 position: position.take(),
                 version: answer.version_id().map(str::to_owned),
             })),
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 
@@ -149,7 +161,7 @@ impl Request<'_> {
                 let version = answer.version_id().map(str::to_owned);
                 End::Ok(Answer::Done(Written { etag: None, position: version.clone(), version }))
             }
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 
@@ -203,7 +215,7 @@ impl Request<'_> {
                 let upload = answer.upload_id().unwrap_or_default().to_owned();
                 End::Ok(Answer::Started { upload })
             }
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 
@@ -213,7 +225,7 @@ impl Request<'_> {
         let bytes = payload::bytes(self.seed, body.number);
         match request.body(ByteStream::from(bytes)).send().await {
             Ok(_) => End::Ok(Answer::Done(Written::default())),
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 
@@ -231,7 +243,7 @@ impl Request<'_> {
                 position: position.take(),
                 version: answer.version_id().map(str::to_owned),
             })),
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 
@@ -239,7 +251,7 @@ impl Request<'_> {
         let request = self.client.abort_multipart_upload().bucket(&self.call.bucket);
         match request.key(&self.call.key).upload_id(upload).send().await {
             Ok(_) => End::Ok(Answer::Done(Written::default())),
-            Err(error) => failure(&error),
+            Err(error) => self.failure(&error),
         }
     }
 }
@@ -335,6 +347,15 @@ fn missing_or<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &Fai
         End::Fail { status: 404, code } if code != "NoSuchBucket" => End::Ok(Answer::Missing),
         other => other,
     }
+}
+
+/// Whether nobody listened: connecting alone fails so.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
 }
 
 fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &Failed<E>) -> End {

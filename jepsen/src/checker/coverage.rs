@@ -16,6 +16,8 @@ pub struct Coverage {
     pub unknown: u64,
     /// How often each fault began.
     pub faults: BTreeMap<String, u64>,
+    /// How often one fault began while another was active.
+    pub overlaps: u64,
     /// How many operations were acknowledged while each fault was active.
     pub acknowledged_under: BTreeMap<String, u64>,
     #[serde(skip)]
@@ -24,10 +26,12 @@ pub struct Coverage {
 
 impl Coverage {
     pub fn fault(&mut self, kind: &str, node: Option<u32>, phase: Phase) {
+        let others: usize = self.active.values().map(BTreeSet::len).sum();
         let active = self.active.entry(kind.to_owned()).or_default();
         match phase {
             Phase::Begin => {
                 active.insert(node);
+                self.overlaps += u64::from(others > 0);
                 *self.faults.entry(kind.to_owned()).or_default() += 1;
             }
             Phase::End => {

@@ -14,6 +14,7 @@ use super::versioned::Versioned;
 use super::{Kind, Violation};
 use crate::history::{Line, Wanted};
 use crate::operation::{Answer, Ask, Call, End, Operation};
+use crate::verified::Verified;
 
 /// How many violations are printed.
 const SHOWN_MAX: usize = 20;
@@ -38,6 +39,8 @@ pub struct Judgement {
     pub register_operations: usize,
     pub coverage: Coverage,
     pub violations: Vec<Violation>,
+    /// What the server said of itself; absent for a history that is judged again.
+    pub verified: Option<Verified>,
 }
 
 /// An operation that has begun.
@@ -148,6 +151,7 @@ impl Judge {
             register_operations: judged.ops,
             coverage: self.coverage,
             violations,
+            verified: None,
         }
     }
 }
@@ -179,18 +183,23 @@ impl fmt::Display for Judgement {
             Verdict::Fail => "FAIL",
             Verdict::Unknown(_) => "UNKNOWN",
         };
-        let Coverage { acknowledged, failed, unknown, faults, .. } = &self.coverage;
+        let Coverage { acknowledged, failed, unknown, faults, overlaps, .. } = &self.coverage;
         let done: u64 = acknowledged.values().sum();
+        let hurt: u64 = faults.values().sum();
         write!(
             out,
             "{word}: {} operations on {} keys ({done} acknowledged, {failed} refused, {unknown} of unknown outcome), \
-             {} violations; faults {faults:?}; workload {:?}, seed {}",
+             {} violations; {hurt} faults of {} kinds, {overlaps} while another was active: {faults:?}; workload {:?}, seed {}",
             self.operations,
             self.keys,
             self.violations.len(),
+            faults.len(),
             self.workload,
             self.seed,
         )?;
+        if let Some(verified) = &self.verified {
+            write!(out, "; verify: {verified}")?;
+        }
         if let Verdict::Unknown(lacking) = &self.verdict {
             for text in lacking.iter().take(SHOWN_MAX) {
                 write!(out, "\n  lacks: {text}")?;

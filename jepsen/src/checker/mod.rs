@@ -61,6 +61,8 @@ pub enum Kind {
     Versions,
     /// A listing was out of order or named a key twice.
     Listing,
+    /// The server's catalog and the bytes on its disks disagree.
+    Catalog,
     /// The server ended by itself, or did not come back.
     Server,
 }

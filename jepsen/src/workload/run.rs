@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
+use super::group::groups;
 use super::script::{Script, Workload};
 use crate::error::Error;
 use crate::history::{Line, Recorder};
@@ -15,6 +17,10 @@ use crate::operation::{Call, End};
 
 /// How often a last read is asked again until it is answered.
 const CLOSING_MAX: u32 = 20;
+
+/// The longest that a client waits after a call that was not answered: nothing is learnt from asking a node that is down a
+/// thousand times a second.
+const PAUSE_MAX_MS: u64 = 200;
 
 /// Whoever answers calls: a cluster of real processes, or a model of one.
 pub trait Store: Send + Sync + 'static {
@@ -47,8 +53,9 @@ pub async fn work<S: Store>(
     workloads: &[Workload],
 ) -> Result<Vec<Script>, Error> {
     let mut running = JoinSet::new();
+    let groups = groups(shared.clients);
     for number in 0..shared.clients {
-        let script = Script::new(shared.seed, number, workloads);
+        let script = Script::new(shared.seed, number, workloads, &groups);
         let mut client = Client::new(shared, number);
         running.spawn(async move { client.work(script).await });
     }
@@ -124,6 +131,10 @@ impl<S: Store> Client<S> {
         })?;
         if matches!(end, End::Info(_)) {
             self.process = self.process.saturating_add(self.shared.clients);
+        }
+        if matches!(end, End::Info(_) | End::Fail { status: 0, .. }) {
+            let pause = self.rng.random_range(1..=PAUSE_MAX_MS);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         Ok(end)
     }

@@ -1,20 +1,17 @@
-//! What one client does: each call follows from the seed and from what the client was told before, and from nothing else.
-//! Few clients share a key, and keys are given up after a while, so that the search of the checker stays small.
+//! What one client does: each call follows from the seed and from what its group was told before, and from nothing else.
+//! Few clients share a key, and keys are given up after a while, so that the search of the checker stays small: what it may
+//! conclude from them is not touched by that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::group::{CLIENTS_PER_KEY, Group};
 use super::payload;
 use crate::history::Condition;
 use crate::operation::{Answer, Ask, AskKind, Call, End};
-
-/// How many clients work on the same keys.
-const CLIENTS_PER_KEY: u32 = 3;
-
-/// How many calls a client makes before it goes on to new keys.
-const CALLS_PER_GENERATION: u32 = 150;
 
 /// How many keys of a generation a client works on.
 const KEYS: u32 = 3;
@@ -87,8 +84,12 @@ pub struct Script {
     client: u32,
     workload: Workload,
     rng: StdRng,
+    shared: Arc<Group>,
+    generation: u32,
     calls: u32,
     bodies: u64,
+    /// Every key that it ever changed or tried to.
+    written: BTreeSet<String>,
     /// The entity tag last seen at each key of this generation.
     seen: BTreeMap<String, Option<String>>,
     /// The tag under which a lock is held.
@@ -98,7 +99,7 @@ pub struct Script {
 
 impl Script {
     /// The clients of a run take turns at the workloads, in groups that share keys.
-    pub fn new(seed: u64, client: u32, workloads: &[Workload]) -> Self {
+    pub fn new(seed: u64, client: u32, workloads: &[Workload], groups: &[Arc<Group>]) -> Self {
         let group = usize::try_from(client / CLIENTS_PER_KEY).unwrap_or(0);
         let workload = workloads[group % workloads.len()];
         let rng = StdRng::seed_from_u64(seed ^ (u64::from(client) + 1).rotate_left(32));
@@ -107,8 +108,11 @@ impl Script {
             client,
             workload,
             rng,
+            shared: groups[group % groups.len()].clone(),
+            generation: 0,
             calls: 0,
             bodies: 0,
+            written: BTreeSet::new(),
             seen: BTreeMap::new(),
             held: None,
             upload: None,
@@ -118,7 +122,9 @@ impl Script {
     /// What the client asks next.
     pub fn call(&mut self) -> Call {
         self.calls += 1;
-        if self.calls.is_multiple_of(CALLS_PER_GENERATION) {
+        let generation = self.shared.call();
+        if generation != self.generation {
+            self.generation = generation;
             self.seen.clear();
             (self.held, self.upload) = (None, None);
         }
@@ -131,11 +137,17 @@ impl Script {
             Workload::Upload => self.upload(),
             Workload::Versions => self.versions(),
         };
+        if ask.is_write() {
+            self.written.insert(key.clone());
+        }
         self.on(key, ask)
     }
 
     /// Takes in how a call ended.
     pub fn told(&mut self, call: &Call, end: &End) {
+        if matches!(end, End::Info(_)) && call.ask.is_write() {
+            self.shared.unknown();
+        }
         let etag = match (&call.ask, end) {
             (ask, End::Ok(Answer::Done(_))) => ask.body().map(|body| body.etag.clone()),
             (_, End::Ok(Answer::Found(seen))) => Some(seen.etag.clone()),
@@ -172,7 +184,7 @@ impl Script {
             _ => Ask::List { delimiter: None, page_keys: 1_000 },
         };
         let mut calls = vec![self.on(self.group(), list)];
-        calls.extend(self.seen.keys().map(|key| self.on(key.clone(), Ask::Get)));
+        calls.extend(self.written.iter().map(|key| self.on(key.clone(), Ask::Get)));
         calls
     }
 
@@ -190,8 +202,7 @@ impl Script {
     }
 
     fn key(&mut self, keys: u32) -> String {
-        let generation = self.calls / CALLS_PER_GENERATION;
-        format!("{}{generation:05}/{}", self.group(), self.rng.random_range(0..keys))
+        format!("{}{:05}/{}", self.group(), self.generation, self.rng.random_range(0..keys))
     }
 
     fn number(&mut self) -> u64 {
@@ -324,11 +335,12 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::group::{UNKNOWN_PER_GENERATION, groups};
 
     #[test]
     fn calls_follow_from_the_seed() {
         let calls = |seed, client| {
-            let mut script = Script::new(seed, client, &WORKLOADS);
+            let mut script = Script::new(seed, client, &WORKLOADS, &groups(21));
             (0..500).map(|_| script.call()).collect::<Vec<_>>()
         };
         for client in 0..21 {
@@ -336,5 +348,24 @@ mod tests {
         }
         assert_ne!(calls(1, 0), calls(2, 0));
         assert_ne!(calls(1, 0), calls(1, 1));
+    }
+
+    #[test]
+    fn a_group_goes_on_to_new_keys_when_too_much_is_unknown() {
+        let groups = groups(CLIENTS_PER_KEY);
+        let mut scripts = [0, 1].map(|client| Script::new(1, client, &[Workload::Lock], &groups));
+        let mut keys = BTreeSet::new();
+        for _ in 0..100 {
+            for script in &mut scripts {
+                let call = script.call();
+                script.told(&call, &End::Info("lost".to_owned()));
+                keys.insert(call.key);
+            }
+        }
+        let unknown = u32::try_from(keys.len()).unwrap_or(0) * (UNKNOWN_PER_GENERATION + 1);
+        assert!((100..=200).contains(&unknown), "{} keys", keys.len());
+        let closing: BTreeSet<String> =
+            scripts.iter().flat_map(Script::closing).map(|call| call.key).collect();
+        assert!(closing.is_superset(&scripts[0].written) && scripts[0].written.len() > 10);
     }
 }

@@ -1,0 +1,129 @@
+//! What the server says of itself once all is healed: whether its catalog agrees with the bytes on all disks. Clients' own
+//! reads, which do not trust it, are judged elsewhere.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::checker::{Kind, Violation};
+use crate::cluster::site::Site;
+use crate::error::Error;
+
+/// How long collecting what is unused may take once nobody writes any more.
+const COLLECTED_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(500);
+
+/// How many findings are told word for word.
+const SHOWN_MAX: usize = 10;
+
+/// The counts of `vaultaire verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    pub objects: u64,
+    pub orphans: u64,
+    pub dangling: u64,
+    pub checksum_mismatches: u64,
+    /// Every other count that must be zero.
+    pub others: u64,
+    /// How many of all these are copies on disks that went with a node that was removed: nobody makes them again.
+    pub gone: u64,
+    /// Keys that no sweep has looked at yet: work to come.
+    pub unswept: u64,
+    pub findings: Vec<String>,
+}
+
+/// Asks until all is swept, or would not be.
+pub async fn verify(site: &Site) -> Result<Verified, Error> {
+    let began = Instant::now();
+    let members = site.members().await?;
+    let removed: Vec<String> =
+        members.into_iter().filter(|one| one.state == "removed").map(|one| one.id).collect();
+    loop {
+        let verified = Verified::read(&site.ask_any(&["verify"]).await?, &removed);
+        if verified.unswept == 0 || began.elapsed() > COLLECTED_MAX {
+            return Ok(verified);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+impl Verified {
+    fn read(told: &Value, removed: &[String]) -> Self {
+        // A count that is absent is as bad as one that is wrong.
+        let count = |name: &str| told[name].as_u64().unwrap_or(u64::MAX / 16);
+        let findings = told["findings"].as_array().map_or(&[][..], Vec::as_slice);
+        // The backend of another node is called by its name and that node's id.
+        let is_gone = |finding: &&Value| {
+            let backend = finding["backend"].as_str().unwrap_or_default();
+            let node = backend.rsplit_once('@').map(|(_, node)| node);
+            node.is_some_and(|node| removed.iter().any(|one| one == node))
+        };
+        let (gone, findings): (Vec<&Value>, Vec<&Value>) = findings.iter().partition(is_gone);
+        Self {
+            gone: u64::try_from(gone.len()).unwrap_or(0),
+            objects: count("objects"),
+            orphans: count("orphans"),
+            dangling: count("dangling"),
+            checksum_mismatches: count("checksum_mismatches"),
+            others: count("size_mismatches") + count("unreadable") + count("inconsistent"),
+            unswept: count("unswept"),
+            findings: findings.iter().take(SHOWN_MAX).map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Whatever is not as it has to be.
+    pub fn violations(&self) -> Option<Violation> {
+        let wrong = self.orphans + self.dangling + self.checksum_mismatches + self.others;
+        (wrong > self.gone).then(|| {
+            let detail = format!("{self}: {}", self.findings.join("; "));
+            Violation::new(Kind::Catalog, "", detail)
+        })
+    }
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} objects, {} orphans, {} dangling, {} wrong checksums, {} other findings ({} of all on disks of removed \
+             nodes), {} unswept",
+            self.objects,
+            self.orphans,
+            self.dangling,
+            self.checksum_mismatches,
+            self.others,
+            self.gone,
+            self.unswept
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_or_not_said_is_a_violation() {
+        let sound = serde_json::json!({
+            "objects": 3, "orphans": 0, "dangling": 0, "checksum_mismatches": 0, "size_mismatches": 0,
+            "unreadable": 0, "inconsistent": 0, "unswept": 2, "findings": [],
+        });
+        let removed = ["2".to_owned()];
+        assert_eq!(Verified::read(&sound, &removed).violations(), None);
+        let mut lost = sound.clone();
+        lost["unreadable"] = 1.into();
+        lost["findings"] = serde_json::json!([{ "backend": "hot@2" }]);
+        assert_eq!(Verified::read(&lost, &removed).violations(), None);
+        lost["findings"] = serde_json::json!([{ "backend": "hot@3" }]);
+        assert!(Verified::read(&lost, &removed).violations().is_some());
+        for name in ["orphans", "dangling", "checksum_mismatches", "unreadable", "inconsistent"] {
+            let mut wrong = sound.clone();
+            wrong[name] = 1.into();
+            assert!(Verified::read(&wrong, &removed).violations().is_some(), "{name}");
+            wrong[name] = Value::Null;
+            assert!(Verified::read(&wrong, &removed).violations().is_some(), "{name}");
+        }
+    }
+}
