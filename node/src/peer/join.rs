@@ -128,7 +128,7 @@ pub async fn ask(
     let endpoint = Endpoint::from_shared(format!("https://{address}"))
         .and_then(|endpoint| endpoint.tls_config(tls))
         .map_err(|error| refused(error.to_string()))?;
-    let channel = pool::tuned(endpoint).connect_lazy();
+    let channel = pool::lazy(endpoint);
     let mut request = Request::new(wire::JoinRequest {
         secret: token.secret.to_vec(),
         name: application.name,

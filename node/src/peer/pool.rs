@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
@@ -140,7 +141,7 @@ impl Pool {
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
             .and_then(|endpoint| endpoint.tls_config(tls))
             .map_err(|error| unreachable(format!("{address}: {error}")))?;
-        Ok(tuned(endpoint).connect_lazy())
+        Ok(lazy(endpoint))
     }
 
     /// A call to a node: it says who calls whom, and how long an answer is waited for.
@@ -161,11 +162,19 @@ impl Pool {
     }
 }
 
+/// A way to a node that is made when it is needed. The limit holds for the whole of it: tonic's own connector has one for TCP
+/// alone, and a peer that accepts and never answers the TLS handshake would hold up every call for ever.
+pub fn lazy(endpoint: Endpoint) -> Channel {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    tuned(endpoint).connect_with_connector_lazy(connector)
+}
+
 /// What all connections between nodes have in common.
-pub fn tuned(endpoint: Endpoint) -> Endpoint {
+fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(CONNECT_MAX)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_MAX)
         .keep_alive_while_idle(true)
