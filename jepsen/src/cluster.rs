@@ -6,12 +6,19 @@ pub mod site;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use self::site::{Clock, Site, index};
 use crate::error::Error;
-use crate::process::{Server, Starting};
+use crate::process::Server;
+
+/// How long a node is started again that gives up.
+const STARTS_MAX: Duration = Duration::from_secs(90);
+
+/// How long a service manager waits before it does that.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// The processes of the nodes that keep objects, by number, from 0.
 #[derive(Debug)]
@@ -44,19 +51,24 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts a node that does not run, and waits until it serves.
+    /// Starts a node that does not run, and waits until it serves. One that gives up because others do not answer is started
+    /// again, as a service manager does it.
     pub async fn begin(&mut self, number: u32, clock: Option<&Clock>) -> Result<(), Error> {
-        let server = self.site.start(number, clock)?.ready().await?;
-        self.servers[index(number)] = Some(server);
+        self.servers[index(number)] = Some(supervised(&self.site, number, clock).await?);
+        Ok(())
+    }
+
+    /// The same, once.
+    pub async fn try_begin(&mut self, number: u32) -> Result<(), Error> {
+        self.servers[index(number)] = Some(self.site.start(number, None)?.ready().await?);
         Ok(())
     }
 
     /// Starts all nodes at once: one by itself waits for a majority before it serves.
     pub async fn begin_all(&mut self) -> Result<(), Error> {
-        let starting: Result<Vec<_>, Error> =
-            (0..self.site.keepers()).map(|number| self.site.start(number, None)).collect();
-        let ready = starting?.into_iter().map(Starting::ready);
-        let servers = futures::future::try_join_all(ready).await?;
+        let site = self.site.clone();
+        let starting = (0..site.keepers()).map(|number| supervised(&site, number, None));
+        let servers = futures::future::try_join_all(starting).await?;
         self.servers = servers.into_iter().map(Some).collect();
         Ok(())
     }
@@ -94,5 +106,24 @@ impl Cluster {
     fn signal(&self, number: u32, signal: Signal) -> Result<(), String> {
         let server = self.servers[index(number)].as_ref();
         server.ok_or_else(|| "it did not run".to_owned())?.signal(signal)
+    }
+}
+
+/// Starts a node until it serves, or takes too long.
+async fn supervised(site: &Site, number: u32, clock: Option<&Clock>) -> Result<Server, Error> {
+    let began = Instant::now();
+    loop {
+        match site.start(number, clock)?.ready().await {
+            Ok(server) => return Ok(server),
+            Err(Error::Start { why, log }) if began.elapsed() > STARTS_MAX => {
+                return Err(Error::Start { why, log });
+            }
+            Err(Error::Start { why, .. }) => {
+                let last = why.trim().lines().last().unwrap_or_default();
+                eprintln!("node {number} gave up its start, and is started again: {last}");
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }

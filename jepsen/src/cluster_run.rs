@@ -105,12 +105,11 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
         Vec::new()
     } else {
         let scene = Scene { recorder: &shared.recorder, time: args.time, stop: &shared.stop };
-        lane::run(&mut cluster, seed, &possible(&nemeses), scene).await?
+        lane::run(&mut cluster, seed, &possible(&nemeses), scene).await
     };
     shared.stop.store(true, Ordering::Relaxed);
     let scripts = work.await??;
     eprintln!("faults are over; reading everything once more");
-    cluster.site.settled().await?;
     let unanswered = run::close(&shared, scripts).await?;
     shared.recorder.flush()?;
     finish(&mut cluster, args.nodes, &dir, violations, unanswered).await

@@ -175,7 +175,7 @@ impl Nemesis {
     }
 
     /// The node that it hits. The last one has a small disk. Only one ever loses what it keeps: copies lie on two nodes, and
-    /// one that is lost is not made again.
+    /// making them again takes a while.
     fn node(self, random: u32, nodes: u32) -> u32 {
         match self {
             Nemesis::DiskFull => nodes - 1,

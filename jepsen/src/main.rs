@@ -37,6 +37,9 @@ use crate::check::Checked;
 use crate::checker::judge::{Judgement, Verdict};
 use crate::error::Error;
 
+/// The exit code of a run that found nothing wrong and did too little to be a pass.
+const UNKNOWN: u8 = 3;
+
 /// Faults on real `vaultaire` processes, and a checker of what clients saw.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -96,9 +99,8 @@ fn main() -> ExitCode {
             Err(Error::Command { what: "starting the runtime".to_owned(), why: source.to_string() })
         }
     };
-    match outcome.and_then(|said| said.print(json).map(|()| said.passed)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match outcome.and_then(|said| said.print(json).map(|()| said.code)) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -107,21 +109,26 @@ fn main() -> ExitCode {
 }
 
 fn judged(judgement: &Judgement) -> Result<Said, Error> {
-    Said::new(judgement, judgement.verdict == Verdict::Pass)
+    let said = Said::new(judgement, judgement.verdict == Verdict::Pass)?;
+    Ok(match judgement.verdict {
+        Verdict::Unknown(_) => Said { code: ExitCode::from(UNKNOWN), ..said },
+        Verdict::Pass | Verdict::Fail => said,
+    })
 }
 
 /// What a command has to say.
 struct Said {
     text: String,
     json: String,
-    passed: bool,
+    code: ExitCode,
 }
 
 impl Said {
     fn new(report: &(impl Serialize + ToString), passed: bool) -> Result<Self, Error> {
         let json = serde_json::to_string(report)
             .map_err(|source| Error::Json { what: "the report".to_owned(), source })?;
-        Ok(Self { text: report.to_string(), json, passed })
+        let code = if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        Ok(Self { text: report.to_string(), json, code })
     }
 
     fn print(&self, json: bool) -> Result<(), Error> {

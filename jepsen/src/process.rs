@@ -12,11 +12,11 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::error::Error;
 
-/// How long a start may take before the server counts as dead.
-const READY_MAX: Duration = Duration::from_secs(60);
+/// How long a start may take before the server counts as dead. A node of a cluster waits for the others, which may be hurt.
+const READY_MAX: Duration = Duration::from_secs(150);
 
-/// How long a graceful end may take; the server itself drains for 30 s at most.
-const DRAIN_MAX: Duration = Duration::from_secs(45);
+/// How long a graceful end may take. The server itself drains for 30 s at most, but others may have to help it to the end.
+const DRAIN_MAX: Duration = Duration::from_secs(90);
 
 /// How much of the log is shown when a start fails.
 const LOG_TAIL_BYTES: usize = 2_000;

@@ -11,8 +11,11 @@ use crate::checker::{Kind, Violation};
 use crate::cluster::site::Site;
 use crate::error::Error;
 
-/// How long collecting what is unused may take once nobody writes any more.
-const COLLECTED_MAX: Duration = Duration::from_secs(60);
+/// How long it may take, once nobody writes any more, to copy again what was lost with a node.
+const REPAIRED_MAX: Duration = Duration::from_secs(120);
+
+/// How long collecting what is unused may take. What is left then is work to come.
+const COLLECTED_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(500);
 
 /// How many findings are told word for word.
@@ -27,14 +30,14 @@ pub struct Verified {
     pub checksum_mismatches: u64,
     /// Every other count that must be zero.
     pub others: u64,
-    /// How many of all these are copies on disks that went with a node that was removed: nobody makes them again.
+    /// How many of all these are copies on disks that went with a node that was removed, and were not made again.
     pub gone: u64,
     /// Keys that no sweep has looked at yet: work to come.
     pub unswept: u64,
     pub findings: Vec<String>,
 }
 
-/// Asks until all is swept, or would not be.
+/// Asks until all is well and swept, or would not be.
 pub async fn verify(site: &Site) -> Result<Verified, Error> {
     let began = Instant::now();
     let members = site.members().await?;
@@ -42,7 +45,12 @@ pub async fn verify(site: &Site) -> Result<Verified, Error> {
         members.into_iter().filter(|one| one.state == "removed").map(|one| one.id).collect();
     loop {
         let verified = Verified::read(&site.ask_any(&["verify"]).await?, &removed);
-        if verified.unswept == 0 || began.elapsed() > COLLECTED_MAX {
+        let most = match (verified.wrong() == verified.gone, verified.gone, verified.unswept) {
+            (false, _, _) | (true, 0, 0) => Duration::ZERO,
+            (true, 0, _) => COLLECTED_MAX,
+            (true, _, _) => REPAIRED_MAX,
+        };
+        if began.elapsed() >= most {
             return Ok(verified);
         }
         tokio::time::sleep(POLL).await;
@@ -60,26 +68,29 @@ impl Verified {
             let node = backend.rsplit_once('@').map(|(_, node)| node);
             node.is_some_and(|node| removed.iter().any(|one| one == node))
         };
-        let (gone, findings): (Vec<&Value>, Vec<&Value>) = findings.iter().partition(is_gone);
+        let gone = findings.iter().filter(is_gone).count();
         Self {
-            gone: u64::try_from(gone.len()).unwrap_or(0),
+            gone: u64::try_from(gone).unwrap_or(0),
             objects: count("objects"),
             orphans: count("orphans"),
             dangling: count("dangling"),
             checksum_mismatches: count("checksum_mismatches"),
             others: count("size_mismatches") + count("unreadable") + count("inconsistent"),
             unswept: count("unswept"),
-            findings: findings.iter().take(SHOWN_MAX).map(ToString::to_string).collect(),
+            findings: findings.iter().take(SHOWN_MAX).map(Value::to_string).collect(),
         }
     }
 
     /// Whatever is not as it has to be.
     pub fn violations(&self) -> Option<Violation> {
-        let wrong = self.orphans + self.dangling + self.checksum_mismatches + self.others;
-        (wrong > self.gone).then(|| {
+        (self.wrong() > 0).then(|| {
             let detail = format!("{self}: {}", self.findings.join("; "));
             Violation::new(Kind::Catalog, "", detail)
         })
+    }
+
+    fn wrong(&self) -> u64 {
+        self.orphans + self.dangling + self.checksum_mismatches + self.others
     }
 }
 
@@ -113,11 +124,10 @@ mod tests {
         let removed = ["2".to_owned()];
         assert_eq!(Verified::read(&sound, &removed).violations(), None);
         let mut lost = sound.clone();
-        lost["unreadable"] = 1.into();
-        lost["findings"] = serde_json::json!([{ "backend": "hot@2" }]);
-        assert_eq!(Verified::read(&lost, &removed).violations(), None);
-        lost["findings"] = serde_json::json!([{ "backend": "hot@3" }]);
-        assert!(Verified::read(&lost, &removed).violations().is_some());
+        lost["unreadable"] = 2.into();
+        lost["findings"] = serde_json::json!([{ "backend": "hot@2" }, { "backend": "hot@3" }]);
+        let lost = Verified::read(&lost, &removed);
+        assert!(lost.gone == 1 && lost.violations().is_some());
         for name in ["orphans", "dangling", "checksum_mismatches", "unreadable", "inconsistent"] {
             let mut wrong = sound.clone();
             wrong[name] = 1.into();

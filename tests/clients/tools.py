@@ -170,6 +170,22 @@ class Tools:
         return path
 
 
+def fault_tools():
+    """Installs what the fault harness uses, where that is possible: why something is missing, or nothing."""
+    programs = {"ip": "iproute2", "nft": "nftables", "faketime": "faketime"}
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
+    packages = [package for program, package in programs.items() if not shutil.which(program, path=path)]
+    if not packages:
+        return None
+    if not is_root() or not shutil.which("apt-get"):
+        return f"{', '.join(packages)} not installed, and only root can"
+    try:
+        apt_install(*packages)
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+        return str(error)
+    return None
+
+
 def is_root():
     return os.geteuid() == 0
 

@@ -8,8 +8,8 @@ use super::site::Site;
 use crate::error::Error;
 
 /// How long a change of the membership may take once nothing stands in its way.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(100);
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(500);
 
 /// One node that belongs to the cluster or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +82,13 @@ impl Site {
         }))
     }
 
-    /// Takes the node at a place out of the cluster, if there is one, and waits until it is.
+    /// Takes the node at a place out of the cluster, if there is one, and waits until it is. What lay on its disks is lost, and
+    /// copied again from other copies.
     pub async fn remove(&self, number: u32) -> Result<(), Error> {
         self.until("the removal of a node", || async {
             let Some(member) = self.member(number).await? else { return Ok(true) };
             if member.state != "leaving" {
-                self.ask_any(&["cluster", "remove", &member.id]).await?;
+                self.ask_any(&["cluster", "remove", &member.id, "--lost"]).await?;
             }
             Ok(false)
         })

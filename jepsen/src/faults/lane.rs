@@ -7,7 +7,7 @@ use super::links::Links;
 use super::members::Members;
 use super::processes::Processes;
 use super::{Fault, Nemesis, Plan, Sort};
-use crate::checker::Violation;
+use crate::checker::{Kind, Violation};
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::history::{Line, Phase, Recorder};
@@ -64,13 +64,14 @@ impl Scene<'_> {
     }
 }
 
-/// Hurts a cluster in every way of `nemeses` until the time is over. Afterwards every node runs and hears every other.
+/// Hurts a cluster in every way of `nemeses` until the time is over. Afterwards every node runs and hears every other, or a
+/// violation says why not.
 pub async fn run(
     cluster: &mut Cluster,
     seed: u64,
     nemeses: &[Nemesis],
     scene: Scene<'_>,
-) -> Result<Vec<Violation>, Error> {
+) -> Vec<Violation> {
     let site = cluster.site.clone();
     let plan = |sort| Plan::new(seed, site.keepers(), sort, nemeses, scene.time);
     let mut processes = Processes::new(cluster);
@@ -84,8 +85,16 @@ pub async fn run(
     let mut violations = processes.violations();
     violations.append(&mut links.violations());
     violations.append(&mut members.violations());
-    done.0.and(done.1).and(done.2)?;
-    Ok(violations)
+    let mut healed = vec![done.0, done.1, done.2, links.mend().await];
+    for node in 0..site.keepers() {
+        if !cluster.is_running(node) {
+            healed.push(cluster.begin(node, None).await);
+        }
+    }
+    healed.push(site.settled().await);
+    let failed = healed.into_iter().filter_map(Result::err);
+    violations.extend(failed.map(|error| Violation::new(Kind::Server, "", error.to_string())));
+    violations
 }
 
 async fn carry_out(lane: &mut impl Lane, mut plan: Plan, scene: Scene<'_>) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 //! rules for links between nodes; clients reach every node all the time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -26,7 +27,7 @@ const LAG: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Links {
     site: Arc<Site>,
-    resets: Option<JoinHandle<()>>,
+    resets: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 impl Links {
@@ -43,16 +44,30 @@ impl Links {
 
     /// Resets what is connected again and again, until it is told to stop.
     fn reset(&mut self, rules: Vec<Rule>) {
-        let site = self.site.clone();
-        self.resets = Some(tokio::spawn(async move {
+        let (site, stop) = (self.site.clone(), Arc::new(AtomicBool::new(false)));
+        let told = stop.clone();
+        let task = tokio::spawn(async move {
             let Some(network) = &site.network else { return };
             for rules in [rules.as_slice(), &[]].into_iter().cycle() {
-                if network.apply(rules, Passage::Closed).await.is_err() {
+                if told.load(Ordering::Relaxed)
+                    || network.apply(rules, Passage::Closed).await.is_err()
+                {
                     return;
                 }
                 tokio::time::sleep(RESET_EVERY).await;
             }
-        }));
+        });
+        self.resets = Some((stop, task));
+    }
+
+    /// Every link is as it should be.
+    pub async fn mend(&mut self) -> Result<(), Error> {
+        if let Some((stop, resets)) = self.resets.take() {
+            // It is not cut off in the middle of what it does: half of that might come after the links were healed.
+            stop.store(true, Ordering::Relaxed);
+            resets.await?;
+        }
+        self.apply(&[], Passage::Closed).await
     }
 
     /// Whether any of the others made a snapshot.
@@ -99,11 +114,7 @@ impl Lane for Links {
     }
 
     async fn heal(&mut self, _: &Fault) -> Result<(), Error> {
-        if let Some(resets) = self.resets.take() {
-            resets.abort();
-            let _ = resets.await;
-        }
-        self.apply(&[], Passage::Closed).await
+        self.mend().await
     }
 
     fn violations(&mut self) -> Vec<Violation> {

@@ -19,6 +19,9 @@ const SKEW_MAX_S: i64 = 240;
 /// What is left of a full disk: nothing, next to nothing, or room for the journal and not for objects.
 const FREE_BYTES: [u64; 3] = [0, 1 << 20, 100 << 20];
 
+/// How a node says that it refuses its journal.
+const DAMAGED: &str = "is damaged";
+
 /// How often a new node in the place of a broken one tries to get in: another change may be under way.
 const JOINS_MAX: u32 = 60;
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
@@ -59,10 +62,14 @@ impl<'a> Processes<'a> {
             Nemesis::CutJournal => damage::cut(&journal, rng)?,
             _ => damage::flip(&journal, rng)?,
         }
-        match self.cluster.begin(node, None).await {
-            Err(Error::Start { why, .. }) => {
+        match self.cluster.try_begin(node).await {
+            Err(Error::Start { why, .. }) if why.contains(DAMAGED) => {
                 eprintln!("{:?}: node {node} refuses: {}", fault.nemesis, last_line(&why));
                 self.is_broken = true;
+            }
+            Err(Error::Start { .. }) => {
+                self.cluster.begin(node, None).await?;
+                self.check_cut(fault).await;
             }
             Err(error) => return Err(error),
             Ok(()) => self.check_cut(fault).await,
