@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
@@ -19,7 +19,7 @@ use crate::cluster::site::Clock;
 use crate::error::Error;
 use crate::faults::lane::{self, Scene};
 use crate::faults::{NEMESES, Nemesis};
-use crate::history::{Line, Recorder};
+use crate::history::{Line, Recorder, Wanted};
 use crate::html;
 use crate::kill;
 use crate::process::{self, Ready};
@@ -27,8 +27,12 @@ use crate::s3::S3;
 use crate::sandbox;
 use crate::simulate::{chosen, wanted};
 use crate::verified;
-use crate::workload::run::{self, Shared};
+use crate::workload::run::{self, Acknowledged, Shared};
 use crate::workload::script::{VERSIONED_BUCKET, Workload};
+
+/// How long clients go on after the last fault, until every operation was acknowledged often enough.
+const OVERTIME_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -87,7 +91,8 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
     let nemeses = nemeses(args);
     let recorder = Recorder::create(&dir)?;
     let names = nemeses.iter().map(|nemesis| nemesis.name().to_owned()).collect();
-    recorder.write(&Line::Wanted(wanted(seed, workloads, args.clients, names)))?;
+    let wanted = wanted(seed, workloads, args.clients, names);
+    recorder.write(&Line::Wanted(wanted.clone()))?;
     let shared = Arc::new(Shared {
         store: S3::new(seed, &ready, &connections),
         recorder,
@@ -95,6 +100,7 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
         clients: args.clients,
         stop: AtomicBool::new(false),
         calls_max: u64::MAX,
+        acknowledged: Acknowledged::default(),
     });
     let work = {
         let (shared, workloads) = (shared.clone(), workloads.to_vec());
@@ -107,12 +113,24 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
         let scene = Scene { recorder: &shared.recorder, time: args.time, stop: &shared.stop };
         lane::run(&mut cluster, seed, &possible(&nemeses), scene).await
     };
+    covered(&shared, &wanted).await;
     shared.stop.store(true, Ordering::Relaxed);
     let scripts = work.await??;
     eprintln!("faults are over; reading everything once more");
     let unanswered = run::close(&shared, scripts).await?;
     shared.recorder.flush()?;
     finish(&mut cluster, args.nodes, &dir, violations, unanswered).await
+}
+
+/// Lets clients work on where faults have left them little time: what was seldom asked proves nothing.
+async fn covered(shared: &Shared<S3>, wanted: &Wanted) {
+    let began = Instant::now();
+    while !shared.acknowledged.have(&wanted.operations, wanted.acknowledged_min)
+        && !shared.stop.load(Ordering::Relaxed)
+        && began.elapsed() < OVERTIME_MAX
+    {
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// What this machine can do of what is wanted. What it cannot do is lacking in the end, and the verdict says so.

@@ -1,7 +1,7 @@
 //! The network between nodes: a namespace for each, a bridge that the clients are on too, and packet filters that cut what
 //! a fault wants cut. Clients always reach every node. Which links are hurt, and when, is decided in `faults`.
 
-mod detour;
+pub mod detour;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,8 +10,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use self::detour::Detours;
-pub use self::detour::Passage;
+use self::detour::{Detours, Passage};
 use crate::error::Error;
 
 /// Where clients are, and detours.

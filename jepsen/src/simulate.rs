@@ -11,7 +11,7 @@ use crate::checker::linearizable::CONFIGURATIONS_MAX;
 use crate::error::Error;
 use crate::history::{Line, Recorder, Wanted};
 use crate::model::{Bug, Model};
-use crate::workload::run::{self, Shared};
+use crate::workload::run::{self, Acknowledged, Shared};
 use crate::workload::script::{WORKLOADS, Workload};
 
 /// How often each operation must have been acknowledged.
@@ -58,6 +58,7 @@ pub async fn record(args: &Args) -> Result<(), Error> {
         clients: args.clients,
         stop: AtomicBool::new(false),
         calls_max: args.calls,
+        acknowledged: Acknowledged::default(),
     });
     let scripts = run::work(&shared, workloads).await?;
     run::close(&shared, scripts).await?;

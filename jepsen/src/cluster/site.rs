@@ -29,6 +29,10 @@ const VERIFY_MAX: Duration = Duration::from_secs(120);
 /// The file system of the node that is given little room.
 const SMALL_BYTES: u64 = 512 * 1024 * 1024;
 
+/// What a node may write while its file system is made smaller, and how often that is tried.
+const SLACK_BYTES: u64 = 64 * 1024;
+const TRIES_MAX: u64 = 20;
+
 /// Short enough that collection and sweeps, too, are under fire.
 const GC: &str =
     "[gc]\nupload_grace = \"2s\"\ndrain = \"2s\"\nresweep = [\"4s\"]\nbrake_percent = 100\n";
@@ -141,12 +145,21 @@ impl Site {
 
     /// Leaves the node with the small file system so much of it free, or all of it that is usual.
     pub async fn squeeze(&self, number: u32, free_bytes: Option<u64>) -> Result<(), Error> {
+        let Some(free) = free_bytes else {
+            return self.resize(number, "mount -o remount", SMALL_BYTES).await;
+        };
         let home = &self.places[index(number)].home;
-        let stat = rustix::fs::statvfs(home)
-            .map_err(|error| Error::file("look at", home)(error.into()))?;
-        let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize;
-        let size = free_bytes.map_or(SMALL_BYTES, |free| used + free);
-        self.resize(number, "mount -o remount", size).await
+        let mut tries = 0;
+        loop {
+            let stat = rustix::fs::statvfs(home)
+                .map_err(|error| Error::file("look at", home)(error.into()))?;
+            // What is written meanwhile would not fit any more, and the change be refused.
+            let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize + tries * SLACK_BYTES;
+            match self.resize(number, "mount -o remount", used + free).await {
+                Err(_) if tries < TRIES_MAX => tries += 1,
+                done => return done,
+            }
+        }
     }
 
     async fn resize(&self, number: u32, mount: &str, size_bytes: u64) -> Result<(), Error> {

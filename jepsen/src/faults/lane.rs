@@ -123,13 +123,14 @@ async fn hurt_and_heal(
         if is_over || scene.stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let served = scene.recorder.acknowledged();
         if !lane.hurt(&fault, &scene).await? {
             if is_first_round {
                 plan.postpone(fault.nemesis);
             }
             continue;
         }
+        // What was served before it took hold does not count.
+        let served = scene.recorder.acknowledged();
         tokio::time::sleep(fault.lasts).await;
         served_since(served, UNSERVED_MAX, scene).await;
         lane.heal(&fault).await?;

@@ -15,7 +15,8 @@ use super::{Fault, Nemesis};
 use crate::checker::Violation;
 use crate::cluster::site::Site;
 use crate::error::Error;
-use crate::network::{Passage, Rule};
+use crate::network::Rule;
+use crate::network::detour::Passage;
 
 /// How long connections live between two resets.
 const RESET_EVERY: Duration = Duration::from_millis(400);

@@ -68,7 +68,7 @@ impl Lane for Members {
         self.change = Some(change);
         let done = match fault.nemesis {
             Nemesis::Demote => self.site.set_role(fault.node, false).await,
-            _ => self.invite(fault.dice % 2 == 0).await,
+            _ => self.invite(fault.dice.is_multiple_of(2)).await,
         };
         if let Err(error) = done {
             eprintln!("{:?} could not be done: {error}", fault.nemesis);

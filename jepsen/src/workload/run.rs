@@ -1,8 +1,9 @@
 //! Clients at work: each asks what its script says, one call after the other, any node each time, and records what it
 //! was told. When all faults are over it reads its keys once more.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -13,7 +14,7 @@ use super::group::groups;
 use super::script::{Script, Workload};
 use crate::error::Error;
 use crate::history::{Line, Recorder};
-use crate::operation::{Call, End};
+use crate::operation::{AskKind, Call, End};
 
 /// How often a last read is asked again until it is answered.
 const CLOSING_MAX: u32 = 20;
@@ -38,6 +39,24 @@ pub struct Shared<S> {
     /// Clients stop when told to, or after so many calls each.
     pub stop: AtomicBool,
     pub calls_max: u64,
+    pub acknowledged: Acknowledged,
+}
+
+/// How often each kind of operation was acknowledged.
+#[derive(Debug, Default)]
+pub struct Acknowledged(Mutex<BTreeMap<AskKind, u64>>);
+
+impl Acknowledged {
+    fn count(&self, kind: AskKind) {
+        // A poisoned lock means that another client panicked, which ends the run.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+    }
+
+    /// Whether each of these was, so often.
+    pub fn have(&self, kinds: &[AskKind], min: u64) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().all(|kind| counts.get(kind).is_some_and(|count| *count >= min))
+    }
 }
 
 /// One client. After an outcome that is not known it goes on as another process: the old one may still be at it.
@@ -124,6 +143,9 @@ impl<S: Store> Client<S> {
         recorder.write(&Line::Invoke { process, node, at_ns, call: call.clone() })?;
         let end = self.shared.store.ask(node, call).await;
         let at_ns = recorder.now_ns();
+        if matches!(end, End::Ok(_)) {
+            self.shared.acknowledged.count(call.ask.kind());
+        }
         recorder.write(&match end.clone() {
             End::Ok(answer) => Line::Ok { process, at_ns, answer },
             End::Fail { status, code } => Line::Fail { process, at_ns, status, code },
