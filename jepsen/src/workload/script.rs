@@ -219,8 +219,8 @@ impl Script {
         let key = self.key(KEYS);
         let ask = match self.rng.random_range(0..100) {
             0..35 => self.put(Condition::None),
-            35..63 => Ask::Get,
-            63..70 => Ask::Head,
+            35..58 => Ask::Get,
+            58..70 => Ask::Head,
             70..80 => Ask::Delete { etag: None },
             80..88 => self.put(Condition::Absent),
             _ => self.swap(&key),
@@ -297,7 +297,7 @@ impl Script {
                 let body = payload::plain(self.seed, self.number());
                 (key, Ask::Part { upload: id, part: 1, body })
             }
-            Some(_) if dice < 15 => {
+            Some(_) if dice < 30 => {
                 self.upload = None;
                 (key, Ask::Abort { upload: id })
             }
@@ -305,7 +305,7 @@ impl Script {
                 self.upload = None;
                 (key, Ask::Get)
             }
-            Some(_) if !is_ended && dice < 25 => {
+            Some(_) if !is_ended && dice < 40 => {
                 let body = payload::plain(self.seed, self.number());
                 (key, Ask::Part { upload: id, part: 1, body })
             }
