@@ -56,6 +56,8 @@ struct Seen {
     nodes: BTreeSet<u64>,
     /// No change is under way.
     steady: bool,
+    /// A joint membership is committed, and the leader that wanted it has not gone on to these voters.
+    halfway: Option<BTreeSet<u64>>,
     caught_up: BTreeSet<u64>,
 }
 
@@ -68,16 +70,25 @@ impl Seen {
             matched.as_ref().is_some_and(|id| id.index().saturating_add(BEHIND_MAX) >= last)
         };
         let replication = metrics.replication.iter().flatten();
+        let is_committed = committed == &**membership;
         Self {
             node: metrics.id,
             voters: membership.voter_ids().collect(),
             nodes: membership.nodes().map(|(node, _)| *node).collect(),
-            steady: configs.len() == 1 && committed == &**membership,
+            steady: configs.len() == 1 && is_committed,
+            halfway: configs.last().filter(|_| configs.len() > 1 && is_committed).cloned(),
             caught_up: replication.filter(|(_, at)| near(at)).map(|(node, _)| *node).collect(),
         }
     }
 
     fn next(&self, wanted: &Wanted) -> Step {
+        // A change takes two entries. Whoever leads now has to finish what another leader began.
+        if let Some(voters) = &self.halfway {
+            return match voters.contains(&self.node) {
+                true => Step::SetVoters(voters.clone()),
+                false => Step::HandOver,
+            };
+        }
         if !self.steady {
             return Step::Wait;
         }
@@ -263,6 +274,7 @@ mod tests {
             voters: set(voters),
             nodes: voters.iter().chain(learners).copied().collect(),
             steady: true,
+            halfway: None,
             caught_up: set(caught_up),
         }
     }
@@ -299,6 +311,18 @@ mod tests {
     fn one_change_is_finished_before_the_next() {
         let unsteady = Seen { steady: false, ..seen(&[1], &[2], &[1, 2]) };
         assert_eq!(unsteady.next(&wanted(&[1, 2], &[])), Step::Wait);
+    }
+
+    #[test]
+    fn a_change_that_another_leader_left_halfway_is_finished() {
+        let halfway = |voters: &[u64]| Seen {
+            steady: false,
+            halfway: Some(set(voters)),
+            ..seen(&[1, 2, 3], &[], &[1, 2, 3])
+        };
+        let target = wanted(&[1, 3], &[2]);
+        assert_eq!(halfway(&[1, 2, 3]).next(&target), Step::SetVoters(set(&[1, 2, 3])));
+        assert_eq!(halfway(&[2, 3]).next(&target), Step::HandOver);
     }
 
     #[test]
