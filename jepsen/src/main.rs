@@ -58,7 +58,9 @@ struct Cli {
 enum Command {
     /// Kill one node again and again under load, and look for anything acknowledged that did not last.
     Kill(kill::Args),
-    /// Hurt a cluster of several nodes under load, and judge what its clients saw.
+    /// Hurt a cluster of several nodes under load, and judge what its clients saw. Links and disks are hurt where `unshare`,
+    /// `ip`, `nsenter`, `mount` and `nft` may be used, clocks where libfaketime is installed; what is not tried is said, and the
+    /// verdict is UNKNOWN then.
     Run(cluster_run::Args),
     /// Run the workloads against a model of a store, with a bug if asked, and judge what its clients saw.
     Simulate(simulate::Args),
