@@ -2,11 +2,12 @@
 //! It knows nothing of what rows mean (proto's `state`) nor of openraft (`raft`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 use vaultaire_proto::catalog::{Page, Scope};
 use vaultaire_proto::row::ClusterRow;
 use vaultaire_proto::state::query::answer;
@@ -15,6 +16,7 @@ use vaultaire_proto::{
     Answer, Catalog, CatalogError, Command, Consistency, GroupId, Query, Response,
 };
 
+use crate::place::Place;
 use crate::raft::replica::Replica;
 use crate::tables::view::View;
 
@@ -93,7 +95,8 @@ impl RaftCatalog {
             }
             let pages = wanted.into_iter().filter_map(|(shard, list)| {
                 let view = views.get(shard)?.clone();
-                Some(async move { Ok((shard, blocking(move || list.page(&view)).await?)) })
+                let place = self.groups.first()?.table.place();
+                Some(async move { Ok((shard, blocking(place, move || list.page(&view)).await?)) })
             });
             let mut pages = stream::iter(pages).buffer_unordered(SHARDS_AT_ONCE);
             while let Some((shard, page)) = pages.try_next().await? {
@@ -112,10 +115,13 @@ impl Catalog for RaftCatalog {
     async fn query(&self, query: Query, consistency: Consistency) -> Result<Answer, CatalogError> {
         Ok(match query.scope(self.cluster.shards) {
             Scope::Group(group, query) => {
-                let view = self.view(self.group(group)?, consistency).await?;
+                let group = self.group(group)?;
+                let view = self.view(group, consistency).await?;
                 match reach(&query) {
                     Reach::Point => answer(&view, &query),
-                    Reach::Range => blocking(move || answer(&view, &query)).await?,
+                    Reach::Range => {
+                        blocking(group.table.place(), move || answer(&view, &query)).await?
+                    }
                 }
             }
             Scope::Objects(list) => Answer::List(self.merged(list, consistency).await?),
@@ -185,8 +191,8 @@ fn reach(query: &Query) -> Reach {
 }
 
 async fn blocking<T: Send + 'static>(
+    place: &Place,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CatalogError> {
-    // The runtime is being dropped, or the answer panicked, which is a bug that the log shows.
-    tokio::task::spawn_blocking(work).await.map_err(|_| CatalogError::Stopped)
+    place.run(work).await.map_err(|_| CatalogError::Stopped)
 }

@@ -18,6 +18,7 @@ use crate::clock::NodeClock;
 use crate::error::Error;
 use crate::founding::{self, Opened};
 use crate::identity::{DataDir, Identity};
+use crate::machine::ThisMachine;
 use crate::peer::authority::{Authority, Credentials};
 use crate::peer::guard::Guard;
 use crate::peer::join::Host;
@@ -96,8 +97,9 @@ impl Engine {
             clock: node_clock,
             cluster,
             origin,
-            pool: Arc::clone(&pool),
+            peers: Arc::clone(&pool) as _,
             directory,
+            machine: Arc::new(ThisMachine),
         };
         let Started { groups, catalog, report } = Groups::start(config).await?;
         let cut = report.journal.cut;
@@ -176,7 +178,7 @@ impl Ways {
             proposer: Arc::clone(&self.proposer),
         };
         let PeerPort { listener, stop, servers } = port;
-        let landing = Landing::clear(data_dir.path().join(SNAPSHOTS))?;
+        let landing = Landing::clear(&ThisMachine, data_dir.path().join(SNAPSHOTS))?;
         let parts = server::Parts {
             calls: Calls { directory: Arc::clone(&self.directory), landing, stop },
             blobs: OwnBackends::new(Arc::clone(&self.registry), Arc::clone(&self.pool)),

@@ -11,6 +11,7 @@ use vaultaire_proto::{
     Catalog, CatalogError, Clock, Command, GroupId, Operation, Rejection, RequestId, Response,
 };
 
+use crate::chance::Chance;
 use crate::error::Error;
 
 /// How long a command may wait in a log before it changes nothing any more.
@@ -126,7 +127,7 @@ pub fn rejected(subject: &str, rejection: Rejection) -> Error {
 }
 
 fn fresh_request() -> RequestId {
-    RequestId(rand::rng().random())
+    RequestId(Chance.random())
 }
 
 /// The request id of an admin call that its caller may repeat; a fresh one where the caller named none.

@@ -27,6 +27,7 @@ use vaultaire_storage::registry::Registry;
 
 use super::client::PeerBackend;
 use super::server::OwnBackends;
+use crate::machine::ThisMachine;
 use crate::peer::authority::{Authority, Credentials};
 use crate::peer::guard::Guard;
 use crate::peer::join::Host;
@@ -105,7 +106,7 @@ impl World {
         let address = listener.local_addr().unwrap().to_string();
         let authority = Authority::generate().unwrap();
         let stop = CancellationToken::new();
-        let landing = Landing::clear(folder.path().join("snapshots")).unwrap();
+        let landing = Landing::clear(&ThisMachine, folder.path().join("snapshots")).unwrap();
         let there = Some(Runtime::new().unwrap());
         let world = Self { authority, control, stop, there, folder, _store: store };
         world.row(key::node(THERE), node(THERE, &address, NodePhase::Member)).await;

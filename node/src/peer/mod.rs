@@ -1,10 +1,12 @@
 //! What nodes of one cluster say to each other, over gRPC and mutual TLS. What the calls mean is Raft's (`raft`) and the
 //! catalog's; here are connections, certificates and invitations.
 //!
-//! How it reads: `authority` (who is trusted), `token` (an invitation), `pool` (connections out), `guard` (who may call),
+//! How it reads: `authority` (who is trusted), `token` (an invitation), `calls` (what is asked), `pool`
+//! (connections out), `guard` (who may call),
 //! `server` (calls in), `join` (becoming a member).
 
 pub mod authority;
+pub mod calls;
 pub mod guard;
 pub mod join;
 pub mod pool;

@@ -5,19 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tonic::Code;
-use tonic::transport::Channel;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::wire::v1 as wire;
-use vaultaire_proto::wire::v1::peer_client::PeerClient;
 use vaultaire_proto::wire::v1::propose_response::{Outcome, outcome};
 use vaultaire_proto::{CatalogError, Command, Entry, GroupId, NodeId, Response, TimeMs};
 
 use super::peers::Refusal;
 use super::replica::Replica;
 use super::wire::Nonsense;
-use crate::peer::MESSAGE_BYTES_MAX;
-use crate::peer::pool::{Lane, Pool};
+use crate::peer::calls::{CallError, Peers};
 
 /// After this long an answer to commands is not waited for any more: their outcome is unknown.
 const OUTCOME_WAIT: Duration = Duration::from_secs(10);
@@ -39,41 +35,25 @@ pub struct ReadPoint {
 #[derive(Clone, Debug)]
 pub struct Forward {
     pub group: GroupId,
-    pub pool: Arc<Pool>,
+    /// This one.
+    pub node: NodeId,
+    pub peers: Arc<dyn Peers>,
 }
 
 impl Forward {
-    fn client(&self, leader: NodeId) -> Result<PeerClient<Channel>, CatalogError> {
-        let channel = self.pool.channel(leader, Lane::Control).map_err(|error| {
-            tracing::debug!(group = %self.group, %error, "a leader cannot be asked");
-            CatalogError::NoLeader { group: self.group }
-        })?;
-        Ok(PeerClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX))
-    }
-
     /// Proposes commands at the leader; one answer for each.
     pub async fn propose(&self, leader: NodeId, commands: Vec<Command>) -> Vec<Answer> {
         let (group, count) = (self.group, commands.len());
-        let mut client = match self.client(leader) {
-            Ok(client) => client,
-            Err(error) => return vec![Err(error); count],
-        };
         // The leader stamps: this one would be another clock's.
         let entry = Entry { stamped_at: TimeMs::default(), commands }.encode();
         let message = wire::ProposeRequest { group: u32::from(group.0), entry };
-        let request = self.pool.request(leader, Some(OUTCOME_WAIT), message);
-        let outcomes = match client.propose(request).await {
-            Ok(response) => response.into_inner().outcomes,
-            Err(status) => {
-                tracing::debug!(%group, %leader, %status, "commands were not answered");
-                let error = match status.code() {
-                    // Said by the other side before it looked at the commands.
-                    Code::FailedPrecondition | Code::PermissionDenied => {
-                        CatalogError::NoLeader { group }
-                    }
-                    _ => CatalogError::OutcomeUnknown { group },
+        let outcomes = match self.peers.propose(leader, OUTCOME_WAIT, message).await {
+            Ok(response) => response.outcomes,
+            Err(error) => {
+                tracing::debug!(%group, %leader, %error, "commands were not answered");
+                let error = match error {
+                    CallError::Refused(_) => CatalogError::NoLeader { group },
+                    CallError::Failed(_) => CatalogError::OutcomeUnknown { group },
                 };
                 return vec![Err(error); count];
             }
@@ -87,13 +67,11 @@ impl Forward {
     /// Asks the leader to confirm that it leads, after this call began.
     pub async fn read_index(&self, leader: NodeId) -> Result<ReadPoint, CatalogError> {
         let group = self.group;
-        let mut client = self.client(leader)?;
         let message = wire::ReadIndexRequest { group: u32::from(group.0) };
-        let request = self.pool.request(leader, Some(READ_INDEX_WAIT), message);
-        let answer = match client.read_index(request).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => {
-                tracing::debug!(%group, %leader, %status, "a read was not confirmed");
+        let answer = match self.peers.read_index(leader, READ_INDEX_WAIT, message).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%group, %leader, %error, "a read was not confirmed");
                 return Err(CatalogError::NoLeader { group });
             }
         };

@@ -11,7 +11,7 @@ use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::log::journal::Journal;
@@ -42,13 +42,15 @@ pub struct Gather {
     /// Commands that have no answer yet.
     commands: AtomicU64,
     state: Mutex<State>,
-    /// The number of the round that is gathering.
-    round: watch::Sender<u64>,
+    /// A round goes: those who wait are woken in their order.
+    gone: Notify,
     writes: OnceLock<Writes>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The number of the round that is gathering.
+    round: u64,
     waiting: u64,
     /// Groups that wait.
     groups: u32,
@@ -63,7 +65,6 @@ struct State {
 #[derive(Debug)]
 pub struct Turn {
     round: u64,
-    rounds: watch::Receiver<u64>,
     deadline: Instant,
 }
 
@@ -126,14 +127,14 @@ impl Gather {
             return Next::Go;
         }
         let deadline = *state.deadline.get_or_insert_with(|| Instant::now() + WAIT_MAX);
-        Next::Wait(Turn { round: *self.round.borrow(), rounds: self.round.subscribe(), deadline })
+        Next::Wait(Turn { round: state.round, deadline })
     }
 
     /// A waiting group got more commands.
     pub fn add(&self, turn: &Turn, commands: usize) {
         let target = self.target();
         let mut state = self.state.lock();
-        if *self.round.borrow() != turn.round {
+        if state.round != turn.round {
             return;
         }
         state.waiting += commands as u64;
@@ -144,19 +145,29 @@ impl Gather {
     }
 
     /// Returns when the round of this turn goes.
-    pub async fn released(&self, turn: &mut Turn) {
+    pub async fn released(&self, turn: &Turn) {
         let round = turn.round;
-        let gone = turn.rounds.wait_for(|current| *current > round);
-        // The sender lives in `self`: only the deadline can end this otherwise.
-        if tokio::time::timeout_at(turn.deadline, gone).await.is_err() {
+        if tokio::time::timeout_at(turn.deadline, self.gone(round)).await.is_err() {
             let mut state = self.state.lock();
-            if *self.round.borrow() == round {
+            if state.round == round {
                 let in_vain = state.waiting < self.target() / IN_VAIN_SHARE;
                 state.last_pause =
                     if in_vain { (state.last_pause * 2 + 1).min(PAUSE_MAX) } else { 0 };
                 state.pause = state.last_pause;
                 self.release(&mut state);
             }
+        }
+    }
+
+    async fn gone(&self, round: u64) {
+        loop {
+            let mut told = std::pin::pin!(self.gone.notified());
+            // Before the look: what goes after it is told.
+            told.as_mut().enable();
+            if self.state.lock().round > round {
+                return;
+            }
+            told.await;
         }
     }
 
@@ -174,7 +185,8 @@ impl Gather {
         state.groups = 0;
         state.waiting = 0;
         state.deadline = None;
-        self.round.send_modify(|round| *round += 1);
+        state.round += 1;
+        self.gone.notify_waiters();
     }
 }
 
@@ -216,12 +228,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_groups_go_when_enough_have_come() {
         let gather = gather(SHARE * 4);
-        let mut first = waits(gather.join(1)).expect("one of four");
-        let mut second = waits(gather.join(1)).expect("two of four");
+        let first = waits(gather.join(1)).expect("one of four");
+        let second = waits(gather.join(1)).expect("two of four");
         gather.add(&second, 1);
         let began = Instant::now();
-        let waiting =
-            async { tokio::join!(gather.released(&mut first), gather.released(&mut second)) };
+        let waiting = async { tokio::join!(gather.released(&first), gather.released(&second)) };
         let last = async { assert!(waits(gather.join(1)).is_none(), "four of four") };
         tokio::join!(waiting, last);
         assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited for the deadline");
@@ -241,8 +252,8 @@ mod tests {
     async fn half_of_a_round_is_worth_the_wait() {
         for (came, pause) in [(1, 1), (2, 0), (3, 0)] {
             let gather = gather(SHARE * 4);
-            let mut turn = waits(gather.join(came)).expect("fewer than four");
-            gather.released(&mut turn).await;
+            let turn = waits(gather.join(came)).expect("fewer than four");
+            gather.released(&turn).await;
             assert_eq!(gather.state.lock().pause, pause, "{came} of four");
         }
     }
@@ -253,8 +264,8 @@ mod tests {
         let mut pauses = Vec::new();
         for _round in 0..8 {
             let began = Instant::now();
-            let mut turn = waits(gather.join(1)).expect("many have begun");
-            gather.released(&mut turn).await;
+            let turn = waits(gather.join(1)).expect("many have begun");
+            gather.released(&turn).await;
             assert!(began.elapsed() >= WAIT_MAX, "the deadline ended it");
             let mut pause = 0;
             while gather.state.lock().pause > 0 {

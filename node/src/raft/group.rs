@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
 use vaultaire_proto::{ClusterId, GroupId, NodeId};
@@ -22,7 +23,9 @@ use super::replica::Replica;
 use crate::catalog::RaftCatalog;
 use crate::clock::NodeClock;
 use crate::error::Error;
-use crate::peer::pool::Pool;
+use crate::machine::Machine;
+use crate::peer::calls::Peers;
+use crate::place::Place;
 use crate::tables::Store;
 
 /// How long a stop waits for openraft's tasks to let go of the journal.
@@ -45,9 +48,11 @@ pub struct GroupsConfig {
     pub cluster: ClusterId,
     pub origin: Origin,
     /// The way to other members.
-    pub pool: Arc<Pool>,
+    pub peers: Arc<dyn Peers>,
     /// Where peers find the groups.
     pub directory: Arc<Directory>,
+    /// What journal and tables lie on.
+    pub machine: Arc<dyn Machine>,
 }
 
 /// What an empty log means.
@@ -131,6 +136,7 @@ pub struct Groups {
     journal: Mutex<Option<Arc<Journal>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
+    place: Place,
     /// Tasks end also where nobody calls `shutdown`.
     _guard: DropGuard,
 }
@@ -147,6 +153,7 @@ impl Groups {
     pub async fn start(config: GroupsConfig) -> Result<Started, Error> {
         let began = Instant::now();
         let directory = Arc::clone(&config.directory);
+        let place = config.machine.place();
         let (mut opening, journal_report) = Opening::open(config).await?;
         let control = opening.control().await?;
         let cluster = opening.cluster(&control)?;
@@ -165,7 +172,17 @@ impl Groups {
         let Opening { journal, store, gather, stop, tasks, guard, .. } = opening;
         let (journal, tasks) = (Mutex::new(Some(journal)), Mutex::new(tasks));
         Ok(Started {
-            groups: Self { groups, store, gather, directory, journal, tasks, stop, _guard: guard },
+            groups: Self {
+                groups,
+                store,
+                gather,
+                directory,
+                journal,
+                tasks,
+                stop,
+                place,
+                _guard: guard,
+            },
             catalog,
             report,
         })
@@ -207,7 +224,7 @@ impl Groups {
     /// Makes the tables durable. Not needed for durability, which the log gives; it shortens the start after a power cut.
     pub async fn persist(&self) -> Result<(), Error> {
         let store = Arc::clone(&self.store);
-        blocking(move || {
+        blocking(&self.place, move || {
             store.persist();
             Ok(())
         })
@@ -233,22 +250,22 @@ impl Groups {
             result = result.and(group.shutdown().await);
         }
         let store = Arc::clone(&self.store);
-        let closed = blocking(move || {
+        let closed = blocking(&self.place, move || {
             store.close();
             Ok(())
         });
-        result.and(closed.await).and(release(journal).await)
+        result.and(closed.await).and(release(journal, &self.place).await)
     }
 }
 
 /// Closes the journal once openraft's last task has dropped it.
-async fn release(journal: Arc<Journal>) -> Result<(), Error> {
+async fn release(journal: Arc<Journal>, place: &Place) -> Result<(), Error> {
     let mut journal = journal;
     let deadline = Instant::now() + RELEASE_WAIT;
     loop {
         journal = match Arc::try_unwrap(journal) {
             Ok(journal) => {
-                return blocking(move || {
+                return blocking(place, move || {
                     journal.close();
                     Ok(())
                 })

@@ -22,6 +22,7 @@ pub mod peers;
 pub mod proposer;
 pub mod purge;
 pub mod replica;
+pub mod runtime;
 pub mod snapshot;
 pub mod state_machine;
 pub mod types;

@@ -2,12 +2,14 @@
 //! waits before it tries again. Nobody is asked twice here.
 
 use std::future::Future;
+use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use openraft::base::{BoxFuture, BoxStream};
+use openraft::base::BoxFuture;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -15,19 +17,14 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{EmptyNode, OptionalSend};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
-use tonic::{Response, Status};
 use vaultaire_proto::wire::v1 as wire;
-use vaultaire_proto::wire::v1::peer_client::PeerClient;
 use vaultaire_proto::{GroupId, NodeId};
 
 use super::snapshot::SnapshotData;
 use super::types::{Snapshot, TypeConfig, Vote};
 use super::wire::{self as messages, Ballot, Nonsense};
-use crate::peer::pool::{Lane, Pool};
-use crate::peer::{GROUP, MESSAGE_BYTES_MAX};
+use crate::peer::calls::{Answers, CallError, Peers};
+use crate::place::Place;
 
 /// Chunks of a snapshot that wait for the connection.
 const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
@@ -40,7 +37,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Network {
     pub group: GroupId,
-    pub pool: Arc<Pool>,
+    pub peers: Arc<dyn Peers>,
+    /// Where the rows of a snapshot are read.
+    pub place: Place,
 }
 
 /// The way to one member of the group.
@@ -48,32 +47,24 @@ pub struct Network {
 pub struct Link {
     group: GroupId,
     target: NodeId,
-    pool: Arc<Pool>,
+    peers: Arc<dyn Peers>,
+    place: Place,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Link;
 
     async fn new_client(&mut self, target: u64, _node: &EmptyNode) -> Link {
-        Link { group: self.group, target: NodeId(target), pool: Arc::clone(&self.pool) }
+        Link {
+            group: self.group,
+            target: NodeId(target),
+            peers: Arc::clone(&self.peers),
+            place: self.place.clone(),
+        }
     }
 }
 
 impl Link {
-    fn client(&self, lane: Lane) -> Result<PeerClient<Channel>, Unreachable<TypeConfig>> {
-        let channel = self.pool.channel(self.target, lane);
-        let client = PeerClient::new(channel.map_err(|error| Unreachable::new(&error))?);
-        Ok(client
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX))
-    }
-
-    fn request<T>(&self, deadline: Option<Duration>, message: T) -> tonic::Request<T> {
-        let mut request = self.pool.request(self.target, deadline, message);
-        request.metadata_mut().insert(GROUP, u64::from(self.group.0).into());
-        request
-    }
-
     async fn ballot(
         &self,
         request: VoteRequest<TypeConfig>,
@@ -81,21 +72,20 @@ impl Link {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let message = messages::vote_request(self.group, &request, ballot);
-        let mut client = self.client(Lane::Control)?;
-        let answer = client.vote(self.request(Some(option.soft_ttl()), message)).await;
+        let answer = self.peers.vote(self.target, option.soft_ttl(), message).await;
         Ok(messages::read_vote_response(answered(answer)?).map_err(nonsense)?)
     }
 }
 
-fn answered<T>(answer: Result<Response<T>, Status>) -> Result<T, Unreachable<TypeConfig>> {
-    answer.map(Response::into_inner).map_err(|status| Unreachable::new(&status))
+fn answered<T>(answer: Result<T, CallError>) -> Result<T, Unreachable<TypeConfig>> {
+    answer.map_err(|error| Unreachable::new(&error))
 }
 
 fn nonsense(error: Nonsense) -> NetworkError<TypeConfig> {
     NetworkError::new(&error)
 }
 
-type Answers<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>;
+type Results<'s> = BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>;
 
 impl RaftNetworkV2<TypeConfig> for Link {
     type SnapshotData = SnapshotData;
@@ -122,19 +112,18 @@ impl RaftNetworkV2<TypeConfig> for Link {
         &'s mut self,
         input: S,
         option: RPCOption,
-    ) -> BoxFuture<'s, Result<Answers<'s>, RPCError<TypeConfig>>>
+    ) -> BoxFuture<'s, Result<Results<'s>, RPCError<TypeConfig>>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let opened = async move {
-            let mut client = self.client(Lane::Control)?;
             let unanswered = Arc::new(AtomicUsize::new(0));
             let sent = Arc::clone(&unanswered);
             let requests = input.map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
                 messages::append_request(request)
             });
-            let opening = client.append(self.request(None, requests));
+            let opening = self.peers.append(self.target, self.group, requests.boxed());
             let answers = match tokio::time::timeout(option.soft_ttl(), opening).await {
                 Ok(opened) => answered(opened)?,
                 Err(_) => return Err(silent("did not answer in time").into()),
@@ -170,11 +159,11 @@ impl RaftNetworkV2<TypeConfig> for Link {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let head = messages::snapshot_head(self.group, &vote, &snapshot.meta);
-        let parts = parts(head, snapshot.snapshot);
-        let mut client = self.client(Lane::Bulk)?;
+        let parts = parts(head, snapshot.snapshot, &self.place);
         tokio::select! {
+            biased;
             closed = cancel => Err(closed.into()),
-            answer = client.install_snapshot(self.request(None, parts)) => {
+            answer = self.peers.install_snapshot(self.target, parts) => {
                 let vote = messages::read_vote(answered(answer)?.vote).map_err(nonsense)?;
                 Ok(SnapshotResponse::new(vote))
             }
@@ -187,8 +176,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
         let message = messages::transfer_request(self.group, &request);
-        let mut client = self.client(Lane::Control)?;
-        let answer = client.transfer_leader(self.request(Some(option.soft_ttl()), message)).await;
+        let answer = self.peers.transfer_leader(self.target, option.soft_ttl(), message).await;
         Ok(messages::read_transfer_response(answered(answer)?).map_err(nonsense)?)
     }
 }
@@ -197,7 +185,7 @@ fn silent(how: &str) -> Unreachable<TypeConfig> {
     Unreachable::from_string(format!("the peer {how}"))
 }
 
-type Open = (tonic::Streaming<wire::AppendResponse>, Arc<AtomicUsize>);
+type Open = (Answers, Arc<AtomicUsize>);
 type Answer = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
 /// Waits for the next answer; without end only where nothing was asked. An error is the last.
@@ -205,7 +193,7 @@ async fn next_answer(state: Option<Open>) -> Option<(Answer, Option<Open>)> {
     let (mut answers, unanswered) = state?;
     let answer = loop {
         let waiting = unanswered.load(Ordering::Relaxed);
-        match tokio::time::timeout(ANSWER_MAX, answers.message()).await {
+        match tokio::time::timeout(ANSWER_MAX, answers.next()).await {
             Ok(answer) => break answer,
             // Requests that were there all the time.
             Err(_) if waiting > 0 => {
@@ -215,7 +203,7 @@ async fn next_answer(state: Option<Open>) -> Option<(Answer, Option<Open>)> {
         }
     };
     match answer {
-        Ok(Some(answer)) => {
+        Some(Ok(answer)) => {
             unanswered.fetch_sub(1, Ordering::Relaxed);
             match messages::read_append_response(answer) {
                 Ok(result) => {
@@ -225,36 +213,32 @@ async fn next_answer(state: Option<Open>) -> Option<(Answer, Option<Open>)> {
                 Err(error) => Some((Err(nonsense(error).into()), None)),
             }
         }
-        Ok(None) => None,
-        Err(status) => Some((Err(Unreachable::new(&status).into()), None)),
+        None => None,
+        Some(Err(error)) => Some((Err(Unreachable::new(&error).into()), None)),
     }
 }
 
-/// The parts of a snapshot, read from the tables on a thread of their own and never far ahead of the connection.
+/// The parts of a snapshot, read from the tables where that holds up nobody, and never far ahead of the connection.
 fn parts(
     head: wire::snapshot_part::Head,
     data: SnapshotData,
-) -> impl Stream<Item = wire::SnapshotPart> + Send + 'static {
+    place: &Place,
+) -> BoxStream<'static, wire::SnapshotPart> {
     use wire::snapshot_part::Part;
-    let part = |part| wire::SnapshotPart { part: Some(part) };
-    let (ahead, chunks) = mpsc::channel(SNAPSHOT_CHUNKS_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        if ahead.blocking_send(part(Part::Head(head))).is_err() {
-            return;
+    let mut chunks = None;
+    let read = std::iter::from_fn(move || {
+        if chunks.is_none() {
+            chunks = Some(data.chunks().unwrap_or_else(|error| Box::new(once(Err(error)))));
         }
-        let sent = data.chunks().and_then(|chunks| {
-            for chunk in chunks {
-                if ahead.blocking_send(part(Part::Chunk(chunk?))).is_err() {
-                    // The transfer was given up.
-                    return Ok(());
-                }
+        match chunks.as_mut()?.next()? {
+            Ok(chunk) => Some(Part::Chunk(chunk)),
+            Err(error) => {
+                // The other side sees a snapshot without an end and throws it away.
+                tracing::warn!(%error, "a snapshot could not be read to its end");
+                None
             }
-            Ok(())
-        });
-        if let Err(error) = sent {
-            // The other side sees a snapshot without an end and throws it away.
-            tracing::warn!(%error, "a snapshot could not be read to its end");
         }
     });
-    ReceiverStream::new(chunks)
+    let parts = once(Part::Head(head)).chain(read.fuse());
+    place.stream(SNAPSHOT_CHUNKS_AHEAD, parts.map(|part| wire::SnapshotPart { part: Some(part) }))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use rand::RngExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use vaultaire_proto::command::InitCluster;
@@ -15,16 +16,15 @@ use vaultaire_proto::{
 
 use super::gather::Gather;
 use super::group::{GroupsConfig, Origin};
-use super::log::disk::Real;
 use super::log::journal::Journal;
-use super::log::{Identity, Options, Report};
+use super::log::{Identity, Report};
 use super::replica::{Parts, Replica};
+use crate::chance::Chance;
 use crate::error::Error;
 use crate::files::{self, Readers};
+use crate::machine::Machine;
+use crate::place::Place;
 use crate::tables::Store;
-
-/// Payloads of fresh entries kept for followers and for applying.
-const JOURNAL_CACHE_BYTES: u64 = 16 << 20;
 
 /// How long the first command of a group may be on its way.
 const FOUNDING_NOT_AFTER_MS: u64 = 10 * 60 * 1000;
@@ -53,7 +53,8 @@ impl Opening {
     pub async fn open(config: GroupsConfig) -> Result<(Self, Report), Error> {
         let directory = config.data_dir.clone();
         let identity = Identity { cluster: config.cluster.0, node: config.node.0 };
-        let opened = blocking(move || open(&directory, identity));
+        let (machine, place) = (Arc::clone(&config.machine), config.machine.place());
+        let opened = blocking(&place, move || open(&*machine, &directory, identity));
         let (journal, report, store) = opened.await?;
         let journal = Arc::new(journal);
         let stop = CancellationToken::new();
@@ -73,7 +74,7 @@ impl Opening {
     /// Starts the control group, and founds it if it has never been.
     pub async fn control(&mut self) -> Result<Arc<Replica>, Error> {
         let control = self.group(GroupId::CONTROL).await?;
-        self.config.pool.follow(Arc::clone(&control.table));
+        self.config.peers.follow(Arc::clone(&control.table));
         self.found_or_wait(&control).await?;
         control.recover().await?;
         if state::cluster(&control.table.view()).is_none() {
@@ -140,7 +141,8 @@ impl Opening {
 
     async fn group(&mut self, group: GroupId) -> Result<Arc<Replica>, Error> {
         let store = Arc::clone(&self.store);
-        let table = blocking(move || store.table(group)).await?;
+        let place = self.config.machine.place();
+        let table = blocking(&place, move || store.table(group)).await?;
         let parts = Parts {
             group,
             node: self.config.node,
@@ -148,7 +150,8 @@ impl Opening {
             table,
             clock: Arc::clone(&self.config.clock),
             gather: Arc::clone(&self.gather),
-            pool: Arc::clone(&self.config.pool),
+            peers: Arc::clone(&self.config.peers),
+            machine: Arc::clone(&self.config.machine),
             stop: self.stop.clone(),
         };
         let (group, tasks) = Replica::start(parts).await?;
@@ -180,7 +183,7 @@ impl Opening {
     async fn init(&self, group: &Replica, init: InitCluster) -> Result<(), Error> {
         let command = Command {
             group: group.id,
-            request: RequestId(ulid::Ulid::new().to_bytes()),
+            request: RequestId(Chance.random()),
             not_after: self.config.clock.now().plus_ms(FOUNDING_NOT_AFTER_MS),
             operation: Operation::InitCluster(init),
         };
@@ -194,11 +197,16 @@ impl Opening {
     }
 }
 
-fn open(directory: &Path, identity: Identity) -> Result<(Journal, Report, Store), Error> {
-    let options = Options { cache_bytes: JOURNAL_CACHE_BYTES, ..Options::new(identity) };
-    let (journal, report) = Journal::open(Arc::new(Real), &directory.join("journal"), options)
+fn open(
+    machine: &dyn Machine,
+    directory: &Path,
+    identity: Identity,
+) -> Result<(Journal, Report, Store), Error> {
+    let options = machine.journal(identity);
+    let (journal, report) = Journal::open(machine.disk(), &directory.join("journal"), options)
         .map_err(|error| Error::Engine { what: "the journal", why: error.to_string() })?;
-    let store = Store::open(&directory.join("tables"))?;
+    let tables = directory.join("tables");
+    let store = Store::over(machine.tables(&tables)?, &tables, machine.place())?;
     Ok((journal, report, store))
 }
 
@@ -251,12 +259,11 @@ fn not_founded(path: &Path) -> Error {
 
 /// Runs what blocks on the disk where it holds up nobody.
 pub async fn blocking<T: Send + 'static>(
+    place: &Place,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => {
-            Err(Error::Engine { what: "consensus", why: format!("a task failed: {error}") })
-        }
-    }
+    place
+        .run(work)
+        .await
+        .map_err(|error| Error::Engine { what: "consensus", why: error.to_string() })?
 }

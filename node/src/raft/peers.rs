@@ -7,35 +7,42 @@ use futures::{Stream, StreamExt};
 use tokio::sync::Semaphore;
 use vaultaire_proto::wire::v1 as wire;
 
+use super::log::disk::Disk;
 use super::replica::Replica;
 use super::snapshot::{Received, SnapshotData};
 use super::types::Snapshot;
 use super::wire::{self as messages, Ballot, Nonsense};
 use crate::error::Error;
+use crate::machine::Machine;
+use crate::place::Place;
 
 /// Snapshots are received one after another: each may fill a good part of a disk.
 const SNAPSHOTS_AT_ONCE: usize = 1;
 
-/// Chunks of a snapshot between connection and disk.
-const CHUNKS_AHEAD: usize = 4;
-
 /// Where snapshots arrive.
-#[derive(Debug)]
 pub struct Landing {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
-    place: Arc<Semaphore>,
+    place: Place,
+    free: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Landing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Landing").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Landing {
     /// Half a snapshot of an earlier life is fetched again: it goes. Blocks on the disk.
-    pub fn clear(folder: PathBuf) -> Result<Self, Error> {
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)
-                .map_err(|source| Error::file("remove", &folder, source))?;
+    pub fn clear(machine: &dyn Machine, folder: PathBuf) -> Result<Self, Error> {
+        let (disk, place) = (machine.disk(), machine.place());
+        disk.create_directory(&folder).map_err(|source| Error::file("create", &folder, source))?;
+        let left = disk.list(&folder).map_err(|source| Error::file("list", &folder, source))?;
+        for path in left.iter().map(|name| folder.join(name)) {
+            disk.remove(&path).map_err(|source| Error::file("remove", &path, source))?;
         }
-        crate::files::create_private_dir(&folder)
-            .map_err(|source| Error::file("create", &folder, source))?;
-        Ok(Self { folder, place: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)) })
+        Ok(Self { disk, folder, place, free: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)) })
     }
 }
 
@@ -105,37 +112,31 @@ impl Replica {
         head: wire::snapshot_part::Head,
         chunks: impl Stream<Item = Result<bytes::Bytes, E>> + Send,
     ) -> Result<wire::SnapshotResponse, Refusal> {
-        let Ok(_place) = Arc::clone(&landing.place).try_acquire_owned() else {
+        let Ok(_landed) = Arc::clone(&landing.free).try_acquire_owned() else {
             return Err(Refusal::Occupied);
         };
         let (vote, meta) = messages::read_snapshot_head(head)?;
         let path = landing.folder.join(format!("group-{}", self.id));
-        let described = meta.clone();
-        let (ahead, mut arrived) = tokio::sync::mpsc::channel::<bytes::Bytes>(CHUNKS_AHEAD);
-        let kept = tokio::task::spawn_blocking(move || {
-            let mut receiver = Received::create(&path)?;
-            while let Some(chunk) = arrived.blocking_recv() {
-                receiver.write(&chunk)?;
-            }
-            receiver.finish(&described)
-        });
+        let (disk, described) = (Arc::clone(&landing.disk), meta.clone());
+        let run = landing.place.run(move || Received::create(disk, &path));
+        let mut receiver = run.await.map_err(stopped)??;
         let mut chunks = std::pin::pin!(chunks);
         while let Some(chunk) = chunks.next().await {
             match chunk {
-                // Where the thread has ended it says why below.
                 Ok(chunk) => {
-                    if ahead.send(chunk).await.is_err() {
-                        break;
-                    }
+                    let mut writing = receiver;
+                    let run = landing.place.run(move || writing.write(&chunk).map(|()| writing));
+                    receiver = run.await.map_err(stopped)??;
                 }
                 Err(error) => {
+                    // What came is checked all the same, and then thrown away.
                     tracing::warn!(group = %self.id, %error, "a snapshot did not come to its end");
                     break;
                 }
             }
         }
-        drop(ahead);
-        let received = kept.await.map_err(stopped)??;
+        let run = landing.place.run(move || receiver.finish(&described));
+        let received = run.await.map_err(stopped)??;
         tracing::info!(group = %self.id, last = ?meta.last_log_id, "installing a snapshot");
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(received) };
         let answer = self.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;

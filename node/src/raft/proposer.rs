@@ -189,7 +189,7 @@ impl Task {
             return None;
         }
         let leader = self.raft.metrics().borrow_watched().current_leader;
-        leader.map(NodeId).filter(|leader| *leader != self.forward.pool.node())
+        leader.map(NodeId).filter(|leader| *leader != self.forward.node)
     }
 
     /// Sends one entry's worth of commands to the leader. The place is held until they are answered: what comes meanwhile
@@ -209,14 +209,14 @@ impl Task {
 
     /// Waits for company where it is worth it, and takes what comes meanwhile.
     async fn gather(&mut self, queue: &mut mpsc::Receiver<Waiting>, arrived: &mut Vec<Waiting>) {
-        let Next::Wait(mut turn) = self.gather.join(self.held.len()) else {
+        let Next::Wait(turn) = self.gather.join(self.held.len()) else {
             return;
         };
         loop {
             let room = COMMANDS_PER_ENTRY_MAX.saturating_sub(self.held.len());
             tokio::select! {
                 biased;
-                () = self.gather.released(&mut turn) => break,
+                () = self.gather.released(&turn) => break,
                 count = queue.recv_many(arrived, room), if room > 0 => {
                     self.held.extend(arrived.drain(..));
                     if count == 0 {

@@ -28,7 +28,8 @@ use super::types::{LogId, Raft};
 use super::watch;
 use crate::clock::NodeClock;
 use crate::error::Error;
-use crate::peer::pool::Pool;
+use crate::machine::Machine;
+use crate::peer::calls::Peers;
 use crate::tables::table::Table;
 
 const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -57,7 +58,8 @@ pub struct Parts {
     pub table: Arc<Table>,
     pub clock: Arc<NodeClock>,
     pub gather: Arc<Gather>,
-    pub pool: Arc<Pool>,
+    pub peers: Arc<dyn Peers>,
+    pub machine: Arc<dyn Machine>,
     pub stop: CancellationToken,
 }
 
@@ -79,7 +81,7 @@ pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
-        let Parts { group, node, journal, table, clock, gather, pool, stop } = parts;
+        let Parts { group, node, journal, table, clock, gather, peers, machine, stop } = parts;
         let mut log = LogStore::new(Arc::clone(&journal), group);
         match agreement::check(group, &journal, &table)? {
             Agreement::Whole => {}
@@ -90,13 +92,13 @@ impl Replica {
         let payload_bytes_max = journal.payload_bytes_max();
         drop(journal);
         let appended_bytes = log.appended_bytes();
-        let machine = StateMachine::new(Arc::clone(&table), log.clone(), Arc::clone(&clock))?;
+        let rows = StateMachine::new(Arc::clone(&table), log.clone(), Arc::clone(&clock))?;
         let config = Arc::new(config(group)?);
-        let network = Network { group, pool: Arc::clone(&pool) };
-        let raft = Raft::new(node.0, config, network, log, machine)
+        let network = Network { group, peers: Arc::clone(&peers), place: machine.place() };
+        let raft = Raft::new(node.0, config, network, log, rows)
             .await
             .map_err(|error| engine(group, &error))?;
-        let forward = Forward { group, pool };
+        let forward = Forward { group, node, peers };
         let (proposer, propose) = Proposer::new(
             raft.clone(),
             forward.clone(),
@@ -105,7 +107,7 @@ impl Replica {
             payload_bytes_max,
             stop.clone(),
         );
-        let death = watch::run(group, raft.clone(), stop.clone());
+        let death = watch::run(group, raft.clone(), machine, stop.clone());
         let (barrier, confirm) =
             Barrier::new(group, node, raft.clone(), Arc::clone(&table), forward, stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
@@ -217,7 +219,7 @@ impl Replica {
     pub async fn snapshot(&self) -> Result<u64, Error> {
         let table = Arc::clone(&self.table);
         // Not left to openraft alone: where it has a snapshot of this index, one of the start for example, it builds none.
-        let durable = blocking(move || Ok(table.persist())).await?;
+        let durable = blocking(self.table.place(), move || Ok(table.persist())).await?;
         let Some(applied) = durable else {
             return Ok(0);
         };

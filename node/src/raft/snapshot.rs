@@ -1,8 +1,7 @@
 //! A snapshot as openraft hands it around: a lazy handle on a view of the tables where it is made, a checked file where it
 //! arrives. Nothing is copied until chunks are asked for, and nobody holds more than one chunk in memory.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use openraft::RaftSnapshotBuilder;
 
 use super::codec;
+use super::log::disk::{Disk, File};
 use super::types::{Snapshot, SnapshotMeta, TypeConfig};
 use crate::error::Error;
 use crate::tables::meta::Meta;
@@ -41,38 +41,45 @@ impl SnapshotData {
 
 /// A file of chunks that came from another node, whole and checked. It goes when this is dropped: a
 /// snapshot that was not installed is fetched again.
-#[derive(Debug)]
 pub struct Received {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Received").field(&self.path).finish()
+    }
 }
 
 impl Received {
     /// Takes over chunks in the order in which they were made.
-    pub fn create(path: &Path) -> Result<Receiver, Error> {
-        let file = File::create(path).map_err(|source| Error::file("create", path, source))?;
-        Ok(Receiver { file, received: Self { path: path.to_owned() } })
+    pub fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<Receiver, Error> {
+        let file = disk.create(path).map_err(|source| Error::file("create", path, source))?;
+        Ok(Receiver { file, bytes: 0, received: Self { disk, path: path.to_owned() } })
     }
 
     fn chunks(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + Send + use<>, Error> {
         let path = self.path.clone();
-        let file = File::open(&path).map_err(|source| Error::file("open", &path, source))?;
-        let mut file = BufReader::new(file);
-        Ok(std::iter::from_fn(move || read_chunk(&mut file, &path).transpose()))
+        let open = |source| Error::file("open", &path, source);
+        let file = self.disk.open(&path).map_err(open)?;
+        let mut rest = Rest { at: 0, bytes: file.size_bytes().map_err(open)?, file, path };
+        Ok(std::iter::from_fn(move || rest.chunk().transpose()))
     }
 }
 
 impl Drop for Received {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if let Err(error) = self.disk.remove(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "a received snapshot stays behind; remove the file by hand");
         }
     }
 }
 
 /// A snapshot that is still arriving.
-#[derive(Debug)]
 pub struct Receiver {
-    file: File,
+    file: Arc<dyn File>,
+    bytes: u64,
     received: Received,
 }
 
@@ -80,7 +87,10 @@ impl Receiver {
     /// Keeps a chunk. It is checked when all have come.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let path = &self.received.path;
-        self.file.write_all(chunk).map_err(|source| Error::file("write", path, source))
+        let written = self.file.write_at(chunk, self.bytes);
+        written.map_err(|source| Error::file("write", path, source))?;
+        self.bytes += chunk.len() as u64;
+        Ok(())
     }
 
     /// Checks what came, to its end, against what its leader announced. Raft takes a failed install for a failed disk and
@@ -100,20 +110,35 @@ impl Receiver {
     }
 }
 
-fn read_chunk(file: &mut impl Read, path: &Path) -> Result<Option<Bytes>, Error> {
-    let fail = |source| Error::file("read", path, source);
-    let mut frame = [0; FRAME_BYTES];
-    match file.read_exact(&mut frame) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(fail(error)),
+/// What is still to be read of a received file.
+struct Rest {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    at: u64,
+    bytes: u64,
+}
+
+impl Rest {
+    fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let mut frame = [0; FRAME_BYTES];
+        if self.bytes.saturating_sub(self.at) < FRAME_BYTES as u64 {
+            return Ok(None);
+        }
+        self.read(&mut frame)?;
+        let payload_bytes = stream::payload_bytes(&frame)?;
+        let mut chunk = BytesMut::zeroed(FRAME_BYTES + payload_bytes);
+        let (head, payload) = chunk.split_at_mut(FRAME_BYTES);
+        head.copy_from_slice(&frame);
+        self.read(payload)?;
+        Ok(Some(chunk.freeze()))
     }
-    let payload_bytes = stream::payload_bytes(&frame)?;
-    let mut chunk = BytesMut::zeroed(FRAME_BYTES + payload_bytes);
-    let (head, payload) = chunk.split_at_mut(FRAME_BYTES);
-    head.copy_from_slice(&frame);
-    file.read_exact(payload).map_err(fail)?;
-    Ok(Some(chunk.freeze()))
+
+    fn read(&mut self, into: &mut [u8]) -> Result<(), Error> {
+        let read = self.file.read_at(into, self.at);
+        read.map_err(|source| Error::file("read", &self.path, source))?;
+        self.at += into.len() as u64;
+        Ok(())
+    }
 }
 
 /// Raft's description of what a view holds.
@@ -148,7 +173,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let table = Arc::clone(&self.table);
-        let synced = tokio::task::spawn_blocking(move || table.persist()).await;
+        let synced = self.table.place().run(move || table.persist()).await;
         synced.map_err(io::Error::other)?;
         let meta = self.table.meta_of(&self.view).map_err(io::Error::other)?;
         of(self.view.clone(), meta)

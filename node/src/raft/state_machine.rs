@@ -197,7 +197,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             table.install(&meta, rows).map_err(io::Error::other)?;
             Ok(meta)
         };
-        self.meta = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        self.meta = self.table.place().run(install).await.map_err(io::Error::other)??;
         self.clock.applied(last_stamp(&self.table.view()));
         Ok(())
     }

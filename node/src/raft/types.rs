@@ -8,6 +8,7 @@ use openraft::raft::responder::Responder;
 use openraft::{EmptyNode, EntryPayload, OptionalSend, RaftTypeConfig};
 use vaultaire_proto::Response;
 
+use super::runtime::Runtime;
 use super::state_machine::StateMachine;
 
 /// One entry as its group's leader encoded it: made once, carried unread through log and network, decoded to be applied.
@@ -60,7 +61,7 @@ impl RaftTypeConfig for TypeConfig {
     type Vote = openraft::impls::Vote<Self::LeaderId>;
     type Payload = Payload;
     type Entry = Entry;
-    type AsyncRuntime = openraft::TokioRuntime;
+    type AsyncRuntime = Runtime;
     type Responder<T>
         = Callback<T>
     where

@@ -1,6 +1,8 @@
 //! A Raft group that has died of an error leaves a process that looks alive and can commit nothing more. Its death is noticed
 //! here; stopping the process, which a supervisor starts again, is the cure.
 
+use std::sync::Arc;
+
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::alias::WatchReceiverOf;
@@ -8,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use vaultaire_proto::GroupId;
 
 use super::types::{Raft, TypeConfig};
+use crate::machine::Machine;
 
 type Metrics = WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>;
 
 /// Stops the process when the group dies before it was told to stop.
-pub async fn run(group: GroupId, raft: Raft, stop: CancellationToken) {
+pub async fn run(group: GroupId, raft: Raft, machine: Arc<dyn Machine>, stop: CancellationToken) {
     // Raft is held meanwhile: without its last user it would end too, which is no failure.
     let Some(why) = died(raft.metrics(), stop).await else {
         return;
@@ -22,7 +25,7 @@ pub async fn run(group: GroupId, raft: Raft, stop: CancellationToken) {
         "a group has failed and takes no more commands; this process stops here. Start it again; if it stops again, look at \
          the disk and at the first error above"
     );
-    std::process::abort();
+    machine.end(&format!("group {group} has failed: {why}"));
 }
 
 /// Why the group died; nothing if it was stopped.

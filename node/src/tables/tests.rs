@@ -18,6 +18,7 @@ use super::table::Table;
 use super::view::View;
 use super::writer::{Outcome, Work};
 use super::*;
+use crate::advice;
 
 const GROUP: GroupId = GroupId(2);
 
@@ -42,15 +43,23 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn open(folder: &Path) -> (Store, Arc<Table>) {
-    let store = Store::open(folder).unwrap();
-    let table = store.table(GROUP).unwrap();
-    (store, table)
+/// A store, and what the library beneath says of it.
+struct Opened {
+    store: Store,
+    database: fjall::Database,
 }
 
-fn close(store: Store, table: Arc<Table>) {
+fn open(folder: &Path) -> (Opened, Arc<Table>) {
+    let engine = OnDisk::open(folder).unwrap();
+    let database = engine.database.clone();
+    let store = Store::over(Arc::new(engine), folder, Place::Threads).unwrap();
+    let table = store.table(GROUP).unwrap();
+    (Opened { store, database }, table)
+}
+
+fn close(opened: Opened, table: Arc<Table>) {
     drop(table);
-    tokio::task::block_in_place(|| store.close());
+    tokio::task::block_in_place(|| opened.store.close());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +106,7 @@ async fn answers_go_out_after_readers_can_see_the_rows() {
 async fn a_closed_store_takes_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let (store, table) = open(folder.path());
-    tokio::task::block_in_place(|| store.close());
+    tokio::task::block_in_place(|| store.store.close());
     assert!(table.apply(put(0, "a", "1")).await.is_err());
     drop((store, table));
 }

@@ -2,8 +2,9 @@
 //! node is well and the lead has settled. A lead that somebody moved by hand, or an election, stays for a while.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use vaultaire_proto::{Consistency, GroupId};
 
 use crate::ask;

@@ -4,25 +4,18 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::disk::Disk;
+use super::drive::Driver;
 use super::index::{Found, Index, Place};
-use super::queue::{Change, Drained, Queued, Segment, Shared, Wake};
+use super::queue::{Change, Queued, Segment, Shared};
 use super::record::{BLOCK_BYTES, HEADER_BYTES};
 use super::segment::{SEGMENT_BYTES_MIN, record_bytes_max};
 use super::supply::Supply;
 use super::writer::{Start, Writer};
-use super::{
-    Completion, Drive, Entry, Error, GroupState, Options, Position, Report, Stats, recovery,
-};
-
-/// Nothing for this long, and the last batch gets a mark of its own.
-const IDLE_MARK_AFTER: Duration = Duration::from_millis(100);
+use super::{Completion, Entry, Error, GroupState, Options, Position, Report, Stats, recovery};
 
 /// A vote is a term and a node id; every segment repeats it for every group.
 const VOTE_BYTES_MAX: usize = 256;
@@ -32,11 +25,6 @@ pub struct Journal {
     on_fatal: super::OnFatal,
     payload_bytes_max: usize,
     driver: Option<Driver>,
-}
-
-enum Driver {
-    Thread(JoinHandle<()>),
-    Caller { drive: Drive, writer: Box<Mutex<Writer>> },
 }
 
 impl Journal {
@@ -63,7 +51,7 @@ impl Journal {
             Supply::start(disk.clone(), directory.to_owned(), segment_bytes, options.drive, fail)
         };
         let supply = supply.map_err(Error::io("start the file thread of", directory))?;
-        let drive = options.drive;
+        let (drive, latency) = (options.drive, options.latency.clone());
         let writer = Writer::new(Start {
             shared: shared.clone(),
             disk,
@@ -77,7 +65,7 @@ impl Journal {
             marked: recovered.marked,
             lock,
         });
-        let driver = start(writer, shared.clone(), drive)
+        let driver = Driver::start(writer, shared.clone(), drive, latency)
             .map_err(Error::io("start the thread of", directory))?;
         let journal = Journal {
             shared,
@@ -219,15 +207,12 @@ impl Journal {
     /// With `Drive::Manual`: writes everything queued as one batch (or several large ones) and
     /// completes it.
     pub fn turn(&self) {
-        self.with_writer(|writer, finish| {
-            let drained = writer.drain();
-            writer.turn(drained, finish);
-        });
+        self.drive(Driver::turn);
     }
 
     /// With `Drive::Manual` or `Inline`: what the thread does after a while of nothing.
     pub fn idle(&self) {
-        self.with_writer(|writer, finish| writer.idle(finish));
+        self.drive(Driver::idle);
     }
 
     /// Writes what is queued and the mark of a clean close. Dropping does the same.
@@ -241,11 +226,7 @@ impl Journal {
         done: Completion,
         change: impl FnOnce(&mut Index) -> Result<Change, String>,
     ) {
-        if let Some(Driver::Caller { .. }) = &self.driver
-            && self.shared.is_full()
-        {
-            self.turn();
-        }
+        self.drive(|driver| driver.make_room(&self.shared));
         let mut state = self.shared.wait_for_space();
         if let Some(refusal) = state.refusal() {
             drop(state);
@@ -258,23 +239,14 @@ impl Journal {
                 return refuse(group, reason, done);
             }
         }
-        if let Some(Driver::Thread(_)) = &self.driver {
-            self.shared.wake_writer(&state);
-        }
+        self.drive(|driver| driver.wake(&self.shared, &state));
         drop(state);
-        if let Some(Driver::Caller { drive: Drive::Inline, .. }) = &self.driver {
-            self.turn();
-        }
+        self.drive(Driver::submitted);
     }
 
-    /// Runs the writer on this stack, and the completions after its lock is free, so that they may
-    /// call the journal.
-    fn with_writer(&self, run: impl FnOnce(&mut Writer, super::writer::Finish<'_>)) {
-        let Some(Driver::Caller { writer, .. }) = &self.driver else { return };
-        let mut finished = Vec::new();
-        run(&mut writer.lock(), &mut |done, result| finished.push((done, result)));
-        for (done, result) in finished {
-            done(result);
+    fn drive(&self, run: impl FnOnce(&Driver)) {
+        if let Some(driver) = &self.driver {
+            run(driver);
         }
     }
 
@@ -284,16 +256,8 @@ impl Journal {
 
     fn shut(&mut self) {
         self.shared.start_closing();
-        self.with_writer(|writer, finish| {
-            let drained = writer.drain();
-            writer.close(drained, finish);
-        });
-        // The last owner may be a completion on the journal's own thread, which ends by itself.
-        if let Some(Driver::Thread(thread)) = self.driver.take()
-            && !self.shared.is_writer_thread()
-            && thread.join().is_err()
-        {
-            tracing::error!("the journal's thread panicked");
+        if let Some(driver) = self.driver.take() {
+            driver.close(&self.shared);
         }
     }
 }
@@ -306,12 +270,6 @@ impl Drop for Journal {
     }
 }
 
-impl Writer {
-    fn drain(&self) -> Drained {
-        self.shared.drain()
-    }
-}
-
 fn check(options: &Options) -> Result<(), Error> {
     let bytes = options.segment_bytes;
     if bytes < SEGMENT_BYTES_MIN || !bytes.is_multiple_of(BLOCK_BYTES) {
@@ -320,27 +278,6 @@ fn check(options: &Options) -> Result<(), Error> {
         return Err(Error::Options(reason));
     }
     Ok(())
-}
-
-fn start(mut writer: Writer, shared: Arc<Shared>, drive: Drive) -> std::io::Result<Driver> {
-    if drive != Drive::Thread {
-        let writer = Box::new(Mutex::new(writer));
-        return Ok(Driver::Caller { drive, writer });
-    }
-    let run = move || {
-        shared.this_thread_writes();
-        let finish: super::writer::Finish<'_> = &mut |done, result| done(result);
-        loop {
-            let idle_after = writer.wants_mark().then_some(IDLE_MARK_AFTER);
-            match shared.wait_for_work(idle_after) {
-                Wake::Work(drained) => writer.turn(drained, finish),
-                Wake::Idle => writer.idle(finish),
-                Wake::Close(drained) => return writer.close(drained, finish),
-            }
-        }
-    };
-    let thread = std::thread::Builder::new().name("journal".into()).spawn(run)?;
-    Ok(Driver::Thread(thread))
 }
 
 fn fetch(group: u16, found: Found, segment: Option<Segment>) -> Result<Entry, Error> {

@@ -8,9 +8,10 @@
 //! How it reads: `record` (bytes of a record), `segment` (bytes of a file), `state` and `ledger`
 //! (what the records add up to), `index` (what readers see), `disk` (files), `supply` (files ahead
 //! and files behind), `queue` (what threads share), `writer` and `rotation` (batches and segments),
-//! `recovery` (start), `journal` (calls).
+//! `recovery` (start), `drive` (who runs the writer), `journal` (calls).
 
 pub mod disk;
+mod drive;
 pub mod index;
 pub mod journal;
 pub mod ledger;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::advice;
+use crate::place::Latency;
 
 /// A log id: with one leader per term, term and index are the whole of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +95,9 @@ pub enum Drive {
     /// The caller, when it calls `Journal::turn` (or when the queue is full): simulations that want
     /// batches.
     Manual,
+    /// A task of the runtime in which the journal is opened: simulations of whole nodes. Each batch
+    /// takes what `Options::latency` says.
+    Task,
 }
 
 /// Bytes of a segment unless options say otherwise.
@@ -109,6 +114,8 @@ pub struct Options {
     pub identity: Identity,
     pub drive: Drive,
     pub on_fatal: OnFatal,
+    /// How long a batch waits for the disk where a task writes; a thread takes the time it takes.
+    pub latency: Latency,
 }
 
 impl Options {
@@ -119,6 +126,7 @@ impl Options {
             identity,
             drive: Drive::Thread,
             on_fatal: Arc::new(abort),
+            latency: Arc::new(|| Duration::ZERO),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Supply {
                 let builder = std::thread::Builder::new().name("journal-files".into());
                 Some(builder.spawn(move || inner.run())?)
             }
-            Drive::Inline | Drive::Manual => None,
+            Drive::Inline | Drive::Manual | Drive::Task => None,
         };
         Ok(Supply { inner, thread })
     }

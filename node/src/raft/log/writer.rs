@@ -129,6 +129,11 @@ impl Writer {
         !self.marked
     }
 
+    /// Everything that waits.
+    pub fn drain(&self) -> Drained {
+        self.shared.drain()
+    }
+
     /// Writes everything drained and completes it.
     pub fn turn(&mut self, drained: Drained, finish: Finish<'_>) {
         self.todo = drained.changes;

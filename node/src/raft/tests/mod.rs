@@ -27,6 +27,7 @@ use super::opening::cluster_id;
 use crate::catalog::RaftCatalog;
 use crate::clock::NodeClock;
 use crate::error::Error;
+use crate::machine::ThisMachine;
 use crate::peer::pool::Pool;
 
 pub const NODE: NodeId = NodeId(1);
@@ -60,9 +61,16 @@ pub async fn start_by(
     let data_dir = folder.to_owned();
     let origin = foundation.map_or(Origin::Lost, Origin::Found);
     let cluster = cluster_id(&data_dir, &origin)?;
-    let pool = Arc::new(Pool::new(cluster, NODE, None));
-    let directory = Arc::default();
-    let config = GroupsConfig { data_dir, node: NODE, clock, cluster, origin, pool, directory };
+    let config = GroupsConfig {
+        data_dir,
+        node: NODE,
+        clock,
+        cluster,
+        origin,
+        peers: Arc::new(Pool::new(cluster, NODE, None)),
+        directory: Arc::default(),
+        machine: Arc::new(ThisMachine),
+    };
     Groups::start(config).await
 }
 

@@ -119,7 +119,7 @@ async fn a_snapshot_that_came_as_a_file_is_installed() {
     let snapshot = leader.get_snapshot_builder().await.build_snapshot().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arriving");
-    let mut receiver = Received::create(&path).unwrap();
+    let mut receiver = Received::create(Arc::new(Real), &path).unwrap();
     for chunk in snapshot.snapshot.chunks().unwrap() {
         receiver.write(&chunk.unwrap()).unwrap();
     }
