@@ -1,0 +1,314 @@
+//! Clients: each asks one node after another, waits for an answer or gives up, and notes both. A write whose outcome is unknown is
+//! sometimes repeated through another node as the same command, as SDKs do; then it is one operation to the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use vaultaire_proto::command::{DeleteVersion, Match, PutVersion, Target, shard_of};
+use vaultaire_proto::object::{Attributes, Blob, Location, VersionEntry};
+use vaultaire_proto::{
+    Answer, BlobKey, Catalog, CatalogError, Command, Condition, Consistency, ETag, GroupId, NodeId,
+    ObjectKey, Operation, Query, Rejection, RequestId, Response, UserId,
+};
+
+use super::bug::Bug;
+use super::dice::Dice;
+use super::found::{BACKEND, BUCKET, Founded, NOT_AFTER, SHARDS};
+use super::history::{Action, Event, History, Outcome, Value};
+use super::node::{Nodes, Ready};
+use super::world::World;
+
+/// Keys in use at the same time.
+const KEYS: u64 = 6;
+
+/// A key is given up after so many operations: what checks them gets slower with each.
+const OPERATIONS_PER_KEY: u64 = 48;
+
+/// How often a client repeats a command that it knows no outcome of.
+const REPEATS_MAX: u64 = 3;
+
+/// What all clients share.
+pub struct Clients {
+    pub world: Arc<World>,
+    pub nodes: Nodes,
+    pub founded: &'static Founded,
+    pub history: History,
+    pub blobs: AtomicU64,
+    keys: Mutex<Vec<(u64, u64)>>,
+    stop: CancellationToken,
+}
+
+/// What became of one attempt.
+enum Told {
+    Outcome(Outcome),
+    /// Nothing was done.
+    Nothing,
+}
+
+impl Clients {
+    pub fn new(world: Arc<World>, nodes: Nodes, founded: &'static Founded) -> Arc<Self> {
+        Arc::new(Self {
+            world,
+            nodes,
+            founded,
+            history: History::default(),
+            blobs: AtomicU64::new(0),
+            keys: Mutex::new(vec![(0, 0); KEYS as usize]),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// One of the keys in use.
+    fn key(&self, dice: &Dice) -> ObjectKey {
+        let at = dice.below(KEYS) as usize;
+        let (generation, used) = &mut self.keys.lock()[at];
+        *used += 1;
+        if *used > OPERATIONS_PER_KEY {
+            (*generation, *used) = (*generation + 1, 1);
+        }
+        ObjectKey::parse(&format!("key-{at}-{generation}")).expect("a valid key")
+    }
+
+    /// Works until told to stop.
+    pub async fn run(self: Arc<Self>, client: u64, dice: Dice) {
+        while !self.stop.is_cancelled() {
+            sleep(dice.ms(0, 120)).await;
+            let key = self.key(&dice);
+            let action = self.action(&key, &dice);
+            self.operate(client, &key, action, &dice).await;
+        }
+    }
+
+    fn action(&self, key: &ObjectKey, dice: &Dice) -> Action {
+        let value = || self.history.fresh_value();
+        match dice.below(100) {
+            0..45 => Action::Read,
+            45..70 => Action::Put(value()),
+            70..80 => Action::Delete,
+            80..90 => Action::Create(value()),
+            _ => match self.history.seen(key) {
+                Some(old) => Action::Swap { old, new: value() },
+                None => Action::Create(value()),
+            },
+        }
+    }
+
+    async fn operate(&self, client: u64, key: &ObjectKey, action: Action, dice: &Dice) {
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let began = self.history.now();
+        let node = *dice.pick(&ids);
+        let mut command = self.command(node, key, action, dice.bytes());
+        let mut unknown = false;
+        self.world.trace.add(format_args!("client {client} {action:?} {key} at {node}"));
+        let mut told = self.ask(node, key, action, command.as_ref(), dice).await;
+        for _ in 0..dice.below(REPEATS_MAX + 1) {
+            unknown |= matches!(told, Told::Outcome(Outcome::Unknown));
+            if !unknown || matches!(told, Told::Outcome(Outcome::Done | Outcome::Refused)) {
+                break;
+            }
+            if self.stop.is_cancelled() {
+                break;
+            }
+            sleep(dice.ms(10, 1500)).await;
+            let node = *dice.pick(&ids);
+            if self.world.bug == Some(Bug::RepeatsAnew) {
+                command = self.command(node, key, action, dice.bytes());
+            }
+            self.world
+                .trace
+                .add(format_args!("client {client} repeats {action:?} {key} at {node}"));
+            told = self.ask(node, key, action, command.as_ref(), dice).await;
+        }
+        // An earlier attempt may still take effect, whatever the last one said.
+        let outcome = match told {
+            Told::Outcome(outcome) => outcome,
+            Told::Nothing if unknown => Outcome::Unknown,
+            Told::Nothing => return,
+        };
+        self.world.trace.add(format_args!("client {client} {action:?} {key} {outcome:?}"));
+        let unknown = outcome == Outcome::Unknown;
+        if unknown && action == Action::Read {
+            return;
+        }
+        let ended = (!unknown).then(|| self.history.now());
+        self.history.add(key, Event { client, action, outcome, began, ended });
+    }
+
+    async fn ask(
+        &self,
+        node: NodeId,
+        key: &ObjectKey,
+        action: Action,
+        command: Option<&Command>,
+        dice: &Dice,
+    ) -> Told {
+        let Some(ready) = self.nodes[&node].ready() else {
+            sleep(dice.ms(1, 30)).await;
+            return Told::Nothing;
+        };
+        let asked = async {
+            match command {
+                Some(command) => self.write(&ready, action, command.clone()).await,
+                None => self.read(&ready, key).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ready.over.cancelled() => Told::Outcome(Outcome::Unknown),
+            () = self.stop.cancelled() => Told::Outcome(Outcome::Unknown),
+            told = timeout(dice.ms(200, 15_000), asked) => {
+                told.unwrap_or(Told::Outcome(Outcome::Unknown))
+            }
+        }
+    }
+
+    async fn write(&self, ready: &Ready, action: Action, command: Command) -> Told {
+        match ready.catalog.commit(command).await {
+            Ok(Response::Put(_) | Response::Deleted(_)) => Told::Outcome(Outcome::Done),
+            Ok(Response::Rejected(Rejection::PreconditionFailed | Rejection::NoSuchKey)) => {
+                Told::Outcome(Outcome::Refused)
+            }
+            Ok(other) => {
+                self.world.fail(format!("{action:?} was answered {other:?}"));
+                Told::Outcome(Outcome::Unknown)
+            }
+            Err(CatalogError::NoLeader { .. } | CatalogError::Busy { .. }) => Told::Nothing,
+            Err(CatalogError::OutcomeUnknown { .. } | CatalogError::Stopped) => {
+                Told::Outcome(Outcome::Unknown)
+            }
+        }
+    }
+
+    async fn read(&self, ready: &Ready, key: &ObjectKey) -> Told {
+        let consistency = match self.world.bug {
+            Some(Bug::ReadsWithoutBarrier) => Consistency::Stale,
+            Some(Bug::SyncLies | Bug::VotesUnsynced | Bug::RepeatsAnew) | None => {
+                Consistency::Linearizable
+            }
+        };
+        let query =
+            Query::Version { bucket: BUCKET, key: key.clone(), version: None, manifest: false };
+        match ready.catalog.query(query, consistency).await {
+            Ok(Answer::Version(None)) => Told::Outcome(Outcome::Found(None)),
+            Ok(Answer::Version(Some(VersionEntry::Object(version)))) => {
+                Told::Outcome(Outcome::Found(Some(value_of(version.etag))))
+            }
+            Ok(other) => {
+                self.world.fail(format!("a read was answered {other:?}"));
+                Told::Nothing
+            }
+            Err(_) => Told::Nothing,
+        }
+    }
+
+    /// What a gateway makes of a write; nothing of a read.
+    fn command(
+        &self,
+        node: NodeId,
+        key: &ObjectKey,
+        action: Action,
+        request: [u8; 16],
+    ) -> Option<Command> {
+        let shard = shard_of(BUCKET, key, SHARDS);
+        let target = Target { bucket: BUCKET, bucket_generation: 1, key: key.clone() };
+        let any = Some(Match::Any);
+        let operation = match action {
+            Action::Read => return None,
+            Action::Delete => Operation::DeleteVersion(DeleteVersion {
+                target,
+                owner: UserId(1),
+                version: None,
+                condition: Condition::default(),
+            }),
+            Action::Put(value) => self.put(node, shard, target, value, Condition::default()),
+            Action::Create(value) => {
+                let condition = Condition { if_none_match: any, ..Condition::default() };
+                self.put(node, shard, target, value, condition)
+            }
+            Action::Swap { old, new } => {
+                let if_match = Some(Match::ETag(etag(old)));
+                let condition = Condition { if_match, ..Condition::default() };
+                self.put(node, shard, target, new, condition)
+            }
+        };
+        let request = RequestId(request);
+        Some(Command { group: shard, request, not_after: NOT_AFTER, operation })
+    }
+
+    fn put(
+        &self,
+        node: NodeId,
+        shard: GroupId,
+        target: Target,
+        value: Value,
+        condition: Condition,
+    ) -> Operation {
+        let epoch = self.founded.epochs[&(node, shard)];
+        let seq = self.blobs.fetch_add(1, Ordering::SeqCst);
+        let key = BlobKey { generation: 1, shard, node, epoch, seq };
+        let blob =
+            Blob { size_bytes: 3, crc64nvme: 4, copies: vec![Location { backend: BACKEND, key }] };
+        Operation::PutVersion(PutVersion {
+            target,
+            owner: UserId(1),
+            etag: etag(value),
+            checksum: None,
+            attributes: Attributes::default(),
+            blob,
+            condition,
+            digest: u128::from(value).to_be_bytes(),
+        })
+    }
+
+    /// Nobody asks anything new; what is under way is given up, its outcome unknown.
+    pub async fn give_up(&self, working: &mut JoinSet<()>) {
+        self.stop.cancel();
+        while let Some(ended) = working.join_next().await {
+            if let Err(error) = ended {
+                self.world.fail(format!("a client failed: {error}"));
+            }
+        }
+    }
+
+    /// Reads every key through every node, as long as it takes within a bound.
+    pub async fn read_all(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        for key in self.history.events().keys() {
+            for node in self.nodes.values() {
+                let began = self.history.now();
+                let outcome = loop {
+                    let told = match node.ready() {
+                        Some(ready) => self.read(&ready, key).await,
+                        None => Told::Nothing,
+                    };
+                    match told {
+                        Told::Outcome(outcome) => break outcome,
+                        Told::Nothing if Instant::now() < deadline => {
+                            sleep(Duration::from_millis(100)).await;
+                        }
+                        Told::Nothing => {
+                            let why = "a read after everything was healed has no answer";
+                            return self.world.fail(format!("{why}: {key} at {}", node.id));
+                        }
+                    }
+                };
+                let ended = Some(self.history.now());
+                let action = Action::Read;
+                self.history.add(key, Event { client: 0, action, outcome, began, ended });
+            }
+        }
+    }
+}
+
+fn etag(value: Value) -> ETag {
+    ETag::whole(u128::from(value).to_be_bytes())
+}
+
+fn value_of(etag: ETag) -> Value {
+    u128::from_be_bytes(etag.md5) as Value
+}

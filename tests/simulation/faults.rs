@@ -1,0 +1,190 @@
+//! What goes wrong, by the dice: ways are cut, slow or lossy, processes are killed, the power fails at one node or at all of them,
+//! disks fail or lose power within a write, clocks are set, logs are shortened, leads move. Nothing keeps a quorum alive.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use vaultaire::raft::log::disk::simulated::Faults;
+use vaultaire::raft::purge;
+use vaultaire_proto::NodeId;
+
+use super::dice::Dice;
+use super::found;
+use super::network::Weather;
+use super::node::{How, Node, Nodes};
+use super::world::World;
+
+/// How often somebody looks whether a node has to be started again.
+const LOOKED_AFTER: Duration = Duration::from_millis(50);
+
+/// Kinds of faults, as they are counted.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// Starts a node whenever it does not run: after a while in bad times, soon in good ones.
+pub async fn keep(world: Arc<World>, node: Arc<Node>, dice: Dice, calm: CancellationToken) {
+    loop {
+        if !node.is_running() {
+            let pause = dice.ms(20, 5000);
+            tokio::select! {
+                biased;
+                () = calm.cancelled() => {}
+                () = sleep(pause) => {}
+            }
+            node.start(found::origin(&world, node.id));
+        }
+        sleep(LOOKED_AFTER).await;
+    }
+}
+
+pub struct Chaos {
+    pub world: Arc<World>,
+    pub nodes: Nodes,
+    pub dice: Dice,
+    pub counts: Counts,
+}
+
+impl Chaos {
+    /// One fault after another, for so long.
+    pub async fn rage(&mut self, lasts: Duration) {
+        let ends = Instant::now() + lasts;
+        loop {
+            let pause = self.dice.ms(20, 1800);
+            if Instant::now() + pause >= ends {
+                break;
+            }
+            sleep(pause).await;
+            let what = self.fault();
+            *self.counts.entry(what).or_default() += 1;
+        }
+        tokio::time::sleep_until(ends).await;
+    }
+
+    /// From now on everything is well; who does not run is started again by who keeps it.
+    pub fn heal(&self) {
+        self.world.trace.add(format_args!("heal"));
+        self.world.network.change(|weather| *weather = Weather::fair());
+        for node in self.nodes.values() {
+            node.arm(Faults::default());
+            node.wall.set_skew(0);
+        }
+    }
+
+    fn node(&self) -> Arc<Node> {
+        let nodes: Vec<Arc<Node>> = self.nodes.values().cloned().collect();
+        Arc::clone(self.dice.pick(&nodes))
+    }
+
+    fn fault(&self) -> &'static str {
+        let what = match self.dice.below(100) {
+            0..10 => self.isolate(),
+            10..18 => self.cut_one_way(),
+            18..38 => self.mend(),
+            38..44 => self.slow(),
+            44..50 => self.lossy(),
+            50..60 => self.end(How::Kill),
+            60..68 => self.end(How::PowerFailure),
+            68..72 => self.blackout(),
+            72..80 => self.break_disk(),
+            80..85 => self.set_clock(),
+            85..92 => self.shorten(),
+            _ => self.hand_over(),
+        };
+        self.world.trace.add(format_args!("fault {what}"));
+        what
+    }
+
+    fn isolate(&self) -> &'static str {
+        let alone = self.node().id;
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|id| *id != alone).collect();
+        self.world.network.change(|weather| {
+            for other in others {
+                weather.cut.extend([(alone, other), (other, alone)]);
+            }
+        });
+        "a node is cut off"
+    }
+
+    fn cut_one_way(&self) -> &'static str {
+        let (from, to) = (self.node().id, self.node().id);
+        self.world.network.change(|weather| _ = weather.cut.insert((from, to)));
+        "a way is cut in one direction"
+    }
+
+    fn mend(&self) -> &'static str {
+        self.world.network.change(|weather| *weather = Weather::fair());
+        "the network is mended"
+    }
+
+    fn slow(&self) -> &'static str {
+        let most = self.dice.between(20, 400);
+        self.world.network.change(|weather| weather.takes_ms = (1, most));
+        "the network is slow"
+    }
+
+    fn lossy(&self) -> &'static str {
+        let lost = self.dice.between(20, 300);
+        self.world.network.change(|weather| weather.lost_permille = lost);
+        "the network loses calls"
+    }
+
+    fn end(&self, how: How) -> &'static str {
+        self.node().end(how);
+        match how {
+            How::Kill => "a process is killed",
+            How::PowerFailure => "the power fails at a node",
+        }
+    }
+
+    fn blackout(&self) -> &'static str {
+        self.nodes.values().for_each(|node| node.end(How::PowerFailure));
+        "the power fails everywhere"
+    }
+
+    fn break_disk(&self) -> &'static str {
+        let after = Some(self.dice.below(60));
+        let (faults, what) = match self.dice.below(4) {
+            0 => (Faults { syncs_before_error: after, ..Faults::default() }, "a sync fails"),
+            1 => (Faults { reads_before_error: after, ..Faults::default() }, "a read fails"),
+            _ => {
+                let faults = Faults { power_off_after: after, ..Faults::default() };
+                (faults, "the power fails within a write")
+            }
+        };
+        self.node().arm(faults);
+        what
+    }
+
+    fn set_clock(&self) -> &'static str {
+        let ms = self.dice.between(0, 200_000) as i64 - 100_000;
+        self.node().wall.set_skew(ms);
+        "a clock is set"
+    }
+
+    fn shorten(&self) -> &'static str {
+        let (node, world) = (self.node(), Arc::clone(&self.world));
+        if let Some(ready) = node.ready() {
+            let replica = Arc::clone(self.dice.pick(ready.replicas()));
+            tokio::spawn(async move {
+                let shortened = purge::shorten(&replica).await;
+                world.trace.add(format_args!(
+                    "shortened {} {}: {:?}",
+                    node.id,
+                    replica.id,
+                    shortened.ok()
+                ));
+            });
+        }
+        "a log is shortened"
+    }
+
+    fn hand_over(&self) -> &'static str {
+        if let Some(ready) = self.node().ready() {
+            let replica = Arc::clone(self.dice.pick(ready.replicas()));
+            tokio::spawn(async move { replica.hand_over_to_any(Duration::from_secs(2)).await });
+        }
+        "a lead is handed over"
+    }
+}

@@ -1,0 +1,117 @@
+//! A machine of a simulated node: its disk, its rows, its clocks, and how it ends.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vaultaire::error::Error;
+use vaultaire::machine::Machine;
+use vaultaire::place::{Latency, Place};
+use vaultaire::raft::log::disk::Disk;
+use vaultaire::raft::log::{Drive, Identity, Options};
+use vaultaire::tables::engine::Engine;
+use vaultaire_proto::{Clock, TimeMs};
+
+use super::dice::Dice;
+use super::rows::Memory;
+
+/// Small, so that a run of seconds goes through many segments.
+const SEGMENT_BYTES: u64 = 128 << 10;
+
+/// When simulations begin.
+const EPOCH: TimeMs = TimeMs(1_800_000_000_000);
+
+/// Told why a process has ended by itself.
+pub type End = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What one process of a node runs on.
+pub struct Simulated {
+    pub disk: Arc<dyn Disk>,
+    pub rows: Memory,
+    pub latency: Latency,
+    pub end: End,
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Simulated").finish_non_exhaustive()
+    }
+}
+
+impl Machine for Simulated {
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    fn journal(&self, identity: Identity) -> Options {
+        Options {
+            segment_bytes: SEGMENT_BYTES,
+            // Nearly everything is read back from the disk.
+            cache_bytes: 4 << 10,
+            drive: Drive::Task,
+            on_fatal: Arc::clone(&self.end),
+            latency: Arc::clone(&self.latency),
+            ..Options::new(identity)
+        }
+    }
+
+    fn tables(&self, _directory: &Path) -> Result<Arc<dyn Engine>, Error> {
+        Ok(Arc::new(self.rows.clone()))
+    }
+
+    fn place(&self) -> Place {
+        Place::Here(Arc::clone(&self.latency))
+    }
+
+    fn end(&self, why: &str) {
+        (self.end)(why);
+    }
+}
+
+/// A disk that is mostly quick and sometimes not.
+pub fn latency(dice: Dice) -> Latency {
+    Arc::new(move || match dice.below(1000) {
+        0..900 => dice.ms(0, 3),
+        900..995 => dice.ms(4, 25),
+        _ => dice.ms(50, 400),
+    })
+}
+
+/// Time that nobody sets.
+#[derive(Debug)]
+pub struct Steady(pub Instant);
+
+impl Clock for Steady {
+    fn now(&self) -> TimeMs {
+        TimeMs(self.0.elapsed().as_millis() as u64)
+    }
+}
+
+/// The wall clock of a node, which is wrong by something that changes.
+#[derive(Debug)]
+pub struct Wall {
+    began: Instant,
+    skew_ms: AtomicI64,
+}
+
+impl Wall {
+    pub fn new(began: Instant) -> Self {
+        Self { began, skew_ms: AtomicI64::new(0) }
+    }
+
+    pub fn set_skew(&self, ms: i64) {
+        self.skew_ms.store(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Wall {
+    fn now(&self) -> TimeMs {
+        let passed: Duration = self.began.elapsed();
+        let skew = self.skew_ms.load(Ordering::SeqCst);
+        let now = EPOCH.0 as i64 + passed.as_millis() as i64 + skew;
+        TimeMs(now as u64)
+    }
+}

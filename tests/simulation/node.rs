@@ -1,0 +1,288 @@
+//! A node: what outlives its processes, and the process that runs at the moment. A process ends in one step, whatever it was doing:
+//! from then on the network knows it no more, its files and rows are dead to it, and nobody hears its answers. Its tasks may run on
+//! for a while, as ghosts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use vaultaire::catalog::RaftCatalog;
+use vaultaire::clock::NodeClock;
+use vaultaire::machine::Machine;
+use vaultaire::peer::pool::Pool;
+use vaultaire::propose::Proposer;
+use vaultaire::raft::group::{Groups, GroupsConfig, Origin, Started};
+use vaultaire::raft::log::disk::simulated::{Faults, Image, Simulated as Files};
+use vaultaire::raft::peers::Landing;
+use vaultaire::raft::replica::Replica;
+use vaultaire::workers::leaders::{self, Leaders};
+use vaultaire::workers::membership;
+use vaultaire_proto::NodeId;
+
+use super::bug;
+use super::dice::Dice;
+use super::machine::{End, Simulated, Steady, Wall, latency};
+use super::rows;
+use super::world::World;
+
+/// What a node has before its first process.
+#[derive(Clone, Debug, Default)]
+pub struct Possessions {
+    pub files: Image,
+    pub rows: rows::Groups,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The machine runs on: what was written is there for the next one.
+    Kill,
+    /// What was not synced is lost, kept or torn.
+    PowerFailure,
+}
+
+pub struct Node {
+    pub id: NodeId,
+    pub wall: Arc<Wall>,
+    world: Arc<World>,
+    dice: Dice,
+    files: Files,
+    rows: rows::Disk,
+    process: Mutex<Process>,
+}
+
+#[derive(Default)]
+struct Process {
+    /// Numbers the processes of the node.
+    life: u64,
+    /// Faults were asked of its disk: its end is no surprise.
+    armed: bool,
+    running: Option<Running>,
+}
+
+struct Running {
+    over: CancellationToken,
+    tasks: Vec<AbortHandle>,
+    ready: Option<Arc<Ready>>,
+}
+
+/// A process whose groups all run.
+pub struct Ready {
+    pub groups: Groups,
+    pub catalog: Arc<RaftCatalog>,
+    /// It has ended.
+    pub over: CancellationToken,
+}
+
+impl Ready {
+    pub fn replicas(&self) -> &[Arc<Replica>] {
+        self.groups.replicas()
+    }
+}
+
+impl Node {
+    pub fn new(world: Arc<World>, id: NodeId, has: Possessions) -> Arc<Self> {
+        let dice = world.dice.fork(&format!("node {id}"));
+        Arc::new(Self {
+            id,
+            wall: Arc::new(Wall::new(world.began)),
+            files: Files::from_image(dice.draw(), &has.files),
+            rows: rows::Disk::new(has.rows, world.witness(id)),
+            dice,
+            world,
+            process: Mutex::default(),
+        })
+    }
+
+    /// What it has now.
+    pub fn possessions(&self) -> Possessions {
+        Possessions { files: self.files.image(), rows: self.rows.groups() }
+    }
+
+    /// The process, where its groups run.
+    pub fn ready(&self) -> Option<Arc<Ready>> {
+        self.process.lock().running.as_ref()?.ready.clone()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.lock().running.is_some()
+    }
+
+    /// The disk will fail, soon.
+    pub fn arm(&self, faults: Faults) {
+        self.process.lock().armed = true;
+        self.files.set_faults(faults);
+    }
+
+    /// Starts a process where none runs.
+    pub fn start(self: &Arc<Self>, origin: Origin) {
+        let mut process = self.process.lock();
+        if process.running.is_some() {
+            return;
+        }
+        process.life += 1;
+        let life = process.life;
+        self.world.trace.add(format_args!("start {} {life}", self.id));
+        let over = CancellationToken::new();
+        let started = tokio::spawn(Arc::clone(self).run(life, origin, over.clone()));
+        let watched = tokio::spawn(Arc::clone(self).watch(life, over.clone()));
+        let tasks = vec![started.abort_handle(), watched.abort_handle()];
+        process.running = Some(Running { over, tasks, ready: None });
+    }
+
+    async fn run(self: Arc<Self>, life: u64, origin: Origin, over: CancellationToken) {
+        match self.open(life, origin, &over).await {
+            Ok(Started { groups, catalog, .. }) => {
+                self.world.trace.add(format_args!("ready {} {life}", self.id));
+                let ready = Arc::new(Ready { groups, catalog, over: over.clone() });
+                self.install(life, &ready);
+            }
+            Err(error) => self.ends_by_itself(life, &over, &error.to_string()),
+        }
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        life: u64,
+        origin: Origin,
+        over: &CancellationToken,
+    ) -> BoxFuture<'static, Result<Started, vaultaire::error::Error>> {
+        let (node, token) = (Arc::downgrade(self), over.clone());
+        let end: End = Arc::new(move |why| {
+            if let Some(node) = node.upgrade() {
+                node.ends_by_itself(life, &token, why);
+            }
+        });
+        let machine = Arc::new(Simulated {
+            disk: bug::disk(Arc::new(self.files.clone()), self.world.bug),
+            rows: self.rows.open(),
+            latency: latency(self.dice.fork("latency")),
+            end,
+        });
+        let data_dir = PathBuf::from(format!("/node-{}", self.id));
+        let landing = Landing::clear(&*machine, data_dir.join("snapshots"));
+        let directory = Arc::default();
+        if let Ok(landing) = landing {
+            self.world.network.arrive(self.id, life, Arc::clone(&directory), landing);
+        }
+        let config = GroupsConfig {
+            data_dir,
+            node: self.id,
+            clock: NodeClock::new(Arc::clone(&self.wall) as _, Arc::new(Steady(self.world.began))),
+            cluster: self.world.cluster,
+            origin,
+            peers: self.world.network.way(self.id, life),
+            directory,
+            machine: machine as Arc<dyn Machine>,
+        };
+        Box::pin(Groups::start(config))
+    }
+
+    /// Its groups run: clients may come, and its workers begin.
+    fn install(self: &Arc<Self>, life: u64, ready: &Arc<Ready>) {
+        let mut process = self.process.lock();
+        if process.life != life {
+            return;
+        }
+        if let Some(running) = &mut process.running {
+            let works = tokio::spawn(work(Arc::clone(ready), self.id, &self.world, &self.wall));
+            running.tasks.push(works.abort_handle());
+            running.ready = Some(Arc::clone(ready));
+        }
+    }
+
+    /// The process stops itself, since it can promise nothing any more. Called on its own stack: no more than noted here.
+    fn ends_by_itself(&self, life: u64, over: &CancellationToken, why: &str) {
+        if over.is_cancelled() {
+            return;
+        }
+        self.world.trace.add(format_args!("ends {} {life}: {why}", self.id));
+        let armed = self.process.try_lock().is_none_or(|process| process.armed);
+        if !armed {
+            self.world.fail(format!("node {} ended by itself: {why}", self.id));
+        }
+        self.world.network.leave(self.id, life);
+        over.cancel();
+    }
+
+    /// Cleans up after a process that has ended by itself.
+    async fn watch(self: Arc<Self>, life: u64, over: CancellationToken) {
+        over.cancelled().await;
+        if self.process.lock().life == life {
+            self.end(How::PowerFailure);
+        }
+    }
+
+    /// Ends the process, if one runs.
+    pub fn end(&self, how: How) {
+        let running = {
+            let mut process = self.process.lock();
+            process.armed = false;
+            process.running.take().map(|running| (running, process.life))
+        };
+        let Some((running, life)) = running else {
+            return;
+        };
+        self.world.trace.add(format_args!("end {} {life} {how:?}", self.id));
+        self.world.network.leave(self.id, life);
+        running.over.cancel();
+        match how {
+            How::Kill => {
+                self.files.kill();
+                self.rows.kill();
+            }
+            How::PowerFailure => {
+                let left = self.files.image_after_power_failure();
+                self.files.restart(&left);
+                self.rows.lose_power(&self.dice);
+            }
+        }
+        running.tasks.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Stops it as an operator does, and waits until it has.
+    pub async fn stop(&self) {
+        if let Some(ready) = self.ready()
+            && let Err(error) = ready.groups.shutdown().await
+        {
+            self.world.fail(format!("node {} does not stop: {error}", self.id));
+        }
+        self.end(How::Kill);
+    }
+}
+
+/// What a node does of itself: memberships, and leaders where they should be.
+fn work(
+    ready: Arc<Ready>,
+    id: NodeId,
+    world: &Arc<World>,
+    wall: &Arc<Wall>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let proposer = Proposer::new(Arc::clone(&ready.catalog) as _, Arc::clone(wall) as _);
+    let pool = Pool::new(world.cluster, id, None);
+    async move {
+        let every = |pause: Duration| tokio::time::sleep(pause);
+        let members = async {
+            loop {
+                membership::step(&ready.groups, &proposer, &pool).await;
+                every(membership::PAUSE).await;
+            }
+        };
+        let leads = async {
+            let mut leaders = Leaders::default();
+            loop {
+                leaders.step(&ready.groups, &proposer).await;
+                every(leaders::PAUSE).await;
+            }
+        };
+        tokio::join!(members, leads);
+    }
+}
+
+/// Nodes by id.
+pub type Nodes = BTreeMap<NodeId, Arc<Node>>;

@@ -1,0 +1,135 @@
+//! One run: chaos, then healing, convergence and audit. Everything follows from the seed.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::audit;
+use super::bug::Bug;
+use super::client::Clients;
+use super::faults::{Chaos, Counts, keep};
+use super::found::founded;
+use super::node::{Node, Nodes};
+use super::trace::Keep;
+use super::world::World;
+
+/// How long a run takes, in virtual time, and with whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub chaos: Duration,
+    pub clients: u64,
+    pub bug: Option<Bug>,
+    pub keep: Keep,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { chaos: Duration::from_secs(20), clients: 5, bug: None, keep: Keep::Sum }
+    }
+}
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub seed: u64,
+    pub failures: Vec<String>,
+    /// Of the trace.
+    pub sum: u64,
+    pub lines: u64,
+    pub trace: String,
+    pub simulated: Duration,
+    pub converged: Option<Duration>,
+    /// Operations in checked histories.
+    pub operations: u64,
+    pub unknown: u64,
+    /// Keys whose history was too much for the checker.
+    pub undecided: u64,
+    pub faults: Counts,
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A task that panics ends alone; here it must not end unseen.
+fn notice_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+            before(info);
+        }));
+    });
+    PANICS.with_borrow_mut(Vec::clear);
+}
+
+/// Runs a seed on this thread.
+pub fn run(seed: u64, plan: Plan) -> Outcome {
+    founded();
+    notice_panics();
+    let mut outcome = super::runtime().block_on(simulate(seed, plan));
+    PANICS.with_borrow(|panics| outcome.failures.extend(panics.iter().cloned()));
+    outcome
+}
+
+async fn simulate(seed: u64, plan: Plan) -> Outcome {
+    let world = World::new(seed, plan.bug, plan.keep);
+    let has = |(id, has): (&_, &super::node::Possessions)| {
+        (*id, Node::new(Arc::clone(&world), *id, has.clone()))
+    };
+    let nodes: Nodes = founded().nodes.iter().map(has).collect();
+    let calm = CancellationToken::new();
+    let mut keepers = JoinSet::new();
+    for node in nodes.values() {
+        node.start(super::found::origin(&world, node.id));
+        let dice = world.dice.fork("keeper");
+        keepers.spawn(keep(Arc::clone(&world), Arc::clone(node), dice, calm.clone()));
+    }
+    let clients = Clients::new(Arc::clone(&world), nodes.clone(), founded());
+    let mut working = JoinSet::new();
+    for client in 1..=plan.clients {
+        working.spawn(Arc::clone(&clients).run(client, world.dice.fork("client")));
+    }
+    let dice = world.dice.fork("chaos");
+    let mut chaos =
+        Chaos { world: Arc::clone(&world), nodes: nodes.clone(), dice, counts: Counts::new() };
+    chaos.rage(plan.chaos).await;
+    chaos.heal();
+    calm.cancel();
+    let converged = heal(&world, &nodes, &clients, working).await;
+    let undecided = audit::histories(&world, &clients);
+    let events = clients.history.events();
+    Outcome {
+        seed,
+        failures: world.failures(),
+        sum: world.trace.sum(),
+        lines: world.trace.count(),
+        trace: world.trace.lines(),
+        simulated: Instant::now() - world.began,
+        converged,
+        operations: events.values().map(|events| events.len() as u64).sum(),
+        unknown: events.values().flatten().filter(|event| event.ended.is_none()).count() as u64,
+        undecided,
+        faults: chaos.counts,
+    }
+}
+
+/// Clients go on for a moment, so that the healed cluster is seen at work; then it is looked at in peace.
+async fn heal(
+    world: &Arc<World>,
+    nodes: &Nodes,
+    clients: &Clients,
+    mut working: JoinSet<()>,
+) -> Option<Duration> {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    clients.give_up(&mut working).await;
+    let converged = audit::converge(world, nodes).await?;
+    clients.read_all(Duration::from_secs(60)).await;
+    audit::rows(world, nodes);
+    Some(converged)
+}
