@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -66,6 +67,7 @@ impl Chaos {
     pub fn heal(&self) {
         self.world.trace.add(format_args!("heal"));
         self.world.network.change(|weather| *weather = Weather::fair());
+        self.world.network.watch_votes(None);
         for node in self.nodes.values() {
             node.arm(Faults::default());
             node.wall.set_skew(0);
@@ -89,8 +91,9 @@ impl Chaos {
             68..72 => self.blackout(),
             72..80 => self.break_disk(),
             80..85 => self.set_clock(),
-            85..92 => self.shorten(),
-            _ => self.hand_over(),
+            85..91 => self.shorten(),
+            91..96 => self.hand_over(),
+            _ => self.darken_voters(),
         };
         self.world.trace.add(format_args!("fault {what}"));
         what
@@ -161,6 +164,36 @@ impl Chaos {
         let ms = self.dice.between(0, 200_000) as i64 - 100_000;
         self.node().wall.set_skew(ms);
         "a clock is set"
+    }
+
+    /// The power fails at those who have just given their votes away, for a moment, while an election goes on.
+    fn darken_voters(&self) -> &'static str {
+        let left = AtomicU64::new(self.dice.between(1, 6));
+        let (world, nodes, dice) =
+            (Arc::clone(&self.world), self.nodes.clone(), self.dice.fork("voters"));
+        self.world.network.watch_votes(Some(Arc::new(move |voter| {
+            if left.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            left.fetch_sub(1, Ordering::SeqCst);
+            let (world, node, dice) =
+                (Arc::clone(&world), Arc::clone(&nodes[&voter]), dice.clone());
+            tokio::spawn(async move {
+                sleep(dice.ms(0, 4)).await;
+                node.end(How::PowerFailure);
+                sleep(dice.ms(0, 20)).await;
+                node.start(found::origin(&world, node.id));
+            });
+        })));
+        let most = self.dice.between(50, 400);
+        self.world.network.change(|weather| weather.takes_ms = (1, most));
+        let leads = |node: &&Arc<Node>| {
+            node.ready().is_some_and(|ready| ready.replicas().iter().any(|group| group.leads()))
+        };
+        if let Some(leader) = self.nodes.values().find(leads) {
+            leader.end(How::Kill);
+        }
+        "the power fails at those who vote"
     }
 
     fn shorten(&self) -> &'static str {

@@ -59,7 +59,11 @@ impl Weather {
 struct State {
     homes: BTreeMap<NodeId, Home>,
     weather: Weather,
+    voted: Option<Voted>,
 }
+
+/// Told that a node has given its vote away; the answer is about to be sent.
+pub type Voted = Arc<dyn Fn(NodeId) + Send + Sync>;
 
 #[derive(Clone)]
 pub struct Network {
@@ -76,7 +80,7 @@ impl fmt::Debug for Network {
 
 impl Network {
     pub fn new(dice: Dice, trace: Trace) -> Self {
-        let state = State { homes: BTreeMap::new(), weather: Weather::fair() };
+        let state = State { homes: BTreeMap::new(), weather: Weather::fair(), voted: None };
         Self { state: Arc::new(Mutex::new(state)), dice, trace }
     }
 
@@ -86,6 +90,18 @@ impl Network {
 
     pub fn weather(&self) -> Weather {
         self.state.lock().weather.clone()
+    }
+
+    /// Calls that when the next votes are given.
+    pub fn watch_votes(&self, voted: Option<Voted>) {
+        self.state.lock().voted = voted;
+    }
+
+    fn votes(&self, node: NodeId) {
+        let voted = self.state.lock().voted.clone();
+        if let Some(voted) = voted {
+            voted(node);
+        }
     }
 
     /// From now on this process is the node.
@@ -346,8 +362,13 @@ impl Peers for Way {
         request: wire::VoteRequest,
     ) -> Result<wire::VoteResponse, CallError> {
         let group = request.group;
+        let (network, counts) = (self.network.clone(), !request.pre_vote);
         let work = move |replica: Arc<Replica>| async move {
-            replica.ballot(request).await.map_err(|error| refused(&error))
+            let answer = replica.ballot(request).await.map_err(|error| refused(&error));
+            if counts && answer.as_ref().is_ok_and(|answer| answer.granted) {
+                network.votes(to);
+            }
+            answer
         };
         self.call(to, "vote", group, deadline, work).await
     }

@@ -220,13 +220,14 @@ impl Node {
 
     /// Ends the process, if one runs.
     pub fn end(&self, how: How) {
-        let running = {
+        let (running, life) = {
             let mut process = self.process.lock();
+            let Some(running) = process.running.take() else {
+                return;
+            };
+            // With the process go the faults.
             process.armed = false;
-            process.running.take().map(|running| (running, process.life))
-        };
-        let Some((running, life)) = running else {
-            return;
+            (running, process.life)
         };
         self.world.trace.add(format_args!("end {} {life} {how:?}", self.id));
         self.world.network.leave(self.id, life);

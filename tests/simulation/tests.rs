@@ -1,9 +1,14 @@
 //! Simulated clusters: a run repeats bit by bit, many seeds find nothing, and what is planted is found.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use vaultaire_tests::simulation::bug::Bug;
 use vaultaire_tests::simulation::found;
-use vaultaire_tests::simulation::run::{Plan, run};
+use vaultaire_tests::simulation::run::{Outcome, Plan, run};
 use vaultaire_tests::simulation::trace::Keep;
 
 #[test]
@@ -27,5 +32,55 @@ fn a_seed_repeats_bit_by_bit() {
         }
         assert_eq!(first.trace, second.trace, "seed {seed}");
         assert!(first.lines > 1000, "seed {seed} did next to nothing: {} lines", first.lines);
+    }
+}
+
+/// Long enough for several faults, short enough for many seeds.
+const CHAOS: Duration = Duration::from_secs(6);
+
+/// In the ordinary suite; the command runs as many as one likes.
+const SEEDS: u64 = 60;
+
+/// Runs seeds on all cores until one of them fails, and answers the first that did.
+fn first_failure(seeds: std::ops::Range<u64>, plan: Plan) -> Option<Outcome> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(None);
+    let work = || {
+        while failed.lock().unwrap().is_none() {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if !seeds.contains(&seed) {
+                return;
+            }
+            let outcome = run(seed, plan);
+            if !outcome.failures.is_empty() {
+                failed.lock().unwrap().get_or_insert(outcome);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn clusters_survive_chaos() {
+    let plan = Plan { chaos: CHAOS, ..Plan::default() };
+    let failed = first_failure(1..1 + SEEDS, plan);
+    let again = "cargo run -p vaultaire-tests --bin vaultaire-simulate -- --seconds 6 --seed";
+    if let Some(Outcome { seed, failures, .. }) = failed {
+        panic!("{}\nagain with: {again} {seed} --trace FILE", failures.join("\n"));
+    }
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    let plan = Plan { chaos: Duration::from_secs(10), ..Plan::default() };
+    for bug in [Bug::SyncLies, Bug::ReadsWithoutBarrier, Bug::RepeatsAnew] {
+        let found = first_failure(1..100, Plan { bug: Some(bug), ..plan });
+        assert!(found.is_some(), "100 seeds do not find {bug}");
     }
 }
