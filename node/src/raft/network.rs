@@ -33,6 +33,10 @@ const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 /// a busy disk takes, and nothing waits for it: a group goes on with its other members.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// After a stream could not be opened, nobody tries again for this long. openraft's own pause lies in the stream of requests, which
+/// is not read before the stream is open: it would dial a member that is down a thousand times a second.
+const OPENED_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// The network of one group.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -125,7 +129,11 @@ impl RaftNetworkV2<TypeConfig> for Link {
             });
             let opening = self.peers.append(self.target, self.group, requests.boxed());
             let answers = match tokio::time::timeout(option.soft_ttl(), opening).await {
-                Ok(opened) => answered(opened)?,
+                Ok(Ok(answers)) => answers,
+                Ok(Err(error)) => {
+                    tokio::time::sleep(OPENED_AGAIN_AFTER).await;
+                    return Err(Unreachable::new(&error).into());
+                }
                 Err(_) => return Err(silent("did not answer in time").into()),
             };
             let state = Some((answers, unanswered));
