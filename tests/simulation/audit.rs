@@ -1,13 +1,18 @@
 //! After everything was healed: all nodes run, every group serves, replicas are equal row by row, the rows keep their invariants, and
 //! what clients were told fits together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use vaultaire_proto::object::{Body, Version, VersionEntry};
 use vaultaire_proto::state::{invariants, snapshot};
+use vaultaire_proto::{Answer, Catalog, Consistency, GroupId, Query};
+use vaultaire_storage::backend::Backend;
 
 use super::client::Clients;
+use super::found::{CLUSTER, SHARDS};
 use super::linear::{self, Verdict};
 use super::node::{Nodes, Ready};
 use super::world::World;
@@ -19,6 +24,13 @@ const LOOKED_AFTER: Duration = Duration::from_millis(200);
 
 /// How long a barrier may take once all is well.
 const BARRIER_MAX: Duration = Duration::from_secs(5);
+
+/// How long it may take until no bytes are left that belong to nobody: epochs are retired, closed and swept twice, after clocks
+/// have caught up with what was stamped.
+const BYTES_MAX: Duration = Duration::from_secs(150);
+
+/// More than a run writes.
+const VERSIONS_MAX: usize = 10_000;
 
 /// Returns how long it took, if it did.
 pub async fn converge(world: &World, nodes: &Nodes) -> Option<Duration> {
@@ -75,6 +87,54 @@ pub fn rows(world: &World, nodes: &Nodes) {
         for violation in invariants::check(&view) {
             world.fail(format!("rows of shard {}: {violation}", replica.id));
         }
+    }
+}
+
+/// Bytes and rows agree: whatever a version refers to is there, and what nobody refers to goes.
+pub async fn bytes(world: &World, nodes: &Nodes) {
+    for node in nodes.values() {
+        if let Some(ready) = node.ready() {
+            ready.gateway.open_all().await;
+        }
+    }
+    let began = Instant::now();
+    let mut found = Err("no node runs".to_owned());
+    while began.elapsed() < BYTES_MAX {
+        if let Some(ready) = nodes.values().find_map(|node| node.ready()) {
+            found = agree(world, &ready).await;
+            if found == Ok(()) {
+                world.trace.add(format_args!("bytes agree"));
+                return;
+            }
+        }
+        sleep(LOOKED_AFTER).await;
+    }
+    world.fail(format!("bytes and rows do not agree: {found:?}"));
+}
+
+async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
+    let mut wanted = BTreeSet::new();
+    for shard in (1..=SHARDS).map(GroupId) {
+        let query = Query::Versions { shard, after: None, limit: VERSIONS_MAX };
+        let answer = ready.catalog.query(query, Consistency::Linearizable).await;
+        let Ok(Answer::Versions(versions)) = answer else {
+            return Err(format!("the versions of shard {shard} are not answered"));
+        };
+        for (_, entry) in versions {
+            if let VersionEntry::Object(Version { body: Body::Whole(blob), .. }) = entry {
+                wanted.extend(blob.copies.iter().map(|copy| copy.key.backend_key(CLUSTER)));
+            }
+        }
+    }
+    let listed = world.backend.list("", None, VERSIONS_MAX).await;
+    let listed = listed.map_err(|error| error.to_string())?;
+    let there: BTreeSet<_> = listed.into_iter().map(|listed| listed.key).collect();
+    if let Some(dangling) = wanted.difference(&there).next() {
+        world.fail(format!("a version refers to {dangling}, which is gone"));
+    }
+    match there.difference(&wanted).next() {
+        Some(orphan) => Err(format!("{orphan} belongs to nobody, of {} blobs", there.len())),
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,6 @@
 //! sometimes repeated through another node as the same command, as SDKs do; then it is one operation to the end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,15 +9,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::command::{DeleteVersion, Match, PutVersion, Target, shard_of};
-use vaultaire_proto::object::{Attributes, Blob, Location, VersionEntry};
+use vaultaire_proto::object::{Attributes, Blob, Body, VersionEntry};
 use vaultaire_proto::{
-    Answer, BlobKey, Catalog, CatalogError, Command, Condition, Consistency, ETag, GroupId, NodeId,
+    Answer, Catalog, CatalogError, Command, Condition, Consistency, ETag, GroupId, NodeId,
     ObjectKey, Operation, Query, Rejection, RequestId, Response, UserId,
 };
+use vaultaire_storage::backend::Backend;
 
 use super::bug::Bug;
 use super::dice::Dice;
-use super::found::{BACKEND, BUCKET, Founded, NOT_AFTER, SHARDS};
+use super::found::{BUCKET, CLUSTER, NOT_AFTER, SHARDS};
+use super::gateway::{Written, content};
 use super::history::{Action, Event, History, Outcome, Value};
 use super::node::{Nodes, Ready};
 use super::world::World;
@@ -29,6 +30,9 @@ const KEYS: u64 = 6;
 /// A key is given up after so many operations: what checks them gets slower with each.
 const OPERATIONS_PER_KEY: u64 = 48;
 
+/// No object has more.
+const BYTES_MAX: u64 = 64;
+
 /// How often a client repeats a command that it knows no outcome of.
 const REPEATS_MAX: u64 = 3;
 
@@ -36,11 +40,22 @@ const REPEATS_MAX: u64 = 3;
 pub struct Clients {
     pub world: Arc<World>,
     pub nodes: Nodes,
-    pub founded: &'static Founded,
     pub history: History,
-    pub blobs: AtomicU64,
     keys: Mutex<Vec<(u64, u64)>>,
     stop: CancellationToken,
+}
+
+/// A write that can be proposed, and repeated. Its epoch stays open meanwhile.
+struct Prepared {
+    command: Command,
+    _written: Option<Written>,
+}
+
+/// What a backend holds.
+enum Holds {
+    Value,
+    /// Or it did not answer.
+    Nothing,
 }
 
 /// What became of one attempt.
@@ -51,13 +66,11 @@ enum Told {
 }
 
 impl Clients {
-    pub fn new(world: Arc<World>, nodes: Nodes, founded: &'static Founded) -> Arc<Self> {
+    pub fn new(world: Arc<World>, nodes: Nodes) -> Arc<Self> {
         Arc::new(Self {
             world,
             nodes,
-            founded,
             history: History::default(),
-            blobs: AtomicU64::new(0),
             keys: Mutex::new(vec![(0, 0); KEYS as usize]),
             stop: CancellationToken::new(),
         })
@@ -101,29 +114,24 @@ impl Clients {
     async fn operate(&self, client: u64, key: &ObjectKey, action: Action, dice: &Dice) {
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         let began = self.history.now();
-        let node = *dice.pick(&ids);
-        let mut command = self.command(node, key, action, dice.bytes());
-        let mut unknown = false;
-        self.world.trace.add(format_args!("client {client} {action:?} {key} at {node}"));
-        let mut told = self.ask(node, key, action, command.as_ref(), dice).await;
-        for _ in 0..dice.below(REPEATS_MAX + 1) {
+        let (mut prepared, mut unknown) = (None, false);
+        let mut attempts = 1 + dice.below(REPEATS_MAX + 1);
+        let told = loop {
+            let node = *dice.pick(&ids);
+            self.world.trace.add(format_args!("client {client} {action:?} {key} at {node}"));
+            let told = self.ask(node, key, action, &mut prepared, dice).await;
+            attempts -= 1;
             unknown |= matches!(told, Told::Outcome(Outcome::Unknown));
-            if !unknown || matches!(told, Told::Outcome(Outcome::Done | Outcome::Refused)) {
-                break;
-            }
-            if self.stop.is_cancelled() {
-                break;
+            let definite = matches!(told, Told::Outcome(Outcome::Done | Outcome::Refused));
+            // Only a write that may have happened is worth repeating.
+            if attempts == 0 || definite || !unknown || self.stop.is_cancelled() {
+                break told;
             }
             sleep(dice.ms(10, 1500)).await;
-            let node = *dice.pick(&ids);
             if self.world.bug == Some(Bug::RepeatsAnew) {
-                command = self.command(node, key, action, dice.bytes());
+                prepared = None;
             }
-            self.world
-                .trace
-                .add(format_args!("client {client} repeats {action:?} {key} at {node}"));
-            told = self.ask(node, key, action, command.as_ref(), dice).await;
-        }
+        };
         // An earlier attempt may still take effect, whatever the last one said.
         let outcome = match told {
             Told::Outcome(outcome) => outcome,
@@ -144,7 +152,7 @@ impl Clients {
         node: NodeId,
         key: &ObjectKey,
         action: Action,
-        command: Option<&Command>,
+        prepared: &mut Option<Prepared>,
         dice: &Dice,
     ) -> Told {
         let Some(ready) = self.nodes[&node].ready() else {
@@ -152,26 +160,41 @@ impl Clients {
             return Told::Nothing;
         };
         let asked = async {
-            match command {
-                Some(command) => self.write(&ready, action, command.clone()).await,
-                None => self.read(&ready, key).await,
+            if action == Action::Read {
+                return self.read(&ready, key).await;
+            }
+            if prepared.is_none() {
+                *prepared = self.prepare(&ready, key, action, dice.bytes()).await;
+            }
+            match prepared {
+                Some(prepared) => self.write(&ready, action, prepared.command.clone()).await,
+                None => Told::Nothing,
             }
         };
-        tokio::select! {
+        let told = tokio::select! {
             biased;
-            () = ready.over.cancelled() => Told::Outcome(Outcome::Unknown),
-            () = self.stop.cancelled() => Told::Outcome(Outcome::Unknown),
-            told = timeout(dice.ms(200, 15_000), asked) => {
-                told.unwrap_or(Told::Outcome(Outcome::Unknown))
-            }
+            () = ready.over.cancelled() => None,
+            () = self.stop.cancelled() => None,
+            told = timeout(dice.ms(200, 15_000), asked) => told.ok(),
+        };
+        match told {
+            Some(told) => told,
+            // Until it was proposed, nothing can have happened.
+            None if prepared.is_none() => Told::Nothing,
+            None => Told::Outcome(Outcome::Unknown),
         }
     }
 
     async fn write(&self, ready: &Ready, action: Action, command: Command) -> Told {
+        let group = command.group;
         match ready.catalog.commit(command).await {
             Ok(Response::Put(_) | Response::Deleted(_)) => Told::Outcome(Outcome::Done),
             Ok(Response::Rejected(Rejection::PreconditionFailed | Rejection::NoSuchKey)) => {
                 Told::Outcome(Outcome::Refused)
+            }
+            Ok(Response::Rejected(Rejection::EpochClosed)) => {
+                ready.gateway.forget(group);
+                Told::Nothing
             }
             Ok(other) => {
                 self.world.fail(format!("{action:?} was answered {other:?}"));
@@ -196,7 +219,11 @@ impl Clients {
         match ready.catalog.query(query, consistency).await {
             Ok(Answer::Version(None)) => Told::Outcome(Outcome::Found(None)),
             Ok(Answer::Version(Some(VersionEntry::Object(version)))) => {
-                Told::Outcome(Outcome::Found(Some(value_of(version.etag))))
+                let value = value_of(version.etag);
+                match self.holds(&version.body, value).await {
+                    Holds::Value => Told::Outcome(Outcome::Found(Some(value))),
+                    Holds::Nothing => Told::Nothing,
+                }
             }
             Ok(other) => {
                 self.world.fail(format!("a read was answered {other:?}"));
@@ -206,63 +233,71 @@ impl Clients {
         }
     }
 
-    /// What a gateway makes of a write; nothing of a read.
-    fn command(
+    /// Whether the backend has what the rows say. What was replaced meanwhile may be gone.
+    async fn holds(&self, body: &Body, value: Value) -> Holds {
+        let Body::Whole(Blob { copies, .. }) = body else {
+            self.world.fail(format!("value {value} is in parts"));
+            return Holds::Nothing;
+        };
+        let key = copies[0].key.backend_key(CLUSTER);
+        let got = match self.world.backend.get(&key, None).await {
+            Ok(object) => object.collect(BYTES_MAX).await,
+            Err(error) => Err(error),
+        };
+        match got {
+            Ok(bytes) if bytes == content(value) => Holds::Value,
+            Ok(bytes) => {
+                self.world.fail(format!("{key} holds {bytes:?} and not value {value}"));
+                Holds::Nothing
+            }
+            Err(_) => Holds::Nothing,
+        }
+    }
+
+    /// What a node makes of a write before it proposes it: bytes first.
+    async fn prepare(
         &self,
-        node: NodeId,
+        ready: &Ready,
         key: &ObjectKey,
         action: Action,
         request: [u8; 16],
-    ) -> Option<Command> {
+    ) -> Option<Prepared> {
         let shard = shard_of(BUCKET, key, SHARDS);
         let target = Target { bucket: BUCKET, bucket_generation: 1, key: key.clone() };
-        let any = Some(Match::Any);
-        let operation = match action {
+        let (value, condition) = match action {
             Action::Read => return None,
-            Action::Delete => Operation::DeleteVersion(DeleteVersion {
-                target,
-                owner: UserId(1),
-                version: None,
-                condition: Condition::default(),
-            }),
-            Action::Put(value) => self.put(node, shard, target, value, Condition::default()),
+            Action::Delete => {
+                let delete = DeleteVersion {
+                    target,
+                    owner: UserId(1),
+                    version: None,
+                    condition: Condition::default(),
+                };
+                let command = command(shard, request, Operation::DeleteVersion(delete));
+                return Some(Prepared { command, _written: None });
+            }
+            Action::Put(value) => (value, Condition::default()),
             Action::Create(value) => {
-                let condition = Condition { if_none_match: any, ..Condition::default() };
-                self.put(node, shard, target, value, condition)
+                (value, Condition { if_none_match: Some(Match::Any), ..Condition::default() })
             }
             Action::Swap { old, new } => {
                 let if_match = Some(Match::ETag(etag(old)));
-                let condition = Condition { if_match, ..Condition::default() };
-                self.put(node, shard, target, new, condition)
+                (new, Condition { if_match, ..Condition::default() })
             }
         };
-        let request = RequestId(request);
-        Some(Command { group: shard, request, not_after: NOT_AFTER, operation })
-    }
-
-    fn put(
-        &self,
-        node: NodeId,
-        shard: GroupId,
-        target: Target,
-        value: Value,
-        condition: Condition,
-    ) -> Operation {
-        let epoch = self.founded.epochs[&(node, shard)];
-        let seq = self.blobs.fetch_add(1, Ordering::SeqCst);
-        let key = BlobKey { generation: 1, shard, node, epoch, seq };
-        let blob =
-            Blob { size_bytes: 3, crc64nvme: 4, copies: vec![Location { backend: BACKEND, key }] };
-        Operation::PutVersion(PutVersion {
+        let written = ready.gateway.write(shard, value).await?;
+        let put = PutVersion {
             target,
             owner: UserId(1),
             etag: etag(value),
             checksum: None,
             attributes: Attributes::default(),
-            blob,
+            blob: written.blob.clone(),
             condition,
             digest: u128::from(value).to_be_bytes(),
-        })
+        };
+        let command = command(shard, request, Operation::PutVersion(put));
+        Some(Prepared { command, _written: Some(written) })
     }
 
     /// Nobody asks anything new; what is under way is given up, its outcome unknown.
@@ -303,6 +338,10 @@ impl Clients {
             }
         }
     }
+}
+
+fn command(group: GroupId, request: [u8; 16], operation: Operation) -> Command {
+    Command { group, request: RequestId(request), not_after: NOT_AFTER, operation }
 }
 
 fn etag(value: Value) -> ETag {

@@ -25,7 +25,7 @@ const LOOKED_AFTER: Duration = Duration::from_millis(50);
 pub type Counts = BTreeMap<&'static str, u64>;
 
 /// Starts a node whenever it does not run: after a while in bad times, soon in good ones.
-pub async fn keep(world: Arc<World>, node: Arc<Node>, dice: Dice, calm: CancellationToken) {
+pub async fn keep(node: Arc<Node>, dice: Dice, calm: CancellationToken) {
     loop {
         if !node.is_running() {
             let pause = dice.ms(20, 5000);
@@ -34,7 +34,7 @@ pub async fn keep(world: Arc<World>, node: Arc<Node>, dice: Dice, calm: Cancella
                 () = calm.cancelled() => {}
                 () = sleep(pause) => {}
             }
-            node.start(found::origin(&world, node.id));
+            node.start(found::origin(node.id));
         }
         sleep(LOOKED_AFTER).await;
     }
@@ -161,7 +161,9 @@ impl Chaos {
     }
 
     fn set_clock(&self) -> &'static str {
-        let ms = self.dice.between(0, 200_000) as i64 - 100_000;
+        // What was stamped ahead of time has to come true before anything is collected: far jumps are rare.
+        let most = if self.dice.permille(100) { 100_000 } else { 10_000 };
+        let ms = self.dice.between(0, 2 * most) as i64 - most as i64;
         self.node().wall.set_skew(ms);
         "a clock is set"
     }
@@ -169,20 +171,18 @@ impl Chaos {
     /// The power fails at those who have just given their votes away, for a moment, while an election goes on.
     fn darken_voters(&self) -> &'static str {
         let left = AtomicU64::new(self.dice.between(1, 6));
-        let (world, nodes, dice) =
-            (Arc::clone(&self.world), self.nodes.clone(), self.dice.fork("voters"));
+        let (nodes, dice) = (self.nodes.clone(), self.dice.fork("voters"));
         self.world.network.watch_votes(Some(Arc::new(move |voter| {
             if left.load(Ordering::SeqCst) == 0 {
                 return;
             }
             left.fetch_sub(1, Ordering::SeqCst);
-            let (world, node, dice) =
-                (Arc::clone(&world), Arc::clone(&nodes[&voter]), dice.clone());
+            let (node, dice) = (Arc::clone(&nodes[&voter]), dice.clone());
             tokio::spawn(async move {
                 sleep(dice.ms(0, 4)).await;
                 node.end(How::PowerFailure);
                 sleep(dice.ms(0, 20)).await;
-                node.start(found::origin(&world, node.id));
+                node.start(found::origin(node.id));
             });
         })));
         let most = self.dice.between(50, 400);

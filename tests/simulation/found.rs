@@ -1,5 +1,5 @@
-//! How the cluster of every simulation came to be: three nodes that joined one after another, a bucket and a backend that every shard
-//! knows, and an open write epoch for each node. It happens once, in fair weather; every run goes on from there.
+//! How the cluster of every simulation came to be: three nodes that joined one after another, a bucket and a backend
+//! that every shard knows. It happens once, in fair weather; every run goes on from there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -7,20 +7,24 @@ use std::time::Duration;
 
 use vaultaire::raft::group::Origin;
 use vaultaire_proto::command::{ConfigureBucket, InitCluster, MemberChange};
-use vaultaire_proto::row::{BackendState, BucketPhase, NodePhase, NodeRole, Versioning};
+use vaultaire_proto::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
 use vaultaire_proto::{
-    Answer, BackendId, BucketId, Catalog, Command, Consistency, EpochId, GroupId, NodeId,
+    Answer, BackendId, BucketId, Catalog, ClusterId, Command, Consistency, GroupId, NodeId,
     Operation, Query, RequestId, Response, TimeMs,
 };
 
 use super::node::{Node, Nodes, Possessions};
 use super::trace::Keep;
-use super::world::World;
+use super::world::{Backends, World};
 
 pub const SHARDS: u16 = 2;
 pub const NODES: u64 = 3;
 pub const BUCKET: BucketId = BucketId(7);
 pub const BACKEND: BackendId = BackendId(1);
+pub const CLUSTER: ClusterId = ClusterId([9; 16]);
+
+/// How long replaced bytes stay.
+pub const DRAIN_MS: u64 = 1500;
 
 /// No clock of a simulation comes near.
 pub const NOT_AFTER: TimeMs = TimeMs(u64::MAX / 2);
@@ -34,16 +38,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Founded {
     pub nodes: BTreeMap<NodeId, Possessions>,
-    pub epochs: BTreeMap<(NodeId, GroupId), EpochId>,
 }
 
 /// What a node makes of an empty log: none has one after the founding.
-pub fn origin(world: &World, id: NodeId) -> Origin {
+pub fn origin(id: NodeId) -> Origin {
     if id != NodeId(1) {
-        return Origin::Joined { cluster: world.cluster, fresh: true };
+        return Origin::Joined { cluster: CLUSTER, fresh: true };
     }
     Origin::Found(InitCluster {
-        cluster: world.cluster,
+        cluster: CLUSTER,
         generation: 1,
         shards: SHARDS,
         region: "eu-test-1".to_owned(),
@@ -61,7 +64,7 @@ pub fn found() -> Founded {
     // A thread of its own: the caller may be in a runtime, and its chance stays its own.
     let founding = std::thread::spawn(|| {
         super::runtime().block_on(async {
-            let world = World::new(SEED, None, Keep::Sum);
+            let world = World::new(SEED, None, Keep::Sum, Backends::Work);
             let founded = tokio::time::timeout(PATIENCE, Founding::run(&world)).await;
             let founded = founded.expect("a founding in fair weather ends");
             assert!(world.failures().is_empty(), "founding: {:?}", world.failures());
@@ -92,17 +95,17 @@ impl Founding {
         for id in (2..=NODES).map(NodeId) {
             founding.join(id, address(id)).await;
         }
-        let epochs = founding.prepare().await;
+        founding.prepare().await;
         for node in founding.nodes.values() {
             node.stop().await;
         }
         let has = |(id, node): (&NodeId, &Arc<Node>)| (*id, node.possessions());
-        Founded { nodes: founding.nodes.iter().map(has).collect(), epochs }
+        Founded { nodes: founding.nodes.iter().map(has).collect() }
     }
 
     async fn add(&mut self, id: NodeId) {
         let node = Node::new(Arc::clone(&self.world), id, Possessions::default());
-        node.start(origin(&self.world, id));
+        node.start(origin(id));
         self.nodes.insert(id, Arc::clone(&node));
         while node.ready().is_none() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -143,8 +146,11 @@ impl Founding {
     }
 
     /// What shards are told by the control group's leader, and nodes ask for at their start.
-    async fn prepare(&mut self) -> BTreeMap<(NodeId, GroupId), EpochId> {
-        let mut epochs = BTreeMap::new();
+    async fn prepare(&mut self) {
+        let settings = Settings { drain_ms: DRAIN_MS, ..Settings::default() };
+        for group in (0..=SHARDS).map(GroupId) {
+            self.commit(group, Operation::PutSettings(settings)).await;
+        }
         for shard in (1..=SHARDS).map(GroupId) {
             let bucket = ConfigureBucket {
                 bucket: BUCKET,
@@ -156,14 +162,6 @@ impl Founding {
             let (backend, state) = (BACKEND, BackendState::Active);
             let backend = Operation::ConfigureBackend { backend, generation: 1, state };
             self.commit(shard, backend).await;
-            for node in (1..=NODES).map(NodeId) {
-                let open = Operation::OpenEpoch { node, incarnation: 1 };
-                let Response::EpochOpened { epoch, .. } = self.commit(shard, open).await else {
-                    panic!("no epoch was opened");
-                };
-                epochs.insert((node, shard), epoch);
-            }
         }
-        epochs
     }
 }

@@ -25,6 +25,7 @@ pub mod client;
 pub mod dice;
 pub mod faults;
 pub mod found;
+pub mod gateway;
 pub mod history;
 pub mod linear;
 pub mod machine;
@@ -33,6 +34,7 @@ pub mod node;
 pub mod rows;
 pub mod run;
 pub mod trace;
+pub mod workers;
 pub mod world;
 
 /// What every simulation runs on.

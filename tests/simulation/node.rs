@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -14,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 use vaultaire::catalog::RaftCatalog;
 use vaultaire::clock::NodeClock;
 use vaultaire::machine::Machine;
-use vaultaire::peer::pool::Pool;
 use vaultaire::propose::Proposer;
 use vaultaire::raft::group::{Groups, GroupsConfig, Origin, Started};
 use vaultaire::raft::log::disk::simulated::{Faults, Image, Simulated as Files};
 use vaultaire::raft::peers::Landing;
 use vaultaire::raft::replica::Replica;
-use vaultaire::workers::leaders::{self, Leaders};
-use vaultaire::workers::membership;
 use vaultaire_proto::NodeId;
 
 use super::bug;
 use super::dice::Dice;
+use super::found::CLUSTER;
+use super::gateway::Gateway;
 use super::machine::{End, Simulated, Steady, Wall, latency};
 use super::rows;
+use super::workers::work;
 use super::world::World;
 
 /// What a node has before its first process.
@@ -75,6 +74,7 @@ struct Running {
 pub struct Ready {
     pub groups: Groups,
     pub catalog: Arc<RaftCatalog>,
+    pub gateway: Gateway,
     /// It has ended.
     pub over: CancellationToken,
 }
@@ -136,11 +136,15 @@ impl Node {
     }
 
     async fn run(self: Arc<Self>, life: u64, origin: Origin, over: CancellationToken) {
-        match self.open(life, origin, &over).await {
+        let clock = NodeClock::new(Arc::clone(&self.wall) as _, Arc::new(Steady(self.world.began)));
+        match self.open(life, origin, &clock, &over).await {
             Ok(Started { groups, catalog, .. }) => {
                 self.world.trace.add(format_args!("ready {} {life}", self.id));
-                let ready = Arc::new(Ready { groups, catalog, over: over.clone() });
-                self.install(life, &ready);
+                let proposer = Proposer::new(Arc::clone(&catalog) as _, clock);
+                let backend = Arc::clone(&self.world.backend);
+                let gateway = Gateway::new(self.id, life, proposer.clone(), backend);
+                let ready = Arc::new(Ready { groups, catalog, gateway, over: over.clone() });
+                self.install(life, &ready, proposer);
             }
             Err(error) => self.ends_by_itself(life, &over, &error.to_string()),
         }
@@ -150,6 +154,7 @@ impl Node {
         self: &Arc<Self>,
         life: u64,
         origin: Origin,
+        clock: &Arc<NodeClock>,
         over: &CancellationToken,
     ) -> BoxFuture<'static, Result<Started, vaultaire::error::Error>> {
         let (node, token) = (Arc::downgrade(self), over.clone());
@@ -173,8 +178,8 @@ impl Node {
         let config = GroupsConfig {
             data_dir,
             node: self.id,
-            clock: NodeClock::new(Arc::clone(&self.wall) as _, Arc::new(Steady(self.world.began))),
-            cluster: self.world.cluster,
+            clock: Arc::clone(clock),
+            cluster: CLUSTER,
             origin,
             peers: self.world.network.way(self.id, life),
             directory,
@@ -184,13 +189,14 @@ impl Node {
     }
 
     /// Its groups run: clients may come, and its workers begin.
-    fn install(self: &Arc<Self>, life: u64, ready: &Arc<Ready>) {
+    fn install(self: &Arc<Self>, life: u64, ready: &Arc<Ready>, proposer: Proposer) {
         let mut process = self.process.lock();
         if process.life != life {
             return;
         }
         if let Some(running) = &mut process.running {
-            let works = tokio::spawn(work(Arc::clone(ready), self.id, &self.world, &self.wall));
+            let backend = Arc::clone(&self.world.backend);
+            let works = tokio::spawn(work(Arc::clone(ready), self.id, proposer, backend));
             running.tasks.push(works.abort_handle());
             running.ready = Some(Arc::clone(ready));
         }
@@ -254,34 +260,6 @@ impl Node {
             self.world.fail(format!("node {} does not stop: {error}", self.id));
         }
         self.end(How::Kill);
-    }
-}
-
-/// What a node does of itself: memberships, and leaders where they should be.
-fn work(
-    ready: Arc<Ready>,
-    id: NodeId,
-    world: &Arc<World>,
-    wall: &Arc<Wall>,
-) -> impl Future<Output = ()> + Send + 'static {
-    let proposer = Proposer::new(Arc::clone(&ready.catalog) as _, Arc::clone(wall) as _);
-    let pool = Pool::new(world.cluster, id, None);
-    async move {
-        let every = |pause: Duration| tokio::time::sleep(pause);
-        let members = async {
-            loop {
-                membership::step(&ready.groups, &proposer, &pool).await;
-                every(membership::PAUSE).await;
-            }
-        };
-        let leads = async {
-            let mut leaders = Leaders::default();
-            loop {
-                leaders.step(&ready.groups, &proposer).await;
-                every(leaders::PAUSE).await;
-            }
-        };
-        tokio::join!(members, leads);
     }
 }
 

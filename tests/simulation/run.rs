@@ -15,7 +15,7 @@ use super::faults::{Chaos, Counts, keep};
 use super::found::founded;
 use super::node::{Node, Nodes};
 use super::trace::Keep;
-use super::world::World;
+use super::world::{Backends, World};
 
 /// How long a run takes, in virtual time, and with whom.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
 }
 
 async fn simulate(seed: u64, plan: Plan) -> Outcome {
-    let world = World::new(seed, plan.bug, plan.keep);
+    let world = World::new(seed, plan.bug, plan.keep, Backends::Fail);
     let has = |(id, has): (&_, &super::node::Possessions)| {
         (*id, Node::new(Arc::clone(&world), *id, has.clone()))
     };
@@ -86,11 +86,11 @@ async fn simulate(seed: u64, plan: Plan) -> Outcome {
     let calm = CancellationToken::new();
     let mut keepers = JoinSet::new();
     for node in nodes.values() {
-        node.start(super::found::origin(&world, node.id));
+        node.start(super::found::origin(node.id));
         let dice = world.dice.fork("keeper");
-        keepers.spawn(keep(Arc::clone(&world), Arc::clone(node), dice, calm.clone()));
+        keepers.spawn(keep(Arc::clone(node), dice, calm.clone()));
     }
-    let clients = Clients::new(Arc::clone(&world), nodes.clone(), founded());
+    let clients = Clients::new(Arc::clone(&world), nodes.clone());
     let mut working = JoinSet::new();
     for client in 1..=plan.clients {
         working.spawn(Arc::clone(&clients).run(client, world.dice.fork("client")));
@@ -131,5 +131,6 @@ async fn heal(
     let converged = audit::converge(world, nodes).await?;
     clients.read_all(Duration::from_secs(60)).await;
     audit::rows(world, nodes);
+    audit::bytes(world, nodes).await;
     Some(converged)
 }

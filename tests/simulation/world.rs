@@ -3,44 +3,68 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use vaultaire::tables::meta::{Applied, Meta};
 use vaultaire_proto::state::snapshot;
-use vaultaire_proto::{ClusterId, GroupId, NodeId};
+use vaultaire_proto::{GroupId, NodeId};
+use vaultaire_storage::backends::memory::Memory;
+use vaultaire_storage::backends::memory::faults::Faults;
 
 use super::bug::Bug;
 use super::dice::Dice;
+use super::found::BACKEND;
 use super::network::Network;
 use super::rows::Witness;
 use super::trace::{Keep, Trace};
-
-/// The cluster of every simulation.
-const CLUSTER: ClusterId = ClusterId([9; 16]);
 
 pub struct World {
     pub began: Instant,
     pub dice: Dice,
     pub trace: Trace,
     pub network: Network,
-    pub cluster: ClusterId,
+    /// Every node reaches it, whatever the network is like; it fails by itself.
+    pub backend: Arc<Memory>,
     pub bug: Option<Bug>,
     failures: Mutex<Vec<String>>,
     /// What a group's rows were at an index, and who said so first.
     states: Mutex<BTreeMap<(GroupId, Applied), (u128, NodeId)>>,
 }
 
+/// Whether the backend fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backends {
+    Fail,
+    Work,
+}
+
+fn faults(dice: &Dice, backends: Backends) -> Faults {
+    match backends {
+        Backends::Work => Faults::NONE,
+        Backends::Fail => Faults {
+            seed: dice.fork("backend").draw(),
+            error_before: 20,
+            timeout_after: 20,
+            slow: 40,
+            slow_for: Duration::from_millis(700),
+            zombie: 15,
+            ..Faults::NONE
+        },
+    }
+}
+
 impl World {
-    pub fn new(seed: u64, bug: Option<Bug>, keep: Keep) -> Arc<Self> {
+    pub fn new(seed: u64, bug: Option<Bug>, keep: Keep, weather: Backends) -> Arc<Self> {
         vaultaire::chance::seed(seed);
         let (dice, trace) = (Dice::new(seed), Trace::new(keep));
         Arc::new(Self {
             began: Instant::now(),
             network: Network::new(dice.fork("network"), trace.clone()),
+            backend: Arc::new(Memory::with_faults(BACKEND, "memory", faults(&dice, weather))),
             dice,
             trace,
-            cluster: CLUSTER,
             bug,
             failures: Mutex::default(),
             states: Mutex::default(),
