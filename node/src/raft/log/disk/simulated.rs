@@ -375,7 +375,7 @@ impl File for Handle {
             state.power_is_off |= power.is_err();
             let at = offset as usize;
             if inode.current.len() < at + len {
-                return Err(io::Error::from_raw_os_error(NO_SPACE));
+                inode.current.resize(at + len, 0);
             }
             inode.current[at..at + len].copy_from_slice(&bytes[..len]);
             inode.unsynced.push((at, len));
