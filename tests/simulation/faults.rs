@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use vaultaire::error::Error;
 use vaultaire::raft::log::disk::simulated::Faults;
 use vaultaire::raft::purge;
+use vaultaire::raft::replica::Replica;
 use vaultaire_proto::NodeId;
 
 use super::dice::Dice;
@@ -196,21 +198,20 @@ impl Chaos {
         "the power fails at those who vote"
     }
 
+    /// As the node does it itself when a log is long; or all of it, so that whoever lacks an entry needs a snapshot.
     fn shorten(&self) -> &'static str {
         let (node, world) = (self.node(), Arc::clone(&self.world));
-        if let Some(ready) = node.ready() {
-            let replica = Arc::clone(self.dice.pick(ready.replicas()));
+        let all = self.dice.permille(700);
+        for replica in node.ready().iter().flat_map(|ready| ready.replicas()).cloned() {
+            let (id, world) = (node.id, Arc::clone(&world));
             tokio::spawn(async move {
-                let shortened = purge::shorten(&replica).await;
-                world.trace.add(format_args!(
-                    "shortened {} {}: {:?}",
-                    node.id,
-                    replica.id,
-                    shortened.ok()
-                ));
+                let shortened =
+                    if all { forget(&replica).await } else { purge::shorten(&replica).await };
+                let upto = shortened.ok();
+                world.trace.add(format_args!("shortened {id} {}: {upto:?}", replica.id));
             });
         }
-        "a log is shortened"
+        if all { "logs are forgotten" } else { "logs are shortened" }
     }
 
     fn hand_over(&self) -> &'static str {
@@ -220,4 +221,10 @@ impl Chaos {
         }
         "a lead is handed over"
     }
+}
+
+async fn forget(replica: &Replica) -> Result<u64, Error> {
+    let durable = replica.snapshot().await?;
+    replica.purge(durable).await?;
+    Ok(durable)
 }

@@ -236,7 +236,8 @@ impl Way {
                     network.trace.add(format_args!("lost answer {what} {group} {from:?} {end:?}"));
                     return;
                 }
-                network.trace.add(format_args!("answer {what} {group} {from:?} {end:?}"));
+                let error = answer.as_ref().err();
+                network.trace.add(format_args!("answer {what} {group} {from:?} {end:?} {error:?}"));
                 let _ = tell.send(answer);
             });
             match told.await {
