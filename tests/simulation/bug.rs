@@ -20,10 +20,23 @@ pub enum Bug {
     ReadsWithoutBarrier,
     /// A command that is repeated has another request id and other blobs each time.
     RepeatsAnew,
+    /// What a leader once confirmed is taken for every later read.
+    ReadIndexReused,
+    /// A power failure leaves part of a batch of rows.
+    RowsTorn,
+    /// A snapshot is written over the rows that are there.
+    InstallKeepsOld,
 }
 
-pub const ALL: [Bug; 4] =
-    [Bug::SyncLies, Bug::VotesUnsynced, Bug::ReadsWithoutBarrier, Bug::RepeatsAnew];
+pub const ALL: [Bug; 7] = [
+    Bug::SyncLies,
+    Bug::VotesUnsynced,
+    Bug::ReadsWithoutBarrier,
+    Bug::RepeatsAnew,
+    Bug::ReadIndexReused,
+    Bug::RowsTorn,
+    Bug::InstallKeepsOld,
+];
 
 impl fmt::Display for Bug {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,6 +45,9 @@ impl fmt::Display for Bug {
             Self::VotesUnsynced => "votes-unsynced",
             Self::ReadsWithoutBarrier => "reads-without-barrier",
             Self::RepeatsAnew => "repeats-anew",
+            Self::ReadIndexReused => "read-index-reused",
+            Self::RowsTorn => "rows-torn",
+            Self::InstallKeepsOld => "install-keeps-old",
         })
     }
 }
@@ -59,7 +75,14 @@ pub fn disk(inner: Arc<dyn Disk>, bug: Option<Bug>) -> Arc<dyn Disk> {
     let skip = match bug {
         Some(Bug::SyncLies) => Skip::All,
         Some(Bug::VotesUnsynced) => Skip::Votes,
-        Some(Bug::ReadsWithoutBarrier | Bug::RepeatsAnew) | None => return inner,
+        Some(
+            Bug::ReadsWithoutBarrier
+            | Bug::RepeatsAnew
+            | Bug::ReadIndexReused
+            | Bug::RowsTorn
+            | Bug::InstallKeepsOld,
+        )
+        | None => return inner,
     };
     Arc::new(Lying { inner, skip })
 }

@@ -208,11 +208,9 @@ impl Clients {
     }
 
     async fn read(&self, ready: &Ready, key: &ObjectKey) -> Told {
-        let consistency = match self.world.bug {
-            Some(Bug::ReadsWithoutBarrier) => Consistency::Stale,
-            Some(Bug::SyncLies | Bug::VotesUnsynced | Bug::RepeatsAnew) | None => {
-                Consistency::Linearizable
-            }
+        let consistency = match self.world.bug == Some(Bug::ReadsWithoutBarrier) {
+            true => Consistency::Stale,
+            false => Consistency::Linearizable,
         };
         let query =
             Query::Version { bucket: BUCKET, key: key.clone(), version: None, manifest: false };

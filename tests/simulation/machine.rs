@@ -1,16 +1,18 @@
 //! A machine of a simulated node: its disk, its rows, its clocks, and how it ends.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use vaultaire::error::Error;
 use vaultaire::machine::Machine;
 use vaultaire::place::{Latency, Place};
-use vaultaire::raft::log::disk::Disk;
+use vaultaire::raft::log::disk::{Disk, File, Lock};
 use vaultaire::raft::log::{Drive, Identity, Options};
 use vaultaire::tables::engine::Engine;
 use vaultaire_proto::{Clock, TimeMs};
@@ -113,5 +115,54 @@ impl Clock for Wall {
         let skew = self.skew_ms.load(Ordering::SeqCst);
         let now = EPOCH.0 as i64 + passed.as_millis() as i64 + skew;
         TimeMs(now as u64)
+    }
+}
+
+/// A process's hold on its disk: what has ended changes nothing any more, names of files least of all.
+pub struct Held {
+    pub disk: Arc<dyn Disk>,
+    pub over: CancellationToken,
+}
+
+impl Held {
+    fn disk(&self) -> io::Result<&dyn Disk> {
+        match self.over.is_cancelled() {
+            true => Err(io::Error::other("the process has ended")),
+            false => Ok(&*self.disk),
+        }
+    }
+}
+
+impl Disk for Held {
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        self.disk()?.create_directory(directory)
+    }
+
+    fn lock(&self, directory: &Path) -> io::Result<Lock> {
+        self.disk()?.lock(directory)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.disk()?.list(directory)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.disk()?.create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.disk()?.open(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk()?.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk()?.remove(path)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.disk()?.sync_directory(directory)
     }
 }

@@ -22,6 +22,7 @@ use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::wire::v1::snapshot_part::Part;
 use vaultaire_proto::{GroupId, NodeId};
 
+use super::bug::Bug;
 use super::dice::Dice;
 use super::trace::Trace;
 
@@ -70,6 +71,7 @@ pub struct Network {
     state: Arc<Mutex<State>>,
     dice: Dice,
     trace: Trace,
+    bug: Option<Bug>,
 }
 
 impl fmt::Debug for Network {
@@ -79,9 +81,9 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    pub fn new(dice: Dice, trace: Trace) -> Self {
+    pub fn new(dice: Dice, trace: Trace, bug: Option<Bug>) -> Self {
         let state = State { homes: BTreeMap::new(), weather: Weather::fair(), voted: None };
-        Self { state: Arc::new(Mutex::new(state)), dice, trace }
+        Self { state: Arc::new(Mutex::new(state)), dice, trace, bug }
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Weather)) {
@@ -120,7 +122,8 @@ impl Network {
 
     /// The ways out of a process.
     pub fn way(&self, node: NodeId, life: u64) -> Arc<dyn Peers> {
-        Arc::new(Way { network: self.clone(), node, life })
+        let confirmed = Mutex::default();
+        Arc::new(Way { network: self.clone(), node, life, confirmed })
     }
 
     fn home(&self, node: NodeId) -> Option<Home> {
@@ -184,6 +187,8 @@ struct Way {
     network: Network,
     node: NodeId,
     life: u64,
+    /// The first confirmation of each group, for the bug that takes it again.
+    confirmed: Mutex<BTreeMap<u32, wire::ReadIndexResponse>>,
 }
 
 impl Way {
@@ -434,7 +439,19 @@ impl Peers for Way {
         deadline: Duration,
         request: wire::ReadIndexRequest,
     ) -> Result<wire::ReadIndexResponse, CallError> {
+        let group = request.group;
+        let reused = self.network.bug == Some(Bug::ReadIndexReused);
+        let before = self.confirmed.lock().get(&group).cloned().filter(|_| reused);
+        if let Some(before) = before {
+            return Ok(before);
+        }
         let work = |replica: Arc<Replica>| async move { Ok(replica.take_read_index().await) };
-        self.call(to, "read index", request.group, deadline, work).await
+        let answer = self.call(to, "read index", group, deadline, work).await;
+        if let Ok(answer) = &answer
+            && answer.index.is_some()
+        {
+            self.confirmed.lock().insert(group, answer.clone());
+        }
+        answer
     }
 }

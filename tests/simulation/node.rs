@@ -24,7 +24,7 @@ use super::bug;
 use super::dice::Dice;
 use super::found::CLUSTER;
 use super::gateway::Gateway;
-use super::machine::{End, Simulated, Steady, Wall, latency};
+use super::machine::{End, Held, Simulated, Steady, Wall, latency};
 use super::rows;
 use super::workers::work;
 use super::world::World;
@@ -92,7 +92,7 @@ impl Node {
             id,
             wall: Arc::new(Wall::new(world.began)),
             files: Files::from_image(dice.draw(), &has.files),
-            rows: rows::Disk::new(has.rows, world.witness(id)),
+            rows: rows::Disk::new(has.rows, world.witness(id), world.bug),
             dice,
             world,
             process: Mutex::default(),
@@ -163,8 +163,9 @@ impl Node {
                 node.ends_by_itself(life, &token, why);
             }
         });
+        let files = bug::disk(Arc::new(self.files.clone()), self.world.bug);
         let machine = Arc::new(Simulated {
-            disk: bug::disk(Arc::new(self.files.clone()), self.world.bug),
+            disk: Arc::new(Held { disk: files, over: over.clone() }),
             rows: self.rows.open(),
             latency: latency(self.dice.fork("latency")),
             end,

@@ -61,7 +61,7 @@ impl World {
         let (dice, trace) = (Dice::new(seed), Trace::new(keep));
         Arc::new(Self {
             began: Instant::now(),
-            network: Network::new(dice.fork("network"), trace.clone()),
+            network: Network::new(dice.fork("network"), trace.clone(), bug),
             backend: Arc::new(Memory::with_faults(BACKEND, "memory", faults(&dice, weather))),
             dice,
             trace,
