@@ -102,8 +102,7 @@ impl Engine {
             machine: Arc::new(ThisMachine),
         };
         let Started { groups, catalog, report } = Groups::start(config).await?;
-        let cut = report.journal.cut;
-        tell_of_cut(cut.as_ref());
+        tell_of_cut(report.journal.cut.as_ref());
         if identity.is_none() {
             data_dir.found(catalog.cluster().cluster)?;
         }
@@ -143,7 +142,7 @@ impl Engine {
             watch: Arc::new(watch),
             epochs,
             brake,
-            cut,
+            cut: report.journal.cut,
         })
     }
 }

@@ -75,10 +75,12 @@ impl Machine for Simulated {
 
 /// A disk that is mostly quick and sometimes not.
 pub fn latency(dice: Dice) -> Latency {
-    Arc::new(move || match dice.below(1000) {
-        0..900 => dice.ms(0, 3),
-        900..995 => dice.ms(4, 25),
-        _ => dice.ms(50, 400),
+    Arc::new(move || match dice.below(10_000) {
+        0..9000 => dice.ms(0, 3),
+        9000..9940 => dice.ms(4, 25),
+        9940..9998 => dice.ms(50, 400),
+        // It hangs: longer than an election takes, and at times longer than a peer is waited for.
+        _ => dice.ms(2000, 14_000),
     })
 }
 

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use vaultaire::peer::calls::Peers;
 use vaultaire::raft::directory::Directory;
 use vaultaire::raft::peers::Landing;
-use vaultaire_proto::NodeId;
+use vaultaire_proto::wire::v1 as wire;
+use vaultaire_proto::{GroupId, NodeId};
 
 use super::bug::Bug;
 use super::dice::Dice;
@@ -51,10 +52,14 @@ impl Weather {
     }
 }
 
+#[derive(Default)]
 struct State {
     homes: BTreeMap<NodeId, Home>,
     weather: Weather,
     voted: Option<Voted>,
+    /// Who has led a group in a term.
+    leaders: BTreeMap<(GroupId, u64), u64>,
+    violations: Vec<String>,
 }
 
 /// Told that a node has given its vote away; the answer is about to be sent.
@@ -76,7 +81,7 @@ impl fmt::Debug for Network {
 
 impl Network {
     pub fn new(dice: Dice, trace: Trace, bug: Option<Bug>) -> Self {
-        let state = State { homes: BTreeMap::new(), weather: Weather::fair(), voted: None };
+        let state = State { homes: BTreeMap::new(), weather: Weather::fair(), ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), dice, trace, bug }
     }
 
@@ -98,6 +103,26 @@ impl Network {
         if let Some(voted) = voted {
             voted(node);
         }
+    }
+
+    /// A leader speaks: there is one in a term.
+    fn leads(&self, group: GroupId, vote: Option<&wire::Vote>) {
+        let Some(vote) = vote.filter(|vote| vote.committed) else {
+            return;
+        };
+        let state = &mut *self.state.lock();
+        let first = *state.leaders.entry((group, vote.term)).or_insert(vote.node);
+        if first != vote.node {
+            let (term, other) = (vote.term, vote.node);
+            state.violations.push(format!(
+                "group {group} has two leaders in term {term}: nodes {first} and {other}"
+            ));
+        }
+    }
+
+    /// What no network should see.
+    pub fn violations(&self) -> Vec<String> {
+        self.state.lock().violations.clone()
     }
 
     /// From now on this process is the node.

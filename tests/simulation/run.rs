@@ -106,7 +106,7 @@ async fn simulate(seed: u64, plan: Plan) -> Outcome {
     let events = clients.history.events();
     Outcome {
         seed,
-        failures: world.failures(),
+        failures: world.failures().into_iter().chain(world.network.violations()).collect(),
         sum: world.trace.sum(),
         lines: world.trace.count(),
         trace: world.trace.lines(),

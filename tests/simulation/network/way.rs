@@ -196,6 +196,9 @@ impl Peers for Way {
         let Some(replica) = group_of(&home, u32::from(group.0)) else {
             return Err(CallError::Refused("the group does not run here".to_owned()));
         };
+        let network = self.network.clone();
+        let requests =
+            requests.inspect(move |request| network.leads(group, request.vote.as_ref())).boxed();
         let (asked, asking) = mpsc::unbounded_channel();
         let (told, telling) = mpsc::unbounded_channel();
         let describe =
