@@ -266,7 +266,7 @@ impl Peers for Way {
         };
         tokio::spawn(pump(network, from, end, parts, sent, describe));
         let chunks = receiver(arriving).map(|part| match part?.part {
-            Some(Part::Chunk(chunk)) => Ok(bytes::Bytes::from(chunk)),
+            Some(Part::Chunk(chunk)) => Ok(chunk),
             Some(Part::Head(_)) | None => Err(failed("a snapshot goes on with its chunks")),
         });
         let group = head.group;
@@ -297,7 +297,7 @@ impl Peers for Way {
     ) -> Result<wire::ReadIndexResponse, CallError> {
         let group = request.group;
         let reused = self.network.bug == Some(Bug::ReadIndexReused);
-        let before = self.confirmed.lock().get(&group).cloned().filter(|_| reused);
+        let before = self.confirmed.lock().get(&group).copied().filter(|_| reused);
         if let Some(before) = before {
             return Ok(before);
         }
@@ -306,7 +306,7 @@ impl Peers for Way {
         if let Ok(answer) = &answer
             && answer.index.is_some()
         {
-            self.confirmed.lock().insert(group, answer.clone());
+            self.confirmed.lock().insert(group, *answer);
         }
         answer
     }
