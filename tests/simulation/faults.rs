@@ -50,7 +50,7 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// One fault after another, for so long.
+    /// One fault after another, for so long, or until something is wrong that should not be.
     pub async fn rage(&mut self, lasts: Duration) {
         let ends = Instant::now() + lasts;
         loop {
@@ -59,6 +59,9 @@ impl Chaos {
                 break;
             }
             sleep(pause).await;
+            if self.world.has_failed() {
+                return;
+            }
             let what = self.fault();
             *self.counts.entry(what).or_default() += 1;
         }

@@ -101,7 +101,11 @@ async fn simulate(seed: u64, plan: Plan) -> Outcome {
     chaos.rage(plan.chaos).await;
     chaos.heal();
     calm.cancel();
-    let converged = heal(&world, &nodes, &clients, working).await;
+    let converged = match world.has_failed() {
+        // The first failure is the one that says something.
+        true => None,
+        false => heal(&world, &nodes, &clients, working).await,
+    };
     let undecided = audit::histories(&world, &clients);
     let events = clients.history.events();
     Outcome {

@@ -99,6 +99,10 @@ impl World {
         self.failures.lock().push(what);
     }
 
+    pub fn has_failed(&self) -> bool {
+        !self.failures.lock().is_empty() || !self.network.violations().is_empty()
+    }
+
     pub fn failures(&self) -> Vec<String> {
         self.failures.lock().clone()
     }
