@@ -1,10 +1,11 @@
 //! Whole clusters in one thread and in virtual time, where everything that goes wrong follows from a seed.
 //!
 //! What is real: three nodes with a control group and two shards each; openraft; the journal with its records, marks, segments and
-//! recovery; the state machine and its `apply`; proposer, forwarding, barrier, catalog; snapshots, purges, changes of members, leads.
-//! What is simulated is beneath them, behind the seams that `node` has: files (`log::disk::simulated`), rows (`rows`), the network
-//! (`network`, at `peer::calls::Peers`), clocks, and where work that waits for a disk runs (`machine`). fjall itself, gRPC and TLS are
-//! not here: processes that are killed show those.
+//! recovery; the state machine and its `apply`; proposer, forwarding, barrier, catalog; snapshots, purges, changes of members, leads;
+//! the collector and the sweeper. What is simulated is beneath them, behind the seams that `node` has: files
+//! (`log::disk::simulated`), rows (`rows`), the network (`network`, at `peer::calls::Peers`), clocks, and where work that waits for a disk
+//! runs (`machine`). Bytes go to the storage crate's backend in memory, which fails by a seed too. fjall itself, gRPC, TLS and the S3
+//! front are not here: processes that are killed show those.
 //!
 //! Why a run can be repeated. One runtime of one thread with paused time: it moves only when nobody can go on, to the next timer.
 //! Three sources of chance are left in that, and each is closed in the product and not here, so that what is simulated is what
@@ -17,7 +18,8 @@
 //!
 //! How it reads: `found` (the cluster of every run), `run` (one run), `faults` (what goes wrong), `client`, `history` and `linear` (what
 //! clients see, and whether it fits together), `audit` (what must hold in the end), `bug` (faults planted to be found), `node` (a
-//! process and its end), `machine`, `rows`, `network`, `world`, `dice`, `trace`.
+//! process and its end), `gateway` and `workers` (what it does beside consensus), `machine`, `rows`, `network`, `world`, `dice`, `trace`.
+//! The command `vaultaire-simulate` runs as many seeds as one likes, a planted fault, or one seed again with its trace.
 
 pub mod audit;
 pub mod bug;

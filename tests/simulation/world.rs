@@ -93,10 +93,13 @@ impl World {
         })
     }
 
-    /// Something is wrong that a simulation must not see.
+    /// Something is wrong that a simulation must not see. The same is told once.
     pub fn fail(&self, what: String) {
         self.trace.add(format_args!("FAILURE {what}"));
-        self.failures.lock().push(what);
+        let mut failures = self.failures.lock();
+        if !failures.contains(&what) {
+            failures.push(what);
+        }
     }
 
     pub fn has_failed(&self) -> bool {
