@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use vaultaire::raft::group::Origin;
-use vaultaire_proto::command::{ConfigureBucket, InitCluster, MemberChange};
+use vaultaire_proto::command::members::MemberChange;
+use vaultaire_proto::command::{ConfigureBucket, InitCluster};
 use vaultaire_proto::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
 use vaultaire_proto::{
     Answer, BackendId, BucketId, Catalog, ClusterId, Command, Consistency, GroupId, NodeId,
@@ -90,6 +91,8 @@ impl Founding {
             incarnation: 1,
             name: "node-1".to_owned(),
             address: address(NodeId(1)),
+            zone: String::new(),
+            region: String::new(),
         };
         founding.commit(GroupId::CONTROL, first).await;
         for id in (2..=NODES).map(NodeId) {

@@ -74,6 +74,7 @@ struct Running {
 pub struct Ready {
     pub groups: Groups,
     pub catalog: Arc<RaftCatalog>,
+    pub clock: Arc<NodeClock>,
     pub gateway: Gateway,
     /// It has ended.
     pub over: CancellationToken,
@@ -140,10 +141,10 @@ impl Node {
         match self.open(life, origin, &clock, &over).await {
             Ok(Started { groups, catalog, .. }) => {
                 self.world.trace.add(format_args!("ready {} {life}", self.id));
-                let proposer = Proposer::new(Arc::clone(&catalog) as _, clock);
+                let proposer = Proposer::new(Arc::clone(&catalog) as _, Arc::clone(&clock) as _);
                 let backend = Arc::clone(&self.world.backend);
                 let gateway = Gateway::new(self.id, life, proposer.clone(), backend);
-                let ready = Arc::new(Ready { groups, catalog, gateway, over: over.clone() });
+                let ready = Arc::new(Ready { groups, catalog, clock, gateway, over: over.clone() });
                 self.install(life, &ready, proposer);
             }
             Err(error) => self.ends_by_itself(life, &over, &error.to_string()),
@@ -197,7 +198,7 @@ impl Node {
         }
         if let Some(running) = &mut process.running {
             let backend = Arc::clone(&self.world.backend);
-            let works = tokio::spawn(work(Arc::clone(ready), self.id, proposer, backend));
+            let works = tokio::spawn(work(Arc::clone(ready), self.id, life, proposer, backend));
             running.tasks.push(works.abort_handle());
             running.ready = Some(Arc::clone(ready));
         }

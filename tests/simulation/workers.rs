@@ -15,11 +15,13 @@ use vaultaire::workers::leaders::{self, Leaders};
 use vaultaire::workers::membership;
 use vaultaire::workers::sweep::{self, Sweeper};
 use vaultaire::workers::{Context, Leads};
-use vaultaire_proto::NodeId;
+use vaultaire_proto::{Clock, NodeId};
+use vaultaire_router::epochs::Epochs;
+use vaultaire_router::targets::Targets;
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::registry::Registry;
 
-use super::found::{CLUSTER, SHARDS};
+use super::found::{BACKEND, CLUSTER, SHARDS};
 use super::node::Ready;
 
 const ROTATED_AFTER: Duration = Duration::from_secs(2);
@@ -41,9 +43,17 @@ pub fn settings() -> Garbage {
 }
 
 /// Until it is dropped.
-pub async fn work(ready: Arc<Ready>, id: NodeId, proposer: Proposer, backend: Arc<Memory>) {
+pub async fn work(
+    ready: Arc<Ready>,
+    id: NodeId,
+    life: u64,
+    proposer: Proposer,
+    backend: Arc<Memory>,
+) {
     let pool = Pool::new(CLUSTER, id, None);
-    let context = context(&ready, proposer.clone(), backend);
+    let clock = Arc::clone(&ready.clock) as Arc<dyn Clock>;
+    let epochs = Epochs::new(Arc::clone(&ready.catalog) as _, clock, id, life);
+    let context = context(&ready, proposer.clone(), backend, epochs);
     let members = async {
         loop {
             membership::step(&ready.groups, &proposer, &pool).await;
@@ -80,7 +90,12 @@ pub async fn work(ready: Arc<Ready>, id: NodeId, proposer: Proposer, backend: Ar
     tokio::join!(members, leads, epochs, garbage, sweeps);
 }
 
-fn context(ready: &Arc<Ready>, proposer: Proposer, backend: Arc<Memory>) -> Context {
+fn context(
+    ready: &Arc<Ready>,
+    proposer: Proposer,
+    backend: Arc<Memory>,
+    epochs: Arc<Epochs>,
+) -> Context {
     let registry = Arc::new(Registry::default());
     registry.insert(backend).expect("the only one");
     let weak = Arc::downgrade(ready);
@@ -94,5 +109,15 @@ fn context(ready: &Arc<Ready>, proposer: Proposer, backend: Arc<Memory>) -> Cont
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let garbage = settings();
     let brake = Arc::new(Brake::new(&garbage, SHARDS));
-    Context { proposer, registry, leads, garbage, brake, metrics: Arc::new(metrics) }
+    let targets = Arc::new(Targets::of_node(&[BACKEND]));
+    Context {
+        proposer,
+        registry,
+        leads,
+        garbage,
+        brake,
+        targets,
+        epochs,
+        metrics: Arc::new(metrics),
+    }
 }
