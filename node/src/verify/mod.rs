@@ -9,11 +9,11 @@ pub mod rows;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use vaultaire_proto::object::Location;
-use vaultaire_proto::row::BlobOwner;
+use vaultaire_proto::row::{BackendRow, BlobOwner};
 use vaultaire_proto::{BackendId, Consistency, GroupId};
 use vaultaire_storage::registry::Registry;
 
@@ -23,6 +23,10 @@ use crate::propose::Proposer;
 
 /// How many blobs between two reports of progress.
 const PROGRESS_EVERY: u64 = 200;
+
+/// How often this node's backends are looked at before a check begins without some of them: for five seconds.
+const BACKENDS_LOOKS_MAX: u32 = 20;
+const BACKENDS_PAUSE: Duration = Duration::from_millis(250);
 
 /// What to compare.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +132,7 @@ impl Verifier {
     /// Runs to the summary, or to the first error that leaves nothing to compare.
     pub async fn run(mut self) -> Result<(), Error> {
         let started = Instant::now();
+        self.await_backends().await?;
         self.count().await?;
         let shards: Vec<GroupId> = self.proposer.shards().collect();
         for shard in &shards {
@@ -144,6 +149,22 @@ impl Verifier {
         let took = started.elapsed().as_millis();
         self.summary.duration_ms = u64::try_from(took).unwrap_or(u64::MAX);
         self.send(Event::Summary(self.summary)).await
+    }
+
+    /// A node opens a new backend of another node a moment after it has come to be. One that stays away is told of by what
+    /// cannot be read there.
+    async fn await_backends(&self) -> Result<(), Error> {
+        for _ in 0..BACKENDS_LOOKS_MAX {
+            let rows = ask::backends(self.proposer.catalog(), Consistency::Linearizable).await?;
+            let is_there = |row: &BackendRow| {
+                row.state.is_gone() || !self.covers(row.id) || self.registry.get(row.id).is_ok()
+            };
+            if rows.iter().all(is_there) {
+                return Ok(());
+            }
+            tokio::time::sleep(BACKENDS_PAUSE).await;
+        }
+        Ok(())
     }
 
     fn covers(&self, backend: BackendId) -> bool {
