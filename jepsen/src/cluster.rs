@@ -4,7 +4,7 @@
 pub mod membership;
 pub mod site;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use self::site::{Clock, Site, index};
 use crate::error::Error;
-use crate::process::Server;
+use crate::process::{Program, Server};
 
 /// How long a node is started again that gives up.
 const STARTS_MAX: Duration = Duration::from_secs(90);
@@ -30,12 +30,12 @@ pub struct Cluster {
 impl Cluster {
     /// So many voters, all of them members when this returns.
     pub async fn start(
-        binary: PathBuf,
+        program: Program,
         dir: &Path,
         voters: u32,
         is_inside: bool,
     ) -> Result<Self, Error> {
-        let site = Arc::new(Site::new(binary, dir, voters, is_inside).await?);
+        let site = Arc::new(Site::new(program, dir, voters, is_inside).await?);
         let servers = (0..voters).map(|_| None).collect();
         let mut cluster = Self { site, servers };
         for number in 0..voters {

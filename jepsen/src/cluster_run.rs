@@ -22,7 +22,7 @@ use crate::faults::{NEMESES, Nemesis};
 use crate::history::{Line, Recorder, Wanted};
 use crate::html;
 use crate::kill;
-use crate::process::{self, Ready};
+use crate::process::{self, Program, Ready};
 use crate::s3::S3;
 use crate::sandbox;
 use crate::simulate::{chosen, wanted};
@@ -60,6 +60,10 @@ pub struct Args {
     /// The server [default: the one of this workspace, built beside this program].
     #[arg(long, env = "VAULTAIRE_BINARY")]
     binary: Option<PathBuf>,
+    /// A mistake that is planted in the server (`VAULTAIRE_PLANT`): the run succeeds where it is found. The server must be built
+    /// with them.
+    #[arg(long)]
+    pub planted: Option<String>,
     /// Where the history, its report, logs and data go [default: a new temporary directory].
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -67,7 +71,7 @@ pub struct Args {
 
 /// The server, brought up to date where none is named. Where the machine allows, the run goes on in namespaces of its own.
 pub fn begin(args: &Args) -> Result<PathBuf, Error> {
-    let binary = args.binary.clone().map_or_else(process::build, Ok)?;
+    let binary = args.binary.clone().map_or_else(|| process::build(args.planted.is_some()), Ok)?;
     let binary = std::path::absolute(&binary).map_err(Error::file("find", &binary))?;
     if !sandbox::is_inside() {
         let why = sandbox::enter(&binary);
@@ -82,7 +86,8 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
     let dir = kill::directory(args.dir.as_deref())?;
     let dir = std::path::absolute(&dir).map_err(Error::file("find", &dir))?;
     eprintln!("seed {seed}, history in {}", dir.display());
-    let mut cluster = Cluster::start(binary, &dir, args.nodes, sandbox::is_inside()).await?;
+    let program = Program { binary, planted: args.planted.clone() };
+    let mut cluster = Cluster::start(program, &dir, args.nodes, sandbox::is_inside()).await?;
     let ready = cluster.site.ready();
     let connections = client::connections();
     prepare(&ready[0], &connections).await?;

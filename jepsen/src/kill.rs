@@ -156,7 +156,7 @@ impl Run {
         })?;
         let binary = match args.binary.clone() {
             Some(binary) => binary,
-            None => process::build()?,
+            None => process::build(false)?,
         };
         let recorder = Recorder::create(dir)?;
         let (clients, kills) = (args.clients, args.kills);

@@ -93,7 +93,10 @@ fn main() -> ExitCode {
         }),
         (Ok(runtime), Command::Run(args)) => binary
             .and_then(|binary| runtime.block_on(cluster_run::run(&args, binary)))
-            .and_then(|judgement| judged(&judgement)),
+            .and_then(|judgement| match &args.planted {
+                Some(planted) => found(&judgement, planted),
+                None => judged(&judgement),
+            }),
         (Ok(runtime), Command::Simulate(args)) => {
             runtime.block_on(simulate::run(&args)).and_then(|judgement| judged(&judgement))
         }
@@ -116,6 +119,14 @@ fn judged(judgement: &Judgement) -> Result<Said, Error> {
         Verdict::Unknown(_) => Said { code: ExitCode::from(UNKNOWN), ..said },
         Verdict::Pass | Verdict::Fail => said,
     })
+}
+
+/// A run in which something is planted succeeds where it says that something is wrong.
+fn found(judgement: &Judgement, planted: &str) -> Result<Said, Error> {
+    let found = judgement.verdict == Verdict::Fail;
+    let said = Said::new(judgement, found)?;
+    let first = if found { "found" } else { "NOT found" };
+    Ok(Said { text: format!("{planted} was {first}: {}", said.text), ..said })
 }
 
 /// What a command has to say.

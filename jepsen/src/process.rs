@@ -62,9 +62,17 @@ pub struct Server {
     pub took: Duration,
 }
 
+/// The server, and the mistake that is planted in it.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub binary: PathBuf,
+    pub planted: Option<String>,
+}
+
 /// The server of this workspace, beside this program. Cargo builds this program alone when it is run, so the server is
 /// brought up to date here: an old one would be judged in the place of the one that was meant.
-pub fn build() -> Result<PathBuf, Error> {
+/// Where a mistake is to be planted, it is built with those that it has.
+pub fn build(with_planted: bool) -> Result<PathBuf, Error> {
     let own = std::env::current_exe().map_err(Error::file("find", Path::new("this program")))?;
     let profile_dir = own.parent().unwrap_or(Path::new("."));
     let target_dir = profile_dir.parent().unwrap_or(Path::new("."));
@@ -73,6 +81,9 @@ pub fn build() -> Result<PathBuf, Error> {
     command.args(["build", "--locked", "--bin", "vaultaire", "--target-dir"]).arg(target_dir);
     if profile_dir.ends_with("release") {
         command.arg("--release");
+    }
+    if with_planted {
+        command.args(["--features", "vaultaire-proto/planted"]);
     }
     eprintln!("building the server; --binary names one that is built already");
     let what = "cargo build --bin vaultaire";

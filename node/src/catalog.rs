@@ -9,11 +9,14 @@ use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
 use vaultaire_proto::catalog::{Page, Scope};
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::ClusterRow;
+use vaultaire_proto::state;
 use vaultaire_proto::state::query::answer;
 use vaultaire_proto::state::query::merge::{Listing, Merge};
 use vaultaire_proto::{
-    Answer, Catalog, CatalogError, Command, Consistency, GroupId, Query, Response,
+    Answer, Catalog, CatalogError, Command, Consistency, GroupId, Operation, Query, Rejection,
+    Response,
 };
 
 use crate::place::Place;
@@ -75,6 +78,20 @@ impl RaftCatalog {
         }
     }
 
+    /// Decides too early what only `apply` may: where that fault is planted.
+    async fn condition_holds(
+        &self,
+        group: &Replica,
+        command: &Command,
+    ) -> Result<Result<(), Rejection>, CatalogError> {
+        let Operation::PutVersion(put) = &command.operation else {
+            return Ok(Ok(()));
+        };
+        let view = self.view(group, Consistency::Linearizable).await?;
+        let head = state::version::head(&view, put.target.bucket, &put.target.key);
+        Ok(state::guard::holds(&put.condition, head.as_ref()))
+    }
+
     /// One page of a list, from views that all rounds share. The shards of a round are read at the same time.
     async fn merged<L>(
         &self,
@@ -133,6 +150,11 @@ impl Catalog for RaftCatalog {
     /// Repeats what is not definite: `apply` answers a repeated request id as it did the first time.
     async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
         let group = self.group(command.group)?;
+        if planted::is(Planted::ConditionAtProposer)
+            && let Err(rejection) = self.condition_holds(group, &command).await?
+        {
+            return Ok(Response::Rejected(rejection));
+        }
         let deadline = Instant::now() + COMMIT_DEADLINE;
         let mut unknown = None;
         loop {

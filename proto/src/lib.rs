@@ -8,6 +8,7 @@ pub mod etag;
 pub mod id;
 pub mod name;
 pub mod object;
+pub mod planted;
 pub mod response;
 pub mod row;
 pub mod settle;

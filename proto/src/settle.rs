@@ -4,8 +4,9 @@
 use crate::catalog::{Catalog, CatalogError};
 use crate::command::{Command, ConfigureBucket, Operation};
 use crate::id::{GroupId, RequestId};
+use crate::planted::{self, Planted};
 use crate::response::{Rejection, Response};
-use crate::row::{BackendRow, Bucket};
+use crate::row::{BackendRow, Bucket, Versioning};
 use crate::time::TimeMs;
 
 /// A delete that finds objects goes `Deleting` -> `Open`, each pushed once; more rounds than this
@@ -40,7 +41,12 @@ async fn push_bucket(catalog: &dyn Catalog, bucket: &Bucket) -> Result<bool, Cat
             bucket: bucket.id,
             generation: bucket.generation,
             phase: bucket.phase,
-            versioning: bucket.versioning,
+            versioning: match shard.0 == catalog.cluster().shards
+                && planted::is(Planted::VersioningUnlearned)
+            {
+                true => Versioning::Off,
+                false => bucket.versioning,
+            },
         });
         match catalog.commit(internal(shard, configure)).await? {
             Response::Configured { empty } => all_empty &= empty,

@@ -2,7 +2,7 @@
 //! epoch that is full or old takes no new uploads and is closed when none of its uploads is left.
 //! What is unreferenced in a closed epoch is garbage; finding and deleting it is node's sweep.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,7 +23,7 @@ pub struct Epochs {
     clock: Arc<dyn Clock>,
     node: NodeId,
     incarnation: u64,
-    shards: Mutex<HashMap<GroupId, Shard>>,
+    shards: Mutex<BTreeMap<GroupId, Shard>>,
     /// One opening at a time per process: openings are rare, and two of one shard would waste an epoch.
     opening: Arc<tokio::sync::Mutex<()>>,
 }

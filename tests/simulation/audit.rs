@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vaultaire_proto::object::{Body, Version, VersionEntry};
+use vaultaire_proto::object::{Body, Location, Version, VersionEntry};
+use vaultaire_proto::row::BackendState;
 use vaultaire_proto::state::{invariants, snapshot};
-use vaultaire_proto::{Answer, Catalog, Consistency, GroupId, Query};
-use vaultaire_storage::backend::Backend;
+use vaultaire_proto::{
+    Answer, BackendId, BackendKey, BlobKey, Catalog, Consistency, GroupId, Query,
+};
 
 use super::client::Clients;
 use super::found::{CLUSTER, SHARDS};
@@ -94,7 +96,7 @@ pub fn rows(world: &World, nodes: &Nodes) {
 pub async fn bytes(world: &World, nodes: &Nodes) {
     for node in nodes.values() {
         if let Some(ready) = node.ready() {
-            ready.gateway.open_all().await;
+            ready.gateway.open_all((1..=SHARDS).map(GroupId)).await;
         }
     }
     let began = Instant::now();
@@ -122,18 +124,68 @@ async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
         };
         for (_, entry) in versions {
             if let VersionEntry::Object(Version { body: Body::Whole(blob), .. }) = entry {
-                wanted.extend(blob.copies.iter().map(|copy| copy.key.backend_key(CLUSTER)));
+                let place = |copy: &Location| (copy.backend, copy.key.backend_key(CLUSTER));
+                wanted.extend(blob.copies.iter().map(place));
             }
         }
+        drained(ready, shard).await?;
     }
-    let listed = world.backend.list("", None, VERSIONS_MAX).await;
-    let listed = listed.map_err(|error| error.to_string())?;
-    let there: BTreeSet<_> = listed.into_iter().map(|listed| listed.key).collect();
-    if let Some(dangling) = wanted.difference(&there).next() {
-        world.fail(format!("a version refers to {dangling}, which is gone"));
+    // After the rows: what they refer to may have been moved meanwhile, and then it is looked for again.
+    let there = listed(world).await;
+    if let Some((backend, key)) = wanted.difference(&there).next() {
+        return Err(format!("a version refers to {key} on {backend}, which is gone"));
     }
     match there.difference(&wanted).next() {
-        Some(orphan) => Err(format!("{orphan} belongs to nobody, of {} blobs", there.len())),
+        Some((backend, key)) => {
+            let epoch = epoch_of(ready, key).await;
+            let of = there.len();
+            Err(format!("{key} on {backend} belongs to nobody, of {of} blobs; its epoch: {epoch}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Where a sweep would find it.
+async fn epoch_of(ready: &Ready, key: &BackendKey) -> String {
+    let Some(blob) = BlobKey::from_backend_key(key, CLUSTER) else {
+        return "none".to_owned();
+    };
+    let query = Query::Epochs { shard: blob.shard };
+    let Ok(Answer::Epochs(rows)) = ready.catalog.query(query, Consistency::Stale).await else {
+        return "not answered".to_owned();
+    };
+    let row = rows.into_iter().find(|row| row.node == blob.node && row.id == blob.epoch);
+    row.map_or("gone".to_owned(), |row| format!("{row:?}"))
+}
+
+/// What is on backends.
+async fn listed(world: &World) -> BTreeSet<(BackendId, BackendKey)> {
+    let mut there = BTreeSet::new();
+    for backend in world.registry.all() {
+        // It fails now and then, also now.
+        let listed = loop {
+            match backend.list("", None, VERSIONS_MAX).await {
+                Ok(listed) => break listed,
+                Err(_) => sleep(LOOKED_AFTER).await,
+            }
+        };
+        there.extend(listed.into_iter().map(|listed| (backend.id(), listed.key)));
+    }
+    there
+}
+
+/// What is drained holds nothing.
+async fn drained(ready: &Ready, shard: GroupId) -> Result<(), String> {
+    let query = Query::ShardBackends { shard };
+    let answer = ready.catalog.query(query, Consistency::Linearizable).await;
+    let Ok(Answer::ShardBackends(rows)) = answer else {
+        return Err(format!("the backends of shard {shard} are not answered"));
+    };
+    let held = rows.iter().find(|(_, row)| row.state != BackendState::Active && row.live_blobs > 0);
+    match held {
+        Some((backend, row)) => {
+            Err(format!("backend {backend} is drained and holds {} blobs", row.live_blobs))
+        }
         None => Ok(()),
     }
 }

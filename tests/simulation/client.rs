@@ -10,13 +10,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::command::{DeleteVersion, Match, PutVersion, Target, shard_of};
 use vaultaire_proto::object::{Attributes, Blob, Body, VersionEntry};
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::{
     Answer, Catalog, CatalogError, Command, Condition, Consistency, ETag, GroupId, NodeId,
     ObjectKey, Operation, Query, Rejection, RequestId, Response, UserId,
 };
-use vaultaire_storage::backend::Backend;
 
-use super::bug::Bug;
 use super::dice::Dice;
 use super::found::{BUCKET, CLUSTER, NOT_AFTER, SHARDS};
 use super::gateway::{Written, content};
@@ -33,6 +32,15 @@ const OPERATIONS_PER_KEY: u64 = 48;
 /// No object has more.
 const BYTES_MAX: u64 = 64;
 
+/// How often a read looks for the bytes, as in the router.
+const LOOKS_MAX: u32 = 3;
+
+/// How often a write is held up between its bytes and its proposal. Its node may die meanwhile, and another one propose it.
+const PAUSED_PERMILLE: u64 = 60;
+
+/// How often a client comes back so late that epochs were closed and swept meanwhile.
+const OVERSLEPT_PERMILLE: u64 = 150;
+
 /// How often a client repeats a command that it knows no outcome of.
 const REPEATS_MAX: u64 = 3;
 
@@ -48,14 +56,16 @@ pub struct Clients {
 /// A write that can be proposed, and repeated. Its epoch stays open meanwhile.
 struct Prepared {
     command: Command,
-    _written: Option<Written>,
+    written: Option<Written>,
 }
 
-/// What a backend holds.
+/// What backends hold of a version.
 enum Holds {
     Value,
-    /// Or it did not answer.
+    /// Or none did answer.
     Nothing,
+    /// No backend has it: it was moved or replaced meanwhile.
+    Gone,
 }
 
 /// What became of one attempt.
@@ -127,10 +137,11 @@ impl Clients {
             if attempts == 0 || definite || !unknown || self.stop.is_cancelled() {
                 break told;
             }
-            sleep(dice.ms(10, 1500)).await;
-            if self.world.bug == Some(Bug::RepeatsAnew) {
-                prepared = None;
-            }
+            let pause = match dice.permille(OVERSLEPT_PERMILLE) {
+                true => dice.ms(3000, 9000),
+                false => dice.ms(10, 1500),
+            };
+            sleep(pause).await;
         };
         // An earlier attempt may still take effect, whatever the last one said.
         let outcome = match told {
@@ -165,9 +176,12 @@ impl Clients {
             }
             if prepared.is_none() {
                 *prepared = self.prepare(&ready, key, action, dice.bytes()).await;
+                if dice.permille(PAUSED_PERMILLE) {
+                    sleep(dice.ms(2000, 8000)).await;
+                }
             }
             match prepared {
-                Some(prepared) => self.write(&ready, action, prepared.command.clone()).await,
+                Some(prepared) => self.write(&ready, action, prepared).await,
                 None => Told::Nothing,
             }
         };
@@ -185,17 +199,20 @@ impl Clients {
         }
     }
 
-    async fn write(&self, ready: &Ready, action: Action, command: Command) -> Told {
-        let group = command.group;
-        match ready.catalog.commit(command).await {
+    async fn write(&self, ready: &Ready, action: Action, prepared: &Prepared) -> Told {
+        match ready.catalog.commit(prepared.command.clone()).await {
             Ok(Response::Put(_) | Response::Deleted(_)) => Told::Outcome(Outcome::Done),
             Ok(Response::Rejected(Rejection::PreconditionFailed | Rejection::NoSuchKey)) => {
                 Told::Outcome(Outcome::Refused)
             }
             Ok(Response::Rejected(Rejection::EpochClosed)) => {
-                ready.gateway.forget(group);
+                if let Some(written) = &prepared.written {
+                    ready.gateway.epochs.forget(&written.lease.key);
+                }
                 Told::Nothing
             }
+            // A backend of it is drained, and this node has not heard of it.
+            Ok(Response::Rejected(Rejection::StaleConfig)) => Told::Nothing,
             Ok(other) => {
                 self.world.fail(format!("{action:?} was answered {other:?}"));
                 Told::Outcome(Outcome::Unknown)
@@ -207,49 +224,66 @@ impl Clients {
         }
     }
 
+    /// As a node reads: where no copy is left it looks again.
     async fn read(&self, ready: &Ready, key: &ObjectKey) -> Told {
-        let consistency = match self.world.bug == Some(Bug::ReadsWithoutBarrier) {
-            true => Consistency::Stale,
-            false => Consistency::Linearizable,
-        };
+        for _ in 0..LOOKS_MAX {
+            if let Some(told) = self.look(ready, key).await {
+                return told;
+            }
+        }
+        Told::Nothing
+    }
+
+    async fn look(&self, ready: &Ready, key: &ObjectKey) -> Option<Told> {
         let query =
             Query::Version { bucket: BUCKET, key: key.clone(), version: None, manifest: false };
-        match ready.catalog.query(query, consistency).await {
-            Ok(Answer::Version(None)) => Told::Outcome(Outcome::Found(None)),
+        match ready.catalog.query(query, Consistency::Linearizable).await {
+            Ok(Answer::Version(None)) => Some(Told::Outcome(Outcome::Found(None))),
             Ok(Answer::Version(Some(VersionEntry::Object(version)))) => {
                 let value = value_of(version.etag);
                 match self.holds(&version.body, value).await {
-                    Holds::Value => Told::Outcome(Outcome::Found(Some(value))),
-                    Holds::Nothing => Told::Nothing,
+                    Holds::Value => Some(Told::Outcome(Outcome::Found(Some(value)))),
+                    Holds::Nothing => Some(Told::Nothing),
+                    // What the router does where this is planted.
+                    Holds::Gone if planted::is(Planted::CollectedUndrained) => {
+                        Some(Told::Outcome(Outcome::Found(None)))
+                    }
+                    Holds::Gone => None,
                 }
             }
             Ok(other) => {
                 self.world.fail(format!("a read was answered {other:?}"));
-                Told::Nothing
+                Some(Told::Nothing)
             }
-            Err(_) => Told::Nothing,
+            Err(_) => Some(Told::Nothing),
         }
     }
 
-    /// Whether the backend has what the rows say. What was replaced meanwhile may be gone.
+    /// Whether backends have what the rows say. What was replaced meanwhile may be gone.
     async fn holds(&self, body: &Body, value: Value) -> Holds {
         let Body::Whole(Blob { copies, .. }) = body else {
             self.world.fail(format!("value {value} is in parts"));
             return Holds::Nothing;
         };
-        let key = copies[0].key.backend_key(CLUSTER);
-        let got = match self.world.backend.get(&key, None).await {
-            Ok(object) => object.collect(BYTES_MAX).await,
-            Err(error) => Err(error),
-        };
-        match got {
-            Ok(bytes) if bytes == content(value) => Holds::Value,
-            Ok(bytes) => {
-                self.world.fail(format!("{key} holds {bytes:?} and not value {value}"));
-                Holds::Nothing
+        let mut gone = true;
+        for copy in copies {
+            let key = copy.key.backend_key(CLUSTER);
+            let backend = self.world.registry.get(copy.backend).expect("it was never lost");
+            let got = match backend.get(&key, None).await {
+                Ok(object) => object.collect(BYTES_MAX).await,
+                Err(error) => Err(error),
+            };
+            match got {
+                Ok(bytes) if bytes == content(value) => return Holds::Value,
+                Ok(bytes) => {
+                    let told = format!("{key} holds {bytes:?} and not value {value}");
+                    self.world.fail(told);
+                    return Holds::Nothing;
+                }
+                Err(error) => gone &= error.is_not_found(),
             }
-            Err(_) => Holds::Nothing,
         }
+        if gone { Holds::Gone } else { Holds::Nothing }
     }
 
     /// What a node makes of a write before it proposes it: bytes first.
@@ -272,7 +306,7 @@ impl Clients {
                     condition: Condition::default(),
                 };
                 let command = command(shard, request, Operation::DeleteVersion(delete));
-                return Some(Prepared { command, _written: None });
+                return Some(Prepared { command, written: None });
             }
             Action::Put(value) => (value, Condition::default()),
             Action::Create(value) => {
@@ -295,7 +329,7 @@ impl Clients {
             digest: u128::from(value).to_be_bytes(),
         };
         let command = command(shard, request, Operation::PutVersion(put));
-        Some(Prepared { command, _written: Some(written) })
+        Some(Prepared { command, written: Some(written) })
     }
 
     /// Nobody asks anything new; what is under way is given up, its outcome unknown.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use vaultaire_tests::simulation::bug::Bug;
+use vaultaire_proto::planted::Planted;
 use vaultaire_tests::simulation::run::{Outcome, Plan, run};
 use vaultaire_tests::simulation::trace::Keep;
 
@@ -27,9 +27,9 @@ struct Arguments {
     seconds: u64,
     #[arg(long, default_value_t = 5)]
     clients: u64,
-    /// Plants a fault that a run must find, and stops at the first seed that does.
+    /// Plants a mistake in the server (`planted.rs` of proto) that a run must find, and stops at the first seed that does.
     #[arg(long)]
-    bug: Option<Bug>,
+    planted: Option<Planted>,
     /// Writes the trace of the first seed there.
     #[arg(long)]
     trace: Option<PathBuf>,
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     let plan = Plan {
         chaos: Duration::from_secs(arguments.seconds),
         clients: arguments.clients,
-        bug: arguments.bug,
+        planted: arguments.planted,
         keep,
     };
     let began = Instant::now();
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
             {
                 outcome.failures.push(format!("{}: {error}", path.display()));
             }
-            if arguments.bug.is_some() && !outcome.failures.is_empty() {
+            if arguments.planted.is_some() && !outcome.failures.is_empty() {
                 next.store(arguments.seeds, Ordering::SeqCst);
             }
             total.lock().expect("no run panics").add(&outcome);
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
     let total = total.into_inner().expect("no run panics");
     total.print(began.elapsed());
     let found = !total.failed.is_empty();
-    match found == arguments.bug.is_some() {
+    match found == arguments.planted.is_some() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

@@ -12,16 +12,20 @@ use vaultaire::error::Error;
 use vaultaire::raft::log::disk::simulated::Faults;
 use vaultaire::raft::purge;
 use vaultaire::raft::replica::Replica;
-use vaultaire_proto::NodeId;
+use vaultaire_proto::row::BackendState;
+use vaultaire_proto::{Catalog, Command, GroupId, NodeId, Operation, RequestId, Response};
 
 use super::dice::Dice;
 use super::found;
 use super::network::Weather;
 use super::node::{How, Node, Nodes};
-use super::world::World;
+use super::world::{Trouble, World};
 
 /// How often somebody looks whether a node has to be started again.
 const LOOKED_AFTER: Duration = Duration::from_millis(50);
+
+/// Between two attempts to tell a shard of a backend.
+const CONFIGURED_AFTER: Duration = Duration::from_millis(200);
 
 /// Kinds of faults, as they are counted.
 pub type Counts = BTreeMap<&'static str, u64>;
@@ -97,7 +101,8 @@ impl Chaos {
             72..80 => self.break_disk(),
             80..85 => self.set_clock(),
             85..91 => self.shorten(),
-            91..96 => self.hand_over(),
+            91..94 => self.hand_over(),
+            94..97 => self.drain(),
             _ => self.darken_voters(),
         };
         self.world.trace.add(format_args!("fault {what}"));
@@ -166,6 +171,9 @@ impl Chaos {
     }
 
     fn set_clock(&self) -> &'static str {
+        if self.world.trouble == Trouble::LateWrites {
+            return self.mend();
+        }
         // What was stamped ahead of time has to come true before anything is collected: far jumps are rare.
         let most = if self.dice.permille(100) { 100_000 } else { 10_000 };
         let ms = self.dice.between(0, 2 * most) as i64 - most as i64;
@@ -217,12 +225,51 @@ impl Chaos {
         if all { "logs are forgotten" } else { "logs are shortened" }
     }
 
+    /// One backend at most is drained at a time, so that there is always a place for what it has.
+    fn drain(&self) -> &'static str {
+        let drained = match self.world.drained() {
+            Some(_) => None,
+            None => Some(*self.dice.pick(&found::BACKENDS)),
+        };
+        let generation = self.world.drain(drained);
+        for shard in (1..=found::SHARDS).map(GroupId) {
+            let nodes: Vec<Arc<Node>> = self.nodes.values().cloned().collect();
+            let states = found::BACKENDS.map(|backend| {
+                let state = match drained == Some(backend) {
+                    true => BackendState::Draining,
+                    false => BackendState::Active,
+                };
+                Operation::ConfigureBackend { backend, generation, state }
+            });
+            tokio::spawn(configure(nodes, shard, states, self.dice.fork("drain")));
+        }
+        if drained.is_some() { "a backend is drained" } else { "no backend is drained any more" }
+    }
+
     fn hand_over(&self) -> &'static str {
         if let Some(ready) = self.node().ready() {
             let replica = Arc::clone(self.dice.pick(ready.replicas()));
             tokio::spawn(async move { replica.hand_over_to_any(Duration::from_secs(2)).await });
         }
         "a lead is handed over"
+    }
+}
+
+/// Until the shard has it, as the control group's leader does.
+async fn configure(nodes: Vec<Arc<Node>>, shard: GroupId, states: [Operation; 3], dice: Dice) {
+    for operation in states {
+        loop {
+            if let Some(ready) = dice.pick(&nodes).ready() {
+                let request = RequestId(dice.bytes());
+                let not_after = found::NOT_AFTER;
+                let operation = operation.clone();
+                let command = Command { group: shard, request, not_after, operation };
+                if let Ok(Response::Done) = ready.catalog.commit(command).await {
+                    break;
+                }
+            }
+            sleep(CONFIGURED_AFTER).await;
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //! that every shard knows. It happens once, in fair weather; every run goes on from there.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use vaultaire::raft::group::Origin;
 use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::command::{ConfigureBucket, InitCluster};
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::{BackendState, BucketPhase, NodePhase, NodeRole, Settings, Versioning};
 use vaultaire_proto::{
     Answer, BackendId, BucketId, Catalog, ClusterId, Command, Consistency, GroupId, NodeId,
@@ -21,7 +23,8 @@ use super::world::{Backends, World};
 pub const SHARDS: u16 = 2;
 pub const NODES: u64 = 3;
 pub const BUCKET: BucketId = BucketId(7);
-pub const BACKEND: BackendId = BackendId(1);
+/// One on a disk of each node, so to speak: a pool.
+pub const BACKENDS: [BackendId; 3] = [BackendId(1), BackendId(2), BackendId(3)];
 pub const CLUSTER: ClusterId = ClusterId([9; 16]);
 
 /// How long replaced bytes stay.
@@ -55,24 +58,34 @@ pub fn origin(id: NodeId) -> Origin {
     })
 }
 
-pub fn founded() -> &'static Founded {
-    static FOUNDED: OnceLock<Founded> = OnceLock::new();
-    FOUNDED.get_or_init(found)
+/// Why there is no cluster: what is planted was found before the first fault.
+pub type Failures = Vec<String>;
+
+/// Once for each fault that is planted in those who found it.
+pub fn founded(planted: Option<Planted>) -> Result<Arc<Founded>, Failures> {
+    type Known = Result<Arc<Founded>, Failures>;
+    static FOUNDED: Mutex<BTreeMap<Option<u8>, Known>> = Mutex::new(BTreeMap::new());
+    let mut known = FOUNDED.lock();
+    let at = planted.map(|planted| planted as u8);
+    known.entry(at).or_insert_with(|| found(planted).map(Arc::new)).clone()
 }
 
 /// From nothing; the same every time.
-pub fn found() -> Founded {
+pub fn found(planted: Option<Planted>) -> Result<Founded, Failures> {
     // A thread of its own: the caller may be in a runtime, and its chance stays its own.
-    let founding = std::thread::spawn(|| {
+    let founding = std::thread::spawn(move || {
+        planted::plant_here(planted);
         super::runtime().block_on(async {
-            let world = World::new(SEED, None, Keep::Sum, Backends::Work);
+            let world = World::new(SEED, Keep::Sum, Backends::Work);
             let founded = tokio::time::timeout(PATIENCE, Founding::run(&world)).await;
-            let founded = founded.expect("a founding in fair weather ends");
-            assert!(world.failures().is_empty(), "founding: {:?}", world.failures());
-            founded
+            let late = vec!["a founding in fair weather does not end".to_owned()];
+            match world.failures() {
+                failures if failures.is_empty() => founded.map_err(|_| late),
+                failures => Err(failures),
+            }
         })
     });
-    founding.join().expect("a founding in fair weather succeeds")
+    founding.join().unwrap_or_else(|_| Err(vec!["a founding in fair weather panics".to_owned()]))
 }
 
 struct Founding {
@@ -162,9 +175,11 @@ impl Founding {
                 versioning: Versioning::Off,
             };
             self.commit(shard, Operation::ConfigureBucket(bucket)).await;
-            let (backend, state) = (BACKEND, BackendState::Active);
-            let backend = Operation::ConfigureBackend { backend, generation: 1, state };
-            self.commit(shard, backend).await;
+            for backend in BACKENDS {
+                let state = BackendState::Active;
+                let backend = Operation::ConfigureBackend { backend, generation: 1, state };
+                self.commit(shard, backend).await;
+            }
         }
     }
 }

@@ -1,126 +1,113 @@
-//! What the front of a node does for a write beside the commit: a key under an epoch of its own, and bytes on the backend before
-//! metadata. Epochs are retired after a while and closed when nobody writes under them any more.
+//! What the front of a node does for a write beside the commit: a key under an epoch of the node's own, and bytes on backends
+//! before metadata. Epochs and the choice of backends are the router's own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use vaultaire::propose::Proposer;
+use rand::RngExt;
+use vaultaire::catalog::RaftCatalog;
+use vaultaire::chance::Chance;
 use vaultaire_proto::object::{Blob, Location};
-use vaultaire_proto::{BlobKey, EpochId, GroupId, NodeId, Operation, Rejection, Response};
-use vaultaire_storage::backend::{Attributes, Backend, once};
-use vaultaire_storage::backends::memory::Memory;
+use vaultaire_proto::row::{ClusterRow, Copies};
+use vaultaire_proto::{
+    Answer, Catalog, CatalogError, Clock, Command, Consistency, GroupId, NodeId, Query, RequestId,
+    Response,
+};
+use vaultaire_router::epochs::{Epochs, Lease};
+use vaultaire_router::limits::EPOCH_AGE_MAX;
+use vaultaire_router::targets::Targets;
+use vaultaire_storage::backend::{Attributes, once};
+use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
+use vaultaire_storage::registry::Registry;
 
-use super::found::{BACKEND, CLUSTER};
+use super::found::CLUSTER;
 use super::history::Value;
 
-#[derive(Debug)]
-struct Open {
-    epoch: EpochId,
-    generation: u32,
-    next: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    open: Option<Arc<Open>>,
-    retired: Vec<Arc<Open>>,
-}
-
-/// Bytes that are on the backend; their epoch stays open while this is held.
-#[derive(Clone, Debug)]
+/// Bytes that are on backends; their epoch stays open while this is held.
 pub struct Written {
     pub blob: Blob,
-    _open: Arc<Open>,
+    pub lease: Lease,
 }
 
 pub struct Gateway {
-    node: NodeId,
-    incarnation: u64,
-    proposer: Proposer,
-    backend: Arc<Memory>,
-    shards: Mutex<BTreeMap<GroupId, Shard>>,
-    /// One opening at a time.
-    opening: tokio::sync::Mutex<()>,
+    pub epochs: Arc<Epochs>,
+    /// Which backends take new objects, as far as this node has heard.
+    pub targets: Arc<Targets>,
+    clock: Arc<dyn Clock>,
+    registry: Arc<Registry>,
 }
 
 impl Gateway {
-    pub fn new(node: NodeId, life: u64, proposer: Proposer, backend: Arc<Memory>) -> Self {
-        let shards = Mutex::default();
-        let opening = tokio::sync::Mutex::default();
-        Self { node, incarnation: life, proposer, backend, shards, opening }
+    pub fn new(
+        (node, life): (NodeId, u64),
+        catalog: &Arc<RaftCatalog>,
+        clock: Arc<dyn Clock>,
+        registry: Arc<Registry>,
+    ) -> Self {
+        let catalog = Arc::new(SeededIds(Arc::clone(catalog)));
+        let epochs = Epochs::new(catalog, Arc::clone(&clock), node, life);
+        Self { epochs, targets: Arc::default(), clock, registry }
     }
 
-    /// Writes the bytes of a value; nothing where that, or an epoch, cannot be had.
+    /// Writes the bytes of a value, all copies of them; nothing where that, or an epoch, cannot be had.
     pub async fn write(&self, shard: GroupId, value: Value) -> Option<Written> {
-        let open = self.open(shard).await?;
-        let (seq, epoch) = (open.next.fetch_add(1, Ordering::SeqCst), open.epoch);
-        let key = BlobKey { generation: open.generation, shard, node: self.node, epoch, seq };
-        let bytes = content(value);
+        let chosen = self.targets.choose(&self.registry, Copies::default()).ok()?;
+        let lease = self.epochs.allocate(shard).await.ok()?;
+        let (bytes, key) = (content(value), lease.key);
         let size_bytes = bytes.len() as u64;
-        let attributes = Attributes::default();
-        let backend_key = key.backend_key(CLUSTER);
-        let put = self.backend.put(&backend_key, &attributes, Some(size_bytes), once(bytes));
-        put.await.ok()?;
-        let copies = vec![Location { backend: BACKEND, key }];
-        Some(Written { blob: Blob { size_bytes, crc64nvme: 0, copies }, _open: open })
-    }
-
-    async fn open(&self, shard: GroupId) -> Option<Arc<Open>> {
-        let _alone = self.opening.lock().await;
-        if let Some(open) = self.shards.lock().entry(shard).or_default().open.clone() {
-            return Some(open);
+        let mut digests = Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() });
+        digests.update(&bytes);
+        let crc64nvme = digests.finish().crc64nvme?;
+        let (attributes, backend_key) = (Attributes::default(), key.backend_key(CLUSTER));
+        let mut copies = Vec::new();
+        for backend in chosen {
+            let to = self.registry.get(backend).ok()?;
+            let put = to.put(&backend_key, &attributes, Some(size_bytes), once(bytes.clone()));
+            if let Err(error) = put.await {
+                self.targets.note(backend, &error);
+                return None;
+            }
+            copies.push(Location { backend, key });
         }
-        let open = Operation::OpenEpoch { node: self.node, incarnation: self.incarnation };
-        let Ok(Response::EpochOpened { epoch, generation }) =
-            self.proposer.commit(shard, open).await
-        else {
-            return None;
-        };
-        let open = Arc::new(Open { epoch, generation, next: AtomicU64::new(0) });
-        self.shards.lock().entry(shard).or_default().open = Some(Arc::clone(&open));
-        Some(open)
+        Some(Written { blob: Blob { size_bytes, crc64nvme, copies }, lease })
     }
 
     /// Opens an epoch in every shard, as a node's next write there would: that closes those of its former lives.
-    pub async fn open_all(&self) {
-        for shard in self.proposer.shards() {
-            self.open(shard).await;
+    pub async fn open_all(&self, shards: impl Iterator<Item = GroupId>) {
+        for shard in shards {
+            // One that is not to be had now is asked for by the next write.
+            drop(self.epochs.allocate(shard).await);
         }
     }
 
-    /// The shard says that the epoch is closed.
-    pub fn forget(&self, shard: GroupId) {
-        self.shards.lock().entry(shard).or_default().open = None;
-    }
-
-    /// Retires what is open, and closes what is retired and held by nobody.
+    /// As if an epoch's time were over each time.
     pub async fn rotate(&self) {
-        let mut due = Vec::new();
-        for (shard, epochs) in &mut *self.shards.lock() {
-            epochs.retired.extend(epochs.open.take());
-            let idle = |open: &&Arc<Open>| Arc::strong_count(open) == 1;
-            let idle = epochs.retired.iter().filter(idle);
-            due.extend(idle.map(|open| (*shard, open.epoch, open.generation)));
-        }
-        for (shard, epoch, generation) in due {
-            let close = Operation::CloseEpoch { generation, node: self.node, epoch };
-            let closed = self.proposer.commit(shard, close).await;
-            let done = matches!(
-                closed,
-                Ok(Response::Done
-                    | Response::Rejected(Rejection::NoSuchEpoch | Rejection::EpochClosed))
-            );
-            if let Some(epochs) = self.shards.lock().get_mut(&shard).filter(|_| done) {
-                epochs.retired.retain(|open| open.epoch != epoch);
-            }
-        }
+        let age_max = u64::try_from(EPOCH_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
+        self.epochs.rotate(self.clock.now().plus_ms(age_max)).await;
     }
 }
 
 /// The bytes of an object.
 pub fn content(value: Value) -> Bytes {
     Bytes::copy_from_slice(&value.to_be_bytes())
+}
+
+/// The router draws request ids from the clock and the system, so that no two are equal: here they follow from the seed.
+#[derive(Debug)]
+struct SeededIds(Arc<RaftCatalog>);
+
+#[async_trait]
+impl Catalog for SeededIds {
+    fn cluster(&self) -> &ClusterRow {
+        self.0.cluster()
+    }
+
+    async fn query(&self, query: Query, consistency: Consistency) -> Result<Answer, CatalogError> {
+        self.0.query(query, consistency).await
+    }
+
+    async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
+        self.0.commit(Command { request: RequestId(Chance.random()), ..command }).await
+    }
 }

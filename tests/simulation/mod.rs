@@ -17,12 +17,11 @@
 //! between nodes, where a message is a value. Whether runs do repeat is not assumed: tests compare the traces, byte by byte.
 //!
 //! How it reads: `found` (the cluster of every run), `run` (one run), `faults` (what goes wrong), `client`, `history` and `linear` (what
-//! clients see, and whether it fits together), `audit` (what must hold in the end), `bug` (faults planted to be found), `node` (a
+//! clients see, and whether it fits together), `audit` (what must hold in the end), `node` (a
 //! process and its end), `gateway` and `workers` (what it does beside consensus), `machine`, `rows`, `network`, `world`, `dice`, `trace`.
 //! The command `vaultaire-simulate` runs as many seeds as one likes, a planted fault, or one seed again with its trace.
 
 pub mod audit;
-pub mod bug;
 pub mod client;
 pub mod dice;
 pub mod faults;

@@ -16,7 +16,6 @@ use vaultaire::raft::peers::Landing;
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::{GroupId, NodeId};
 
-use super::bug::Bug;
 use super::dice::Dice;
 use super::trace::Trace;
 use way::Way;
@@ -70,7 +69,6 @@ pub struct Network {
     state: Arc<Mutex<State>>,
     dice: Dice,
     trace: Trace,
-    bug: Option<Bug>,
 }
 
 impl fmt::Debug for Network {
@@ -80,9 +78,9 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    pub fn new(dice: Dice, trace: Trace, bug: Option<Bug>) -> Self {
+    pub fn new(dice: Dice, trace: Trace) -> Self {
         let state = State { homes: BTreeMap::new(), weather: Weather::fair(), ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), dice, trace, bug }
+        Self { state: Arc::new(Mutex::new(state)), dice, trace }
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Weather)) {

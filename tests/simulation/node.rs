@@ -20,7 +20,6 @@ use vaultaire::raft::peers::Landing;
 use vaultaire::raft::replica::Replica;
 use vaultaire_proto::NodeId;
 
-use super::bug;
 use super::dice::Dice;
 use super::found::CLUSTER;
 use super::gateway::Gateway;
@@ -74,7 +73,6 @@ struct Running {
 pub struct Ready {
     pub groups: Groups,
     pub catalog: Arc<RaftCatalog>,
-    pub clock: Arc<NodeClock>,
     pub gateway: Gateway,
     /// It has ended.
     pub over: CancellationToken,
@@ -93,7 +91,7 @@ impl Node {
             id,
             wall: Arc::new(Wall::new(world.began)),
             files: Files::from_image(dice.draw(), &has.files),
-            rows: rows::Disk::new(has.rows, world.witness(id), world.bug),
+            rows: rows::Disk::new(has.rows, world.witness(id)),
             dice,
             world,
             process: Mutex::default(),
@@ -141,10 +139,11 @@ impl Node {
         match self.open(life, origin, &clock, &over).await {
             Ok(Started { groups, catalog, .. }) => {
                 self.world.trace.add(format_args!("ready {} {life}", self.id));
-                let proposer = Proposer::new(Arc::clone(&catalog) as _, Arc::clone(&clock) as _);
-                let backend = Arc::clone(&self.world.backend);
-                let gateway = Gateway::new(self.id, life, proposer.clone(), backend);
-                let ready = Arc::new(Ready { groups, catalog, clock, gateway, over: over.clone() });
+                let registry = Arc::clone(&self.world.registry);
+                let who = (self.id, life);
+                let gateway = Gateway::new(who, &catalog, Arc::clone(&clock) as _, registry);
+                let proposer = Proposer::new(Arc::clone(&catalog) as _, clock);
+                let ready = Arc::new(Ready { groups, catalog, gateway, over: over.clone() });
                 self.install(life, &ready, proposer);
             }
             Err(error) => self.ends_by_itself(life, &over, &error.to_string()),
@@ -164,7 +163,7 @@ impl Node {
                 node.ends_by_itself(life, &token, why);
             }
         });
-        let files = bug::disk(Arc::new(self.files.clone()), self.world.bug);
+        let files = Arc::new(self.files.clone());
         let machine = Arc::new(Simulated {
             disk: Arc::new(Held { disk: files, over: over.clone() }),
             rows: self.rows.open(),
@@ -197,8 +196,8 @@ impl Node {
             return;
         }
         if let Some(running) = &mut process.running {
-            let backend = Arc::clone(&self.world.backend);
-            let works = tokio::spawn(work(Arc::clone(ready), self.id, life, proposer, backend));
+            let registry = Arc::clone(&self.world.registry);
+            let works = tokio::spawn(work(Arc::clone(ready), self.id, proposer, registry));
             running.tasks.push(works.abort_handle());
             running.ready = Some(Arc::clone(ready));
         }

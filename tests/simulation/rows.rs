@@ -15,7 +15,6 @@ use vaultaire::tables::view::{View, crossed};
 use vaultaire_proto::GroupId;
 use vaultaire_proto::tables::Pair;
 
-use super::bug::Bug;
 use super::dice::Dice;
 
 type Map = BTreeMap<Vec<u8>, Bytes>;
@@ -41,13 +40,12 @@ pub type Witness = Arc<dyn Fn(GroupId, &View) + Send + Sync>;
 pub struct Disk {
     state: Arc<Mutex<State>>,
     witness: Witness,
-    bug: Option<Bug>,
 }
 
 impl Disk {
-    pub fn new(groups: Groups, witness: Witness, bug: Option<Bug>) -> Self {
+    pub fn new(groups: Groups, witness: Witness) -> Self {
         let state = State { current: groups.clone(), durable: groups, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), witness, bug }
+        Self { state: Arc::new(Mutex::new(state)), witness }
     }
 
     /// Everything that was written.
@@ -66,12 +64,7 @@ impl Disk {
         state.life += 1;
         let kept = dice.below(state.unsynced.len() as u64 + 1) as usize;
         let mut groups = state.durable.clone();
-        for (at, mut batch) in state.unsynced.drain(..).enumerate() {
-            if at == kept && self.bug == Some(Bug::RowsTorn) {
-                batch.iter_mut().for_each(|(_, writes)| writes.truncate(writes.len() / 2));
-            } else if at >= kept {
-                break;
-            }
+        for batch in state.unsynced.drain(..).take(kept) {
             write(&mut groups, batch);
         }
         state.durable = groups.clone();
@@ -162,11 +155,6 @@ impl GroupRows for Rows {
         for row in rows {
             let (key, value) = row?;
             map.insert(key.to_vec(), value);
-        }
-        if self.memory.disk.bug == Some(Bug::InstallKeepsOld) {
-            for (key, value) in self.seen.lock().iter() {
-                map.entry(key.clone()).or_insert_with(|| value.clone());
-            }
         }
         self.memory.with(|state| _ = state.current.insert(self.group, Arc::new(map)));
         self.memory.persist();

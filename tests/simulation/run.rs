@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use vaultaire_proto::planted::{self, Planted};
 
 use super::audit;
-use super::bug::Bug;
 use super::client::Clients;
 use super::faults::{Chaos, Counts, keep};
-use super::found::founded;
+use super::found::{Founded, founded};
 use super::node::{Node, Nodes};
 use super::trace::Keep;
 use super::world::{Backends, World};
@@ -22,18 +22,18 @@ use super::world::{Backends, World};
 pub struct Plan {
     pub chaos: Duration,
     pub clients: u64,
-    pub bug: Option<Bug>,
+    pub planted: Option<Planted>,
     pub keep: Keep,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { chaos: Duration::from_secs(20), clients: 5, bug: None, keep: Keep::Sum }
+        Self { chaos: Duration::from_secs(20), clients: 5, planted: None, keep: Keep::Sum }
     }
 }
 
 /// What a run showed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub seed: u64,
     pub failures: Vec<String>,
@@ -70,19 +70,24 @@ fn notice_panics() {
 
 /// Runs a seed on this thread.
 pub fn run(seed: u64, plan: Plan) -> Outcome {
-    founded();
+    let founded = match founded(plan.planted) {
+        Ok(founded) => founded,
+        Err(failures) => return Outcome { seed, failures, ..Outcome::default() },
+    };
     notice_panics();
-    let mut outcome = super::runtime().block_on(simulate(seed, plan));
+    planted::plant_here(plan.planted);
+    let mut outcome = super::runtime().block_on(simulate(seed, plan, &founded));
+    planted::plant_here(None);
     PANICS.with_borrow(|panics| outcome.failures.extend(panics.iter().cloned()));
     outcome
 }
 
-async fn simulate(seed: u64, plan: Plan) -> Outcome {
-    let world = World::new(seed, plan.bug, plan.keep, Backends::Fail);
+async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
+    let world = World::new(seed, plan.keep, Backends::Fail);
     let has = |(id, has): (&_, &super::node::Possessions)| {
         (*id, Node::new(Arc::clone(&world), *id, has.clone()))
     };
-    let nodes: Nodes = founded().nodes.iter().map(has).collect();
+    let nodes: Nodes = founded.nodes.iter().map(has).collect();
     let calm = CancellationToken::new();
     let mut keepers = JoinSet::new();
     for node in nodes.values() {

@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use vaultaire_tests::simulation::bug::Bug;
+use vaultaire_proto::planted::Planted;
 use vaultaire_tests::simulation::found;
 use vaultaire_tests::simulation::run::{Outcome, Plan, run};
 use vaultaire_tests::simulation::trace::Keep;
 
 #[test]
 fn a_founding_repeats_bit_by_bit() {
-    let (first, second) = (found::found(), found::found());
+    let (first, second) = (found::found(None).unwrap(), found::found(None).unwrap());
     for (id, node) in &first.nodes {
         assert_eq!(node.files, second.nodes[id].files, "files of node {id}");
         assert_eq!(node.rows, second.nodes[id].rows, "rows of node {id}");
@@ -38,7 +38,7 @@ fn a_seed_repeats_bit_by_bit() {
 const CHAOS: Duration = Duration::from_secs(6);
 
 /// In the ordinary suite; the command runs as many as one likes.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 200;
 
 /// Runs seeds on all cores until one of them fails, and answers the first that did.
 fn first_failure(seeds: std::ops::Range<u64>, plan: Plan) -> Option<Outcome> {
@@ -76,14 +76,14 @@ fn clusters_survive_chaos() {
 }
 
 /// Each is found within a few seeds; the others take more and are for the command.
-const PLANTED: [Bug; 4] =
-    [Bug::SyncLies, Bug::ReadsWithoutBarrier, Bug::ReadIndexReused, Bug::RowsTorn];
+const PLANTED: [Planted; 4] =
+    [Planted::AckBeforeSync, Planted::ReadWithoutBarrier, Planted::DedupeOff, Planted::LocalClock];
 
 #[test]
 fn what_is_planted_is_found() {
     let plan = Plan { chaos: Duration::from_secs(10), ..Plan::default() };
-    for bug in PLANTED {
-        let found = first_failure(1..100, Plan { bug: Some(bug), ..plan });
-        assert!(found.is_some(), "100 seeds do not find {bug}");
+    for planted in PLANTED {
+        let found = first_failure(1..100, Plan { planted: Some(planted), ..plan });
+        assert!(found.is_some(), "100 seeds do not find {planted}");
     }
 }

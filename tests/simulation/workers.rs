@@ -1,4 +1,5 @@
-//! What a node does of itself: memberships, leads, epochs, garbage and sweeps, with times so short that all of it happens in a run.
+//! What a node does of itself: memberships, leads, epochs, garbage, sweeps and repair, with times so short that all of it happens
+//! in a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +9,26 @@ use vaultaire::metrics::Metrics;
 use vaultaire::peer::pool::Pool;
 use vaultaire::propose::Proposer;
 use vaultaire::raft::group::Role;
-use vaultaire::settings::Garbage;
+use vaultaire::settings::{Garbage, Repair};
 use vaultaire::workers::brake::Brake;
 use vaultaire::workers::garbage::{self, Collector};
 use vaultaire::workers::leaders::{self, Leaders};
 use vaultaire::workers::membership;
+use vaultaire::workers::repair::{self, Repairer};
 use vaultaire::workers::sweep::{self, Sweeper};
 use vaultaire::workers::{Context, Leads};
-use vaultaire_proto::{Clock, NodeId};
-use vaultaire_router::epochs::Epochs;
-use vaultaire_router::targets::Targets;
-use vaultaire_storage::backends::memory::Memory;
+use vaultaire_proto::row::BackendState;
+use vaultaire_proto::{Answer, Consistency, GroupId, NodeId, Query};
+use vaultaire_router::place::{Candidate, Home};
 use vaultaire_storage::registry::Registry;
 
-use super::found::{BACKEND, CLUSTER, SHARDS};
+use super::found::{CLUSTER, SHARDS};
 use super::node::Ready;
 
 const ROTATED_AFTER: Duration = Duration::from_secs(2);
+
+/// How often a node looks which backends take new objects.
+const HEARD_AFTER: Duration = Duration::from_millis(500);
 
 /// Deletions are limited by nothing but the backend.
 const RATE: u32 = 1_000_000;
@@ -32,6 +36,7 @@ const RATE: u32 = 1_000_000;
 /// Of a backend's bytes all may go: a run deletes most of what it writes.
 const ALL_PERCENT: u32 = 100;
 
+/// Late writes to backends land before the last sweep (`world`).
 pub fn settings() -> Garbage {
     Garbage {
         upload_grace_ms: 2000,
@@ -43,17 +48,22 @@ pub fn settings() -> Garbage {
 }
 
 /// Until it is dropped.
-pub async fn work(
-    ready: Arc<Ready>,
-    id: NodeId,
-    life: u64,
-    proposer: Proposer,
-    backend: Arc<Memory>,
-) {
+pub async fn work(ready: Arc<Ready>, id: NodeId, proposer: Proposer, registry: Arc<Registry>) {
     let pool = Pool::new(CLUSTER, id, None);
-    let clock = Arc::clone(&ready.clock) as Arc<dyn Clock>;
-    let epochs = Epochs::new(Arc::clone(&ready.catalog) as _, clock, id, life);
-    let context = context(&ready, proposer.clone(), backend, epochs);
+    let context = context(&ready, proposer.clone(), registry);
+    let heard = async {
+        loop {
+            hear(&context, id).await;
+            sleep(HEARD_AFTER).await;
+        }
+    };
+    let repairs = async {
+        let mut repairer = Repairer::new(&Repair::default());
+        loop {
+            repairer.step(&context).await;
+            sleep(repair::PAUSE).await;
+        }
+    };
     let members = async {
         loop {
             membership::step(&ready.groups, &proposer, &pool).await;
@@ -87,17 +97,10 @@ pub async fn work(
             sleep(sweep::pause(&context.garbage)).await;
         }
     };
-    tokio::join!(members, leads, epochs, garbage, sweeps);
+    tokio::join!(members, leads, epochs, garbage, sweeps, heard, repairs);
 }
 
-fn context(
-    ready: &Arc<Ready>,
-    proposer: Proposer,
-    backend: Arc<Memory>,
-    epochs: Arc<Epochs>,
-) -> Context {
-    let registry = Arc::new(Registry::default());
-    registry.insert(backend).expect("the only one");
+fn context(ready: &Arc<Ready>, proposer: Proposer, registry: Arc<Registry>) -> Context {
     let weak = Arc::downgrade(ready);
     let leads: Leads = Arc::new(move |group| {
         let Some(ready) = weak.upgrade() else {
@@ -109,7 +112,7 @@ fn context(
     let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
     let garbage = settings();
     let brake = Arc::new(Brake::new(&garbage, SHARDS));
-    let targets = Arc::new(Targets::of_node(&[BACKEND]));
+    let (targets, epochs) = (Arc::clone(&ready.gateway.targets), Arc::clone(&ready.gateway.epochs));
     Context {
         proposer,
         registry,
@@ -120,4 +123,24 @@ fn context(
         epochs,
         metrics: Arc::new(metrics),
     }
+}
+
+/// As a node hears of it: a while later, and perhaps from rows that are old.
+async fn hear(context: &Context, id: NodeId) {
+    let query = Query::ShardBackends { shard: GroupId(1) };
+    let answer = context.proposer.catalog().query(query, Consistency::Stale).await;
+    let Ok(Answer::ShardBackends(rows)) = answer else {
+        return;
+    };
+    let candidates = rows.into_iter().map(|(backend, row)| {
+        let node = NodeId(u64::from(backend.0));
+        Candidate {
+            backend,
+            pool: 0,
+            takes: row.state == BackendState::Active,
+            home: Some(Home { node, zone: 0, region: 0 }),
+            local: node == id,
+        }
+    });
+    context.targets.replace(candidates.collect());
 }

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use vaultaire::tables::meta::{Applied, Meta};
 use vaultaire_proto::state::snapshot;
-use vaultaire_proto::{GroupId, NodeId};
+use vaultaire_proto::{BackendId, GroupId, NodeId};
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::backends::memory::faults::Faults;
+use vaultaire_storage::registry::Registry;
 
-use super::bug::Bug;
 use super::dice::Dice;
-use super::found::BACKEND;
+use super::found::BACKENDS;
 use super::network::Network;
 use super::rows::Witness;
 use super::trace::{Keep, Trace};
@@ -25,10 +25,12 @@ pub struct World {
     pub dice: Dice,
     pub trace: Trace,
     pub network: Network,
-    /// Every node reaches it, whatever the network is like; it fails by itself.
-    pub backend: Arc<Memory>,
-    pub bug: Option<Bug>,
+    /// Every node reaches them, whatever the network is like; they fail by themselves.
+    pub registry: Arc<Registry>,
+    pub trouble: Trouble,
     failures: Mutex<Vec<String>>,
+    /// How often what is drained has changed, and what is.
+    drained: Mutex<(u64, Option<BackendId>)>,
     /// What a group's rows were at an index, and who said so first.
     states: Mutex<BTreeMap<(GroupId, Applied), (u128, NodeId)>>,
 }
@@ -40,7 +42,15 @@ pub enum Backends {
     Work,
 }
 
-fn faults(dice: &Dice, backends: Backends) -> Faults {
+/// What is sure to be found of late writes hangs on clocks: a leader whose clock jumps ahead takes the grace for over. So a world
+/// has the one or the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    LateWrites,
+    WrongClocks,
+}
+
+fn faults(dice: &Dice, backends: Backends, trouble: Trouble) -> Faults {
     match backends {
         Backends::Work => Faults::NONE,
         Backends::Fail => Faults {
@@ -49,26 +59,58 @@ fn faults(dice: &Dice, backends: Backends) -> Faults {
             timeout_after: 20,
             slow: 40,
             slow_for: Duration::from_millis(700),
-            zombie: 15,
+            zombie: match trouble {
+                Trouble::LateWrites => 30,
+                Trouble::WrongClocks => 0,
+            },
+            // By time alone. Sweeps reckon with it: `workers::settings`.
+            zombie_after_operations: 0,
+            zombie_for: Duration::from_secs(3),
             ..Faults::NONE
         },
     }
 }
 
+fn registry(dice: &Dice, weather: Backends, trouble: Trouble) -> Arc<Registry> {
+    let registry = Registry::default();
+    for id in BACKENDS {
+        let backend =
+            Memory::with_faults(id, format!("memory-{id}"), faults(dice, weather, trouble));
+        registry.insert(Arc::new(backend)).expect("each has its own id and name");
+    }
+    Arc::new(registry)
+}
+
 impl World {
-    pub fn new(seed: u64, bug: Option<Bug>, keep: Keep, weather: Backends) -> Arc<Self> {
+    pub fn new(seed: u64, keep: Keep, weather: Backends) -> Arc<Self> {
         vaultaire::chance::seed(seed);
         let (dice, trace) = (Dice::new(seed), Trace::new(keep));
+        let trouble = match dice.permille(500) {
+            true => Trouble::LateWrites,
+            false => Trouble::WrongClocks,
+        };
         Arc::new(Self {
             began: Instant::now(),
-            network: Network::new(dice.fork("network"), trace.clone(), bug),
-            backend: Arc::new(Memory::with_faults(BACKEND, "memory", faults(&dice, weather))),
+            network: Network::new(dice.fork("network"), trace.clone()),
+            registry: registry(&dice, weather, trouble),
+            trouble,
             dice,
             trace,
-            bug,
             failures: Mutex::default(),
+            drained: Mutex::default(),
             states: Mutex::default(),
         })
+    }
+
+    pub fn drained(&self) -> Option<BackendId> {
+        self.drained.lock().1
+    }
+
+    /// From now on this one is drained, or none. Answers the generation of that: the founding's was one.
+    pub fn drain(&self, drained: Option<BackendId>) -> u64 {
+        let mut state = self.drained.lock();
+        *state = (state.0 + 1, drained);
+        state.0 + 1
     }
 
     /// Equal states at equal indexes: watched after every batch, since a difference may be gone in the end.

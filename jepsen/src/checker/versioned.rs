@@ -1,7 +1,7 @@
 //! Buckets with versions: a listing of versions shows every acknowledged version and delete marker once, newest first,
 //! and none that nobody can have made. What is current is judged in `registers`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Violation};
 use crate::operation::{Answer, Ask, End, Operation, Version};
@@ -21,6 +21,8 @@ struct Key {
     /// Entity tags of all bodies that were sent.
     sent: Vec<String>,
     unknown_deletes: usize,
+    /// Writes that were acknowledged without a version, which is right only where no versions are kept.
+    unversioned: usize,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,9 @@ impl Versioned {
         match &operation.end {
             End::Fail { .. } => return,
             End::Ok(Answer::Done(written)) => {
-                if let Some(version) = &written.version {
+                let version = written.version.as_ref().filter(|version| *version != "null");
+                key.unversioned += usize::from(version.is_none());
+                if let Some(version) = version {
                     let made = Made { end_ns: operation.end_ns, etag: etag.clone() };
                     key.made.insert(version.clone(), made);
                 }
@@ -74,7 +78,9 @@ impl Versioned {
     }
 
     pub fn check(&self) -> Vec<Violation> {
-        self.listings.iter().flat_map(|listing| self.check_one(listing)).collect()
+        let mut told = BTreeSet::new();
+        let found = self.listings.iter().flat_map(|listing| self.check_one(listing));
+        found.filter(|one| told.insert((one.key.clone(), one.detail.clone()))).collect()
     }
 
     fn check_one(&self, listing: &Listing) -> Vec<Violation> {
@@ -100,6 +106,11 @@ impl Versioned {
         });
         for ((_, name), key) in below {
             let versions = shown.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            if key.unversioned > 0 {
+                let detail =
+                    format!("{} writes were acknowledged without a version", key.unversioned);
+                found.push(Violation::new(Kind::Versions, name, detail));
+            }
             if let Some(version) = key.missing(listing.start_ns, versions) {
                 let detail = format!("version {version} was acknowledged and is not listed");
                 found.push(Violation::new(Kind::Versions, name, detail));
@@ -182,6 +193,16 @@ mod tests {
         let end = End::Ok(Answer::Versions(versions.collect()));
         versioned.record(&operation(50, Ask::ListVersions, end));
         versioned.check().len()
+    }
+
+    #[test]
+    fn a_bucket_with_versions_acknowledges_nothing_without_one() {
+        let mut versioned = Versioned::default();
+        versioned.record(&operation(1, put(1), End::Ok(Answer::Done(Written::default()))));
+        assert_eq!(versioned.check().len(), 0, "a bucket whose versions nobody asks for");
+        let end = End::Ok(Answer::Versions(Vec::new()));
+        versioned.record(&operation(50, Ask::ListVersions, end));
+        assert_eq!(versioned.check().len(), 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::error::Error;
 use crate::network::{self, Network, PEER_PORT};
 use crate::plant;
-use crate::process::{self, Ready, Starting};
+use crate::process::{self, Program, Ready, Starting};
 use crate::workload::script::PLAIN_BUCKET;
 
 const ACCESS_KEY: &str = "VTJEPSEN";
@@ -40,7 +40,7 @@ const GC: &str =
 /// Places by number, from 0. The last one is the guest's, who takes no objects and comes and goes.
 #[derive(Debug)]
 pub struct Site {
-    binary: PathBuf,
+    program: Program,
     dir: PathBuf,
     /// Absent where the machine lets nobody make namespaces: the nodes are on the loopback interface then.
     pub network: Option<Network>,
@@ -62,7 +62,7 @@ struct Place {
 impl Site {
     /// Places for so many nodes that keep objects, and for the guest.
     pub async fn new(
-        binary: PathBuf,
+        program: Program,
         dir: &Path,
         keepers: u32,
         is_inside: bool,
@@ -74,7 +74,7 @@ impl Site {
             false => None,
         };
         let mut site = Self {
-            binary,
+            program,
             dir: dir.to_owned(),
             network,
             places: Vec::new(),
@@ -124,7 +124,7 @@ impl Site {
         if let Some(clock) = clock {
             clock.set(&mut command);
         }
-        process::spawn(command, &self.binary, &place.log)
+        process::spawn(command, &self.program.binary, &place.log)
     }
 
     /// Forgets all that a node knew and kept.
@@ -219,13 +219,16 @@ impl Site {
     /// The binary at a place. The environment of whoever runs this must change nothing.
     fn vaultaire(&self, number: u32) -> Command {
         let mut command = match &self.network {
-            Some(network) => network.command(number, &self.binary),
-            None => Command::new(&self.binary),
+            Some(network) => network.command(number, &self.program.binary),
+            None => Command::new(&self.program.binary),
         };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("VAULTAIRE_") {
                 command.env_remove(name);
             }
+        }
+        if let Some(planted) = &self.program.planted {
+            command.env("VAULTAIRE_PLANT", planted);
         }
         command
     }

@@ -18,11 +18,15 @@ pub mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vaultaire_proto::planted::{self, NotBuilt};
 
 use crate::cli::output::Output;
 use crate::error::{Error, Exit};
 use crate::telemetry::{self, Style};
 use crate::tls;
+
+/// Names a fault to be planted.
+const PLANT: &str = "VAULTAIRE_PLANT";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -70,8 +74,32 @@ enum Command {
 pub fn main() -> ExitCode {
     tls::install_provider();
     let cli = Cli::parse();
+    let outcome = plant().and_then(|()| carry_out(cli));
+    let exit = match outcome {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            output::complain(&error);
+            error.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Plants a mistake in this process, for tests that must find it. Builds for users have none, and do not run where one is asked
+/// for.
+fn plant() -> Result<(), Error> {
+    let Ok(name) = std::env::var(PLANT) else {
+        return Ok(());
+    };
+    let planted = name.parse().map_err(Error::Usage)?;
+    planted::plant(planted).map_err(|NotBuilt| {
+        Error::Usage(format!("{PLANT} is set, and this build has no faults to plant; unset it"))
+    })
+}
+
+fn carry_out(cli: Cli) -> Result<(), Error> {
     let output = Output::new(cli.json);
-    let outcome = match cli.command {
+    match cli.command {
         Command::Dev(args) => long_lived(|| dev::run(args, output)),
         Command::Server(args) => long_lived(|| server::run(args, output)),
         Command::Status(args) => brief(status::run(args, output)),
@@ -82,15 +110,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => brief(verify::run(args, output)),
         Command::Config(args) => check::run(args, output),
         Command::Completions(args) => completions::run(&args),
-    };
-    let exit = match outcome {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            output::complain(&error);
-            error.exit()
-        }
-    };
-    ExitCode::from(exit as u8)
+    }
 }
 
 /// A node: logs, and every core of the machine.

@@ -8,7 +8,8 @@ use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use vaultaire_proto::convert::Stored;
-use vaultaire_proto::{TimeMs, state};
+use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::{Clock as _, TimeMs, state};
 
 use super::codec;
 use super::log_store::LogStore;
@@ -71,7 +72,11 @@ impl StateMachine {
             EntryPayload::Blank => Step::Nothing,
             EntryPayload::Normal(proposal) => {
                 let commands = vaultaire_proto::Entry::decode(codec::entry_of(&proposal));
-                Step::Commands(commands.map_err(|error| unreadable(&entry.log_id, &error))?)
+                let mut commands = commands.map_err(|error| unreadable(&entry.log_id, &error))?;
+                if planted::is(Planted::LocalClock) {
+                    commands.stamped_at = self.clock.now();
+                }
+                Step::Commands(commands)
             }
             EntryPayload::Membership(membership) => {
                 let stored = StoredMembership::new(Some(entry.log_id), membership);

@@ -4,13 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use vaultaire_proto::GroupId;
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::tables::Pair;
 
-use super::engine::{Engine, GroupRows};
-use super::meta::{Applied, Meta};
+use super::engine::{Engine, GroupRows, NewRows};
+use super::meta::{Applied, META_KEY, Meta};
 use super::view::View;
 use super::writer::{Job, Queued, Work};
 use crate::error::Error;
@@ -133,8 +135,23 @@ impl Table {
         meta: &Meta,
         mut rows: impl Iterator<Item = Result<Pair, Error>>,
     ) -> Result<(), Error> {
-        self.rows.install(meta, &mut rows)?;
+        match planted::is(Planted::InstallTorn) {
+            true => self.install_over(meta, &mut rows)?,
+            false => self.rows.install(meta, &mut rows)?,
+        }
         self.publish(meta.applied);
+        Ok(())
+    }
+
+    /// In pieces, and over what is there: only where that fault is planted.
+    fn install_over(&self, meta: &Meta, rows: NewRows<'_>) -> Result<(), Error> {
+        for row in rows {
+            let (key, value) = row?;
+            self.engine.write(vec![(self.group, vec![(key.to_vec(), Some(value))])]);
+        }
+        let meta = vec![(META_KEY.to_vec(), Some(Bytes::from(meta.encode())))];
+        self.engine.write(vec![(self.group, meta)]);
+        self.engine.persist();
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use vaultaire_proto::GroupId;
+use vaultaire_proto::planted::{self, Planted};
 
 use super::engine::{Change, Engine};
 use super::meta::{META_KEY, Meta};
@@ -144,6 +145,17 @@ fn turn(engine: &dyn Engine, first: Job, jobs: &mut mpsc::Receiver<Queued>) -> O
     None
 }
 
+fn write(engine: &dyn Engine, batch: Vec<Change>) {
+    if !planted::is(Planted::ApplyTorn) {
+        return engine.write(batch);
+    }
+    for (group, mut writes) in batch {
+        let meta = writes.split_off(writes.len() - 1);
+        engine.write(vec![(group, meta)]);
+        engine.write(vec![(group, writes)]);
+    }
+}
+
 /// Several groups' work on its way to the disk.
 #[derive(Default)]
 struct Batch {
@@ -173,7 +185,7 @@ impl Batch {
     }
 
     fn commit(self, engine: &dyn Engine) {
-        engine.write(self.rows);
+        write(engine, self.rows);
         for (table, outcome, done) in self.finished {
             table.publish(outcome.meta.applied);
             (outcome.then)();

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::{Epoch, EpochState, Sweep};
 use vaultaire_proto::{
     BackendId, BackendKey, BlobKey, Consistency, GroupId, Operation, Response, TimeMs,
@@ -261,6 +262,9 @@ async fn orphans(
 
 /// When the next sweep of a backend is due that was swept `done` times, and whether it is the last.
 fn due(garbage: &Garbage, closed_at: TimeMs, done: u32) -> (TimeMs, bool) {
+    if planted::is(Planted::SweepWithoutGrace) {
+        return (closed_at, true);
+    }
     let done = usize::try_from(done).unwrap_or(usize::MAX);
     let first = closed_at.plus_ms(garbage.upload_grace_ms);
     let at = match done.checked_sub(1).and_then(|index| garbage.resweep_ms.get(index)) {

@@ -3,6 +3,7 @@
 
 use crate::id::BackendId;
 use crate::object::{Blob, Location};
+use crate::planted::{self, Planted};
 use crate::response::Response;
 use crate::row::{BlobOwner, BlobRow, BlobState, ShardBackend};
 use crate::state::{Context, epoch, key, rows};
@@ -32,7 +33,11 @@ pub(crate) fn make_live(context: &mut Context<'_>, blob: &Blob, owner: &BlobOwne
 
 /// Bytes that were visible: they stay readable for the drain, since a GET may be in the middle.
 pub(crate) fn release(context: &mut Context<'_>, blob: &Blob) {
-    let ready_at = context.now.plus_ms(context.settings.drain_ms);
+    let drain_ms = match planted::is(Planted::CollectedUndrained) {
+        true => 0,
+        false => context.settings.drain_ms,
+    };
+    let ready_at = context.now.plus_ms(drain_ms);
     for location in &blob.copies {
         make_garbage(context.tables, *location, blob, ready_at);
         count(context.tables, *location, |backend| {

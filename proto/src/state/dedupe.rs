@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use crate::command::{Command, Operation, PutPart, PutVersion};
 use crate::convert::Stored;
+use crate::planted::{self, Planted};
 use crate::response::{Rejection, Response};
 use crate::row::Answered;
 use crate::state::{Context, blob, key, rows};
@@ -68,6 +69,9 @@ pub(crate) fn once(
     command: &Command,
     execute: fn(&mut Context<'_>, &Command) -> Response,
 ) -> Response {
+    if planted::is(Planted::DedupeOff) {
+        return execute(context, command);
+    }
     let digest = digest_of(&command.operation);
     let answered: Option<Answered> = if digest.is_some() {
         rows::get(context.tables, &key::answered(command.request))
@@ -80,6 +84,9 @@ pub(crate) fn once(
     if let Some(new_blob) = new_blob
         && blob::is_known(context.tables, new_blob)
     {
+        if planted::is(Planted::DedupeCollects) {
+            blob::discard_new(context, new_blob);
+        }
         return repeated.map_or(Response::Rejected(Rejection::Unknown), |row| row.response);
     }
     if new_blob.is_none()

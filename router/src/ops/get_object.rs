@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use vaultaire_proto::object::{Body as Placed, Version};
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::Versioning;
 
 use crate::body::outgoing::{self, Segment};
@@ -58,6 +59,9 @@ pub async fn handle(ctx: &Arc<Context>, mut call: Call) -> Result<Reply, Error> 
             Ok(body) => {
                 *answer.body_mut() = body;
                 return Ok(answer);
+            }
+            Err(error) if error.is_not_found() && planted::is(Planted::CollectedUndrained) => {
+                return Err(vaultaire_proto::Rejection::NoSuchKey.into());
             }
             // The object may just have moved, or been replaced: look again.
             Err(error) if error.is_not_found() && attempt < limits::RESOLVE_ATTEMPTS_MAX => {

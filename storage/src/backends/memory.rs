@@ -12,6 +12,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use vaultaire_proto::{BackendId, BackendKey};
 
 use crate::backend::{
@@ -35,12 +36,15 @@ pub struct Memory {
 struct State {
     blobs: BTreeMap<BackendKey, Blob>,
     dice: Dice,
-    /// Writes that were reported as timed out and land later: (after so many operations, key, blob).
-    zombies: Vec<(u64, BackendKey, Blob)>,
+    /// Writes that were reported as timed out and land later: (when, key, blob).
+    zombies: Vec<(Landing, BackendKey, Blob)>,
     operations: u64,
     /// Whether it says that it is another backend.
     is_mistaken: bool,
 }
+
+/// After so many operations, and no earlier than at that time.
+type Landing = (u64, Instant);
 
 #[derive(Clone, Debug)]
 struct Blob {
@@ -118,7 +122,8 @@ impl Memory {
             return Err(Error::AlreadyExists { backend: self.id, key: key.clone() });
         }
         if turn.fault == Some(Fault::Zombie) {
-            let due = state.operations + self.faults.zombie_after_operations;
+            let operations = state.operations + self.faults.zombie_after_operations;
+            let due = (operations, Instant::now() + self.faults.zombie_for);
             state.zombies.push((due, key.clone(), blob));
             return Err(self.unknown("put", key));
         }
@@ -139,11 +144,11 @@ impl Memory {
 
 impl State {
     fn land_zombies(&mut self) {
-        let now = self.operations;
-        let (due, later) =
-            std::mem::take(&mut self.zombies).into_iter().partition(|(when, ..)| *when <= now);
+        let (operations, now) = (self.operations, Instant::now());
+        let is_due = |landing: &Landing| landing.0 <= operations && landing.1 <= now;
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.zombies).into_iter().partition(|(when, ..)| is_due(when));
         self.zombies = later;
-        let due: Vec<(u64, BackendKey, Blob)> = due;
         for (_when, key, blob) in due {
             self.blobs.entry(key).or_insert(blob);
         }

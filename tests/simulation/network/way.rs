@@ -1,6 +1,5 @@
 //! The ways from one process to all others: what a node asks, carried by the network to the groups of another one.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use vaultaire::peer::calls::{Answers, CallError, Peers};
@@ -20,7 +18,6 @@ use vaultaire_proto::wire::v1::snapshot_part::Part;
 use vaultaire_proto::{GroupId, NodeId};
 
 use super::{End, Home, Network};
-use crate::simulation::bug::Bug;
 
 fn failed(why: &str) -> CallError {
     CallError::Failed(why.to_owned())
@@ -36,13 +33,11 @@ pub struct Way {
     network: Network,
     node: NodeId,
     life: u64,
-    /// The first confirmation of each group, for the bug that takes it again.
-    confirmed: Mutex<BTreeMap<u32, wire::ReadIndexResponse>>,
 }
 
 impl Way {
     pub fn new(network: Network, node: NodeId, life: u64) -> Self {
-        Self { network, node, life, confirmed: Mutex::default() }
+        Self { network, node, life }
     }
 
     fn end(&self) -> End {
@@ -296,18 +291,7 @@ impl Peers for Way {
         request: wire::ReadIndexRequest,
     ) -> Result<wire::ReadIndexResponse, CallError> {
         let group = request.group;
-        let reused = self.network.bug == Some(Bug::ReadIndexReused);
-        let before = self.confirmed.lock().get(&group).copied().filter(|_| reused);
-        if let Some(before) = before {
-            return Ok(before);
-        }
         let work = |replica: Arc<Replica>| async move { Ok(replica.take_read_index().await) };
-        let answer = self.call(to, "read index", group, deadline, work).await;
-        if let Ok(answer) = &answer
-            && answer.index.is_some()
-        {
-            self.confirmed.lock().insert(group, *answer);
-        }
-        answer
+        self.call(to, "read index", group, deadline, work).await
     }
 }

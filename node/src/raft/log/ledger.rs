@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use vaultaire_proto::planted::{self, Planted};
 
 use super::record::{Kind, Record};
 use super::state::State;
@@ -24,6 +25,14 @@ struct Group {
     runs: Vec<Run>,
 }
 
+/// A group's state as a header has it.
+fn heading(mut state: State) -> State {
+    if planted::is(Planted::IdleVoteDropped) {
+        state.vote = None;
+    }
+    state
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     groups: BTreeMap<u16, Group>,
@@ -38,8 +47,14 @@ impl Ledger {
 
     /// For the header of the next segment.
     pub fn states(&self) -> Vec<(u16, State)> {
-        let state = |(id, group): (&u16, &Group)| (*id, group.state.clone());
+        let state = |(id, group): (&u16, &Group)| (*id, heading(group.state.clone()));
         self.groups.iter().map(state).collect()
+    }
+
+    /// Whether a header that follows these records says the same.
+    pub fn agrees(&self, states: &[(u16, State)]) -> bool {
+        let said = states.iter().cloned().map(|(id, state)| (id, heading(state)));
+        self.states().into_iter().eq(said)
     }
 
     pub fn state(&self, group: u16) -> State {

@@ -227,7 +227,7 @@ impl Replay<'_> {
             return Err(self.damaged(number, walked.end, reason));
         }
         let expected = header.sequence - u64::from(!walked.sealed);
-        if expected != walked.sequence || header.states != self.ledger.states() {
+        if expected != walked.sequence || !self.ledger.agrees(&header.states) {
             return Err(self.damaged(
                 header.number,
                 0,

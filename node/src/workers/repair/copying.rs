@@ -6,9 +6,12 @@ use std::sync::Arc;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use vaultaire_proto::command::PutCopy;
-use vaultaire_proto::object::{Blob, Location};
+use vaultaire_proto::object::{Blob, Body, Location, VersionEntry};
+use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::{BlobOwner, Bucket, Copies};
-use vaultaire_proto::{BackendId, Consistency, GroupId, Operation, Rejection, Response};
+use vaultaire_proto::{
+    Answer, BackendId, Consistency, GroupId, Operation, Query, Rejection, Response,
+};
 use vaultaire_router::epochs::Lease;
 use vaultaire_router::place::upkeep::Step;
 use vaultaire_storage::backend::{Attributes, Backend, ByteStream};
@@ -228,6 +231,10 @@ impl Job {
         lease: Lease,
         new: Location,
     ) -> Result<Outcome, Error> {
+        let put = match planted::is(Planted::CopyUnchecked) {
+            true => self.of_whatever_is_current(context, put).await?,
+            false => put,
+        };
         let size_bytes = put.blob.size_bytes;
         let put = PutCopy { blob: Blob { copies: vec![new], ..put.blob }, ..put };
         let committed = context.proposer.commit(self.shard, Operation::PutCopy(put)).await;
@@ -249,6 +256,32 @@ impl Job {
             }
             _ => Err(Error::UnexpectedAnswer { question: "put copy" }),
         }
+    }
+
+    /// The bytes of the current version, whichever that is: where that fault is planted.
+    async fn of_whatever_is_current(
+        &self,
+        context: &Context,
+        put: PutCopy,
+    ) -> Result<PutCopy, Error> {
+        let BlobOwner::Version { bucket, key, .. } = &self.owner else {
+            return Ok(put);
+        };
+        let query =
+            Query::Version { bucket: *bucket, key: key.clone(), version: None, manifest: false };
+        let catalog = context.proposer.catalog();
+        let current = catalog.query(query, Consistency::Linearizable).await?;
+        let Answer::Version(Some(VersionEntry::Object(version))) = current else {
+            return Ok(put);
+        };
+        let Body::Whole(blob) = version.body else {
+            return Ok(put);
+        };
+        let beside = match blob.copies.contains(&put.beside) {
+            true => Some(put.beside),
+            false => blob.copies.first().copied(),
+        };
+        Ok(beside.map_or(put.clone(), |beside| PutCopy { blob, beside, ..put }))
     }
 
     /// The copy describes itself as the first one did, and knows its version by now.

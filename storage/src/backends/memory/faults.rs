@@ -26,8 +26,9 @@ pub struct Faults {
     pub zombie: u16,
     /// How long slow is.
     pub slow_for: Duration,
-    /// How late a zombie is.
+    /// How late a zombie is: so many operations, and so long.
     pub zombie_after_operations: u64,
+    pub zombie_for: Duration,
 }
 
 impl Faults {
@@ -42,6 +43,7 @@ impl Faults {
         zombie: 0,
         slow_for: Duration::from_millis(50),
         zombie_after_operations: 5,
+        zombie_for: Duration::ZERO,
     };
 }
 
