@@ -1,7 +1,7 @@
 //! The HTTP port for people and machines that watch: metrics and health. S3 has its own port, and so has
 //! administration; nothing here changes anything.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,6 +17,7 @@ use vaultaire_router::service::Readiness;
 
 use crate::metrics::{self, Metrics};
 use crate::raft::group::{GroupMetrics, Groups, Role};
+use crate::raft::stall::Stall;
 
 /// What Prometheus expects to be told of the format.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,29 +35,41 @@ pub struct Parts {
 
 /// Whether the node takes requests, and if not why.
 #[derive(Debug)]
-pub struct Ready(RwLock<Result<(), String>>);
+pub struct Ready {
+    told: RwLock<Result<(), String>>,
+    stall: OnceLock<Arc<Stall>>,
+}
 
 impl Default for Ready {
     fn default() -> Self {
-        Self(RwLock::new(Err("starting".to_owned())))
+        Self { told: RwLock::new(Err("starting".to_owned())), stall: OnceLock::new() }
     }
 }
 
 impl Ready {
     /// From now on the node serves.
     pub fn serve(&self) {
-        *self.0.write() = Ok(());
+        *self.told.write() = Ok(());
     }
 
     /// From now on load balancers should look elsewhere.
     pub fn refuse(&self, why: &str) {
-        *self.0.write() = Err(why.to_owned());
+        *self.told.write() = Err(why.to_owned());
+    }
+
+    /// A node whose log waits for its disk answers nothing.
+    pub fn watch(&self, stall: Arc<Stall>) {
+        // Groups are started once.
+        let _ = self.stall.set(stall);
     }
 }
 
 impl Readiness for Ready {
     fn ready(&self) -> Result<(), String> {
-        self.0.read().clone()
+        if self.stall.get().is_some_and(|stall| stall.is_stalled()) {
+            return Err("the disk of this node's log does not answer".to_owned());
+        }
+        self.told.read().clone()
     }
 }
 

@@ -102,6 +102,7 @@ impl Node {
         begun.disarm();
         node.serve(engine, &settings, listeners, served, token);
         node.announcement.write(node.data_dir.path())?;
+        node.ready.watch(node.groups.stall());
         node.ready.serve();
         stopwatch.lap("servers");
         node.timings = stopwatch.timings();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -81,6 +81,14 @@ pub fn latency(dice: Dice) -> Latency {
         9940..9998 => dice.ms(50, 400),
         // It hangs: longer than an election takes, and at times longer than a peer is waited for.
         _ => dice.ms(2000, 14_000),
+    })
+}
+
+/// As `disk`, but that it hangs until a moment that somebody names, in milliseconds after `began`.
+pub fn hanging(disk: Latency, began: Instant, until: Arc<AtomicU64>) -> Latency {
+    Arc::new(move || {
+        let left = Duration::from_millis(until.load(Ordering::SeqCst));
+        disk().max(left.saturating_sub(began.elapsed()))
     })
 }
 

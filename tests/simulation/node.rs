@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -23,7 +25,7 @@ use vaultaire_proto::NodeId;
 use super::dice::Dice;
 use super::found::CLUSTER;
 use super::gateway::Gateway;
-use super::machine::{End, Held, Simulated, Steady, Wall, latency};
+use super::machine::{End, Held, Simulated, Steady, Wall, hanging, latency};
 use super::rows;
 use super::workers::work;
 use super::world::World;
@@ -51,6 +53,8 @@ pub struct Node {
     dice: Dice,
     files: Files,
     rows: rows::Disk,
+    /// Until when its disk does not answer, in milliseconds of the world.
+    hangs: Arc<AtomicU64>,
     process: Mutex<Process>,
 }
 
@@ -92,6 +96,7 @@ impl Node {
             wall: Arc::new(Wall::new(world.began)),
             files: Files::from_image(dice.draw(), &has.files),
             rows: rows::Disk::new(has.rows, world.witness(id)),
+            hangs: Arc::default(),
             dice,
             world,
             process: Mutex::default(),
@@ -116,6 +121,12 @@ impl Node {
     pub fn arm(&self, faults: Faults) {
         self.process.lock().armed = true;
         self.files.set_faults(faults);
+    }
+
+    /// Its disk does not answer for so long.
+    pub fn hang(&self, lasts: Duration) {
+        let until = self.world.began.elapsed() + lasts;
+        self.hangs.store(until.as_millis() as u64, Ordering::SeqCst);
     }
 
     /// Starts a process where none runs.
@@ -164,10 +175,11 @@ impl Node {
             }
         });
         let files = Arc::new(self.files.clone());
+        let disk = latency(self.dice.fork("latency"));
         let machine = Arc::new(Simulated {
             disk: Arc::new(Held { disk: files, over: over.clone() }),
             rows: self.rows.open(),
-            latency: latency(self.dice.fork("latency")),
+            latency: hanging(disk, self.world.began, Arc::clone(&self.hangs)),
             end,
         });
         let data_dir = PathBuf::from(format!("/node-{}", self.id));

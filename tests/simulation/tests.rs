@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use vaultaire_proto::planted::Planted;
+use vaultaire_proto::{Catalog, Command, GroupId, NodeId, Operation, RequestId, Response};
 use vaultaire_tests::simulation::found;
+use vaultaire_tests::simulation::node::{Node, Nodes, Possessions};
 use vaultaire_tests::simulation::run::{Outcome, Plan, run};
 use vaultaire_tests::simulation::trace::Keep;
+use vaultaire_tests::simulation::world::{Backends, World};
+use vaultaire_tests::simulation::{self, audit};
 
 #[test]
 fn a_founding_repeats_bit_by_bit() {
@@ -73,6 +78,48 @@ fn clusters_survive_chaos() {
     if let Some(Outcome { seed, failures, .. }) = failed {
         panic!("{}\nagain with: {again} {seed} --trace FILE", failures.join("\n"));
     }
+}
+
+/// How long after its leader's disk has begun to hang a group may take writes again.
+const RESUMES_WITHIN: Duration = Duration::from_secs(15);
+
+#[test]
+fn a_leader_whose_disk_hangs_lets_others_lead() {
+    simulation::runtime().block_on(async {
+        let world = World::new(5, Keep::Sum, Backends::Work);
+        let founded = found::founded(None).unwrap();
+        let node = |(id, has): (&NodeId, &Possessions)| {
+            (*id, Node::new(Arc::clone(&world), *id, has.clone()))
+        };
+        let nodes: Nodes = founded.nodes.iter().map(node).collect();
+        nodes.values().for_each(|node| node.start(found::origin(node.id)));
+        audit::converge(&world, &nodes).await.unwrap();
+        let shard = GroupId(1);
+        let leads = |node: &&Arc<Node>| node.ready().unwrap().replicas()[1].leads();
+        let leader = nodes.values().find(leads).unwrap();
+        let other = nodes.values().find(|node| node.id != leader.id).unwrap();
+        leader.hang(Duration::from_secs(60));
+        let hung = Instant::now();
+        for request in 0_u128.. {
+            let operation = Operation::OpenEpoch { node: other.id, incarnation: 1 };
+            let request = RequestId(request.to_be_bytes());
+            let not_after = found::NOT_AFTER;
+            let command = Command { group: shard, request, not_after, operation };
+            let ready = other.ready().unwrap();
+            let committed = ready.catalog.commit(command);
+            match tokio::time::timeout(Duration::from_secs(1), committed).await {
+                Ok(Ok(Response::EpochOpened { .. })) => break,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        let resumed = hung.elapsed();
+        assert!(resumed < RESUMES_WITHIN, "writes waited for {resumed:?}");
+        assert!(leader.ready().unwrap().groups.stall().is_stalled());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!leader.ready().unwrap().groups.stall().is_stalled());
+        audit::converge(&world, &nodes).await.unwrap();
+        assert!(world.failures().is_empty(), "{:?}", world.failures());
+    });
 }
 
 /// Each is found within a few seeds; the others take more and are for the command.

@@ -20,6 +20,7 @@ use super::log::{Report, Stats};
 use super::opening::{Opening, blocking};
 use super::purge;
 use super::replica::Replica;
+use super::stall::{self, Stall};
 use crate::catalog::RaftCatalog;
 use crate::clock::NodeClock;
 use crate::error::Error;
@@ -137,6 +138,7 @@ pub struct Groups {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
     place: Place,
+    stall: Arc<Stall>,
     /// Tasks end also where nobody calls `shutdown`.
     _guard: DropGuard,
 }
@@ -160,6 +162,9 @@ impl Groups {
         let mut groups = vec![control];
         groups.extend(opening.shards(&cluster).await?);
         opening.keep(purge::run(groups.clone(), opening.stop.clone()));
+        let stall = Arc::default();
+        let watched = (groups.clone(), Arc::clone(&opening.journal), Arc::clone(&stall));
+        opening.keep(stall::run(watched.0, watched.1, watched.2, opening.stop.clone()));
         let catalog = Arc::new(RaftCatalog::new(cluster, groups.clone()));
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = StartReport { founded: opening.founded, took_ms, journal: journal_report };
@@ -181,6 +186,7 @@ impl Groups {
                 tasks,
                 stop,
                 place,
+                stall,
                 _guard: guard,
             },
             catalog,
@@ -196,6 +202,11 @@ impl Groups {
     /// This node's groups, the control group first.
     pub fn replicas(&self) -> &[Arc<Replica>] {
         &self.groups
+    }
+
+    /// Whether the log waits for its disk.
+    pub fn stall(&self) -> Arc<Stall> {
+        Arc::clone(&self.stall)
     }
 
     /// Says where to ask how many writes are on their way: their commands wait for each other, where this node leads their

@@ -3,7 +3,8 @@
 //!
 //! How it reads: `log` (the journal), `types` and `codec` (openraft's types as ours, and their bytes), `log_store`,
 //! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in, which `gather` lets share a sync),
-//! `barrier` (reads in), `replica` (one group running), `watch` (its death), `purge` (what the log forgets), `opening` (a
+//! `barrier` (reads in), `replica` (one group running), `watch` (its death), `purge` (what the log forgets), `stall` (a disk that
+//! hangs), `opening` (a
 //! directory's start), and `group` (all of them).
 
 pub mod agreement;
@@ -24,6 +25,7 @@ pub mod purge;
 pub mod replica;
 pub mod runtime;
 pub mod snapshot;
+pub mod stall;
 pub mod state_machine;
 pub mod types;
 pub mod watch;

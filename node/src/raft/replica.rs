@@ -173,6 +173,13 @@ impl Replica {
         }
     }
 
+    /// Whether this node is heard of as a leader and stands for election.
+    pub fn stand(&self, stands: bool) {
+        let config = self.raft.runtime_config();
+        config.heartbeat(stands);
+        config.elect(stands);
+    }
+
     pub(super) fn raft(&self) -> &Raft {
         &self.raft
     }

@@ -179,9 +179,9 @@ pub struct Stats {
     pub copied: u64,
     pub last_sync: Duration,
     pub slowest_sync: Duration,
-    /// How long the sync now under way has taken: past some seconds this node should give up
-    /// leadership.
     pub sync_under_way: Option<Duration>,
+    /// Something is being written, or waits for that.
+    pub is_waiting: bool,
     pub segments: u64,
     pub live_bytes: u64,
     pub queued_bytes: u64,

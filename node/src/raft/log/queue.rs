@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -274,6 +274,7 @@ impl Shared {
         stats.segments = state.segments.len() as u64;
         stats.live_bytes = state.index.live_bytes();
         stats.queued_bytes = state.queued_bytes;
+        stats.is_waiting = !state.queue.is_empty() || self.counters.busy.load(Ordering::Relaxed);
         stats
     }
 }
@@ -326,6 +327,8 @@ pub struct Counters {
     slowest_sync_nanos: AtomicU64,
     /// Nanoseconds after birth at which the sync under way began, plus one; zero when none is.
     sync_began: AtomicU64,
+    /// The writer is at work.
+    pub busy: AtomicBool,
 }
 
 impl Counters {
@@ -340,6 +343,7 @@ impl Counters {
             last_sync_nanos: AtomicU64::new(0),
             slowest_sync_nanos: AtomicU64::new(0),
             sync_began: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
         }
     }
 

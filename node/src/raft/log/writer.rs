@@ -138,8 +138,16 @@ impl Writer {
     /// Writes everything drained and completes it.
     pub fn turn(&mut self, drained: Drained, finish: Finish<'_>) {
         self.todo = drained.changes;
-        let result = self.commit(drained.committed, finish);
+        let result = self.at_work(|writer| writer.commit(drained.committed, finish));
         self.settle(result, finish);
+    }
+
+    /// Says meanwhile that the disk is waited for.
+    fn at_work(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        self.shared.counters.busy.store(true, Ordering::Relaxed);
+        let result = work(self);
+        self.shared.counters.busy.store(false, Ordering::Relaxed);
+        result
     }
 
     /// Nothing came for a while: prove that the last batch was synced.
@@ -149,7 +157,7 @@ impl Writer {
         if self.marked || self.shared.lock().failure().is_some() {
             return;
         }
-        let result = self.mark(Flavor::Idle, finish);
+        let result = self.at_work(|writer| writer.mark(Flavor::Idle, finish));
         self.settle(result, finish);
     }
 
