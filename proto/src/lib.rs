@@ -13,6 +13,7 @@ pub mod response;
 pub mod row;
 pub mod settle;
 pub mod state;
+pub mod steps;
 pub mod tables;
 pub mod time;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::{
     BlobKey, Catalog, CatalogError, Clock, Command, EpochId, GroupId, NodeId, Operation, Rejection,
     Response, TimeMs,
@@ -130,6 +131,7 @@ impl Epochs {
         let operation = Operation::OpenEpoch { node: self.node, incarnation: self.incarnation };
         match self.commit(shard, operation).await? {
             Response::EpochOpened { epoch, generation } => {
+                steps::reach(Step::EpochOpened);
                 tracing::debug!(%shard, %epoch, "opened a write epoch");
                 Ok(Open {
                     epoch,
@@ -219,6 +221,7 @@ impl Epochs {
                     Response::Done
                     | Response::Rejected(Rejection::NoSuchEpoch | Rejection::EpochClosed),
                 ) => {
+                    steps::reach(Step::EpochClosed);
                     if let Some(epochs) = self.shards.lock().get_mut(&shard) {
                         epochs.retired.retain(|other| other.epoch != open.epoch);
                     }

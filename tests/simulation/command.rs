@@ -110,6 +110,7 @@ fn main() -> ExitCode {
         chaos: Duration::from_secs(arguments.seconds),
         clients: arguments.clients,
         planted: arguments.planted,
+        crash: None,
         keep,
     };
     let began = Instant::now();

@@ -24,6 +24,9 @@ use super::world::{Trouble, World};
 /// How often somebody looks whether a node has to be started again.
 const LOOKED_AFTER: Duration = Duration::from_millis(50);
 
+/// How long clients go on after what was to happen.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
 /// Between two attempts to tell a shard of a backend.
 const CONFIGURED_AFTER: Duration = Duration::from_millis(200);
 
@@ -54,8 +57,8 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// One fault after another, for so long, or until something is wrong that should not be.
-    pub async fn rage(&mut self, lasts: Duration) {
+    /// One fault after another, for so long, until something is wrong that should not be, or until a while after it is enough.
+    pub async fn rage(&mut self, lasts: Duration, enough: &dyn Fn() -> bool) {
         let ends = Instant::now() + lasts;
         loop {
             let pause = self.dice.ms(20, 1800);
@@ -65,6 +68,9 @@ impl Chaos {
             sleep(pause).await;
             if self.world.has_failed() {
                 return;
+            }
+            if enough() {
+                return sleep(AFTERMATH).await;
             }
             let what = self.fault();
             *self.counts.entry(what).or_default() += 1;

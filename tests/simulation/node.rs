@@ -64,6 +64,8 @@ struct Process {
     life: u64,
     /// Faults were asked of its disk: its end is no surprise.
     armed: bool,
+    /// How it ends, where that was decided in the middle of something.
+    crash: Option<How>,
     running: Option<Running>,
 }
 
@@ -232,8 +234,26 @@ impl Node {
     /// Cleans up after a process that has ended by itself.
     async fn watch(self: Arc<Self>, life: u64, over: CancellationToken) {
         over.cancelled().await;
-        if self.process.lock().life == life {
-            self.end(How::PowerFailure);
+        let how = {
+            let process = self.process.lock();
+            (process.life == life).then(|| process.crash.unwrap_or(How::PowerFailure))
+        };
+        if let Some(how) = how {
+            self.end(how);
+        }
+    }
+
+    /// Ends the process where it is, in the middle of anything: no more than noted here.
+    pub fn crash(&self, how: How) {
+        let Some(mut process) = self.process.try_lock() else {
+            return;
+        };
+        let life = process.life;
+        if let Some(running) = &process.running {
+            running.over.cancel();
+            self.world.network.leave(self.id, life);
+            self.world.trace.add(format_args!("crash {} {life}", self.id));
+            process.crash = Some(how);
         }
     }
 
@@ -246,6 +266,7 @@ impl Node {
             };
             // With the process go the faults.
             process.armed = false;
+            process.crash = None;
             (running, process.life)
         };
         self.world.trace.add(format_args!("end {} {life} {how:?}", self.id));

@@ -1,6 +1,7 @@
 //! One run: chaos, then healing, convergence and audit. Everything follows from the seed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::steps::{self, Step};
 
 use super::audit;
 use super::client::Clients;
 use super::faults::{Chaos, Counts, keep};
 use super::found::{Founded, founded};
-use super::node::{Node, Nodes};
+use super::node::{How, Node, Nodes};
 use super::trace::Keep;
 use super::world::{Backends, World};
 
@@ -23,12 +25,27 @@ pub struct Plan {
     pub chaos: Duration,
     pub clients: u64,
     pub planted: Option<Planted>,
+    pub crash: Option<Crash>,
     pub keep: Keep,
+}
+
+/// All nodes end at once, when one of them has come to a step so many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    pub step: Step,
+    pub times: u64,
+    pub how: How,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { chaos: Duration::from_secs(20), clients: 5, planted: None, keep: Keep::Sum }
+        Self {
+            chaos: Duration::from_secs(20),
+            clients: 5,
+            planted: None,
+            crash: None,
+            keep: Keep::Sum,
+        }
     }
 }
 
@@ -49,6 +66,8 @@ pub struct Outcome {
     /// Keys whose history was too much for the checker.
     pub undecided: u64,
     pub faults: Counts,
+    /// It came to the crash that was asked for.
+    pub crashed: bool,
 }
 
 thread_local! {
@@ -103,11 +122,15 @@ async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
     let dice = world.dice.fork("chaos");
     let mut chaos =
         Chaos { world: Arc::clone(&world), nodes: nodes.clone(), dice, counts: Counts::new() };
-    chaos.rage(plan.chaos).await;
+    let crashed = plan.crash.map(|crash| crash_at(crash, &nodes));
+    let has_crashed = || crashed.as_ref().is_some_and(|crashed| crashed.get());
+    chaos.rage(plan.chaos, &has_crashed).await;
+    steps::listen(None);
     chaos.heal();
     calm.cancel();
-    let converged = match world.has_failed() {
-        // The first failure is the one that says something.
+    // The first failure is the one that says something; and a run that did not come to its crash says nothing.
+    let is_over = world.has_failed() || (crashed.is_some() && !has_crashed());
+    let converged = match is_over {
         true => None,
         false => heal(&world, &nodes, &clients, working).await,
     };
@@ -125,7 +148,24 @@ async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
         unknown: events.values().flatten().filter(|event| event.ended.is_none()).count() as u64,
         undecided,
         faults: chaos.counts,
+        crashed: has_crashed(),
     }
+}
+
+/// Answers whether it has come to that.
+fn crash_at(crash: Crash, nodes: &Nodes) -> Rc<Cell<bool>> {
+    let (nodes, crashed, times) = (nodes.clone(), Rc::new(Cell::new(false)), Cell::new(0));
+    let told = Rc::clone(&crashed);
+    steps::listen(Some(Box::new(move |step| {
+        if step == crash.step && !told.get() {
+            times.set(times.get() + 1);
+            if times.get() >= crash.times {
+                told.set(true);
+                nodes.values().for_each(|node| node.crash(crash.how));
+            }
+        }
+    })));
+    crashed
 }
 
 /// Clients go on for a moment, so that the healed cluster is seen at work; then it is looked at in peace.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use vaultaire_proto::planted::Planted;
+use vaultaire_proto::steps;
 use vaultaire_proto::{Catalog, Command, GroupId, NodeId, Operation, RequestId, Response};
 use vaultaire_tests::simulation::found;
-use vaultaire_tests::simulation::node::{Node, Nodes, Possessions};
-use vaultaire_tests::simulation::run::{Outcome, Plan, run};
+use vaultaire_tests::simulation::node::{How, Node, Nodes, Possessions};
+use vaultaire_tests::simulation::run::{Crash, Outcome, Plan, run};
 use vaultaire_tests::simulation::trace::Keep;
 use vaultaire_tests::simulation::world::{Backends, World};
 use vaultaire_tests::simulation::{self, audit};
@@ -79,6 +80,40 @@ fn clusters_survive_chaos() {
         panic!("{}\nagain with: {again} {seed} --trace FILE", failures.join("\n"));
     }
 }
+
+/// A step that is not come to in so many seeds is none, or the simulation lacks something.
+const SEEDS_PER_STEP: u64 = 60;
+
+#[test]
+fn a_crash_at_any_step_costs_nothing() {
+    let next = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::SeqCst) as usize;
+            let Some(step) = steps::ALL.get(at / 2).copied() else {
+                return;
+            };
+            let how = if at % 2 == 0 { How::Kill } else { How::PowerFailure };
+            let came = (1..=SEEDS_PER_STEP).any(|seed| {
+                let crash = Some(Crash { step, times: 1 + seed % 3, how });
+                let outcome = run(seed, Plan { crash, chaos: CRASHING, ..Plan::default() });
+                let failures = &outcome.failures;
+                assert!(failures.is_empty(), "{how:?} at {step:?}, seed {seed}: {failures:?}");
+                outcome.crashed
+            });
+            assert!(came, "no run comes to {step:?}");
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+}
+
+/// Long enough for a sweep's rounds.
+const CRASHING: Duration = Duration::from_secs(12);
 
 /// How long after its leader's disk has begun to hang a group may take writes again.
 const RESUMES_WITHIN: Duration = Duration::from_secs(15);

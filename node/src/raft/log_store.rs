@@ -13,6 +13,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{OptionalSend, entry::RaftEntry};
 use tokio::sync::oneshot;
 use vaultaire_proto::GroupId;
+use vaultaire_proto::steps::{self, Step};
 
 use super::codec;
 use super::log::journal::Journal;
@@ -222,6 +223,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         let upto = codec::position(&upto);
         let group = self.group.0;
-        self.durably(move |journal, done| journal.purge(group, upto, done)).await
+        self.durably(move |journal, done| journal.purge(group, upto, done)).await?;
+        steps::reach(Step::LogPurged);
+        Ok(())
     }
 }

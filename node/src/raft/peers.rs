@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use tokio::sync::Semaphore;
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::wire::v1 as wire;
 
 use super::log::disk::Disk;
@@ -137,6 +138,7 @@ impl Replica {
         }
         let run = landing.place.run(move || receiver.finish(&described));
         let received = run.await.map_err(stopped)??;
+        steps::reach(Step::SnapshotReceived);
         tracing::info!(group = %self.id, last = ?meta.last_log_id, "installing a snapshot");
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(received) };
         let answer = self.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;

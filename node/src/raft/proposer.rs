@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use vaultaire_proto::command::COMMANDS_PER_ENTRY_MAX;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::object::Attributes;
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::{
     CatalogError, Clock, Command, Entry, GroupId, NodeId, ObjectKey, Operation, Rejection, Response,
 };
@@ -199,6 +200,7 @@ impl Task {
         let forward = self.forward.clone();
         tokio::spawn(async move {
             let answers = forward.propose(leader, commands).await;
+            steps::reach(Step::Proposed);
             drop(place);
             for (reply, answer) in replies.into_iter().zip(answers) {
                 // A client that went away does not hear; its command took effect all the same.
@@ -246,7 +248,9 @@ impl Task {
             drop(place);
             tell(group, std::mem::take(&mut *told.lock()), outcome);
         });
-        if let Err(error) = self.raft.client_write_ff(proposal, Some(answer)).await {
+        let given = self.raft.client_write_ff(proposal, Some(answer)).await;
+        steps::reach(Step::Proposed);
+        if let Err(error) = given {
             tracing::warn!(%group, %error, commands = count, "a group takes no proposals");
             // An error here says that Raft never had the proposal, so nothing was changed, and that it never will have one.
             tell_all(std::mem::take(&mut *waiting.lock()), &CatalogError::Stopped);

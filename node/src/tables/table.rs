@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use vaultaire_proto::GroupId;
 use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::tables::Pair;
 
 use super::engine::{Engine, GroupRows, NewRows};
@@ -119,6 +120,7 @@ impl Table {
         // Read before the sync: what is applied meanwhile may have missed it.
         let applied = self.applied();
         self.engine.persist();
+        steps::reach(Step::TablesPersisted);
         *self.durable.lock() = applied;
         applied
     }
@@ -139,6 +141,7 @@ impl Table {
             true => self.install_over(meta, &mut rows)?,
             false => self.rows.install(meta, &mut rows)?,
         }
+        steps::reach(Step::RowsInstalled);
         self.publish(meta.applied);
         Ok(())
     }

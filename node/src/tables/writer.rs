@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use vaultaire_proto::GroupId;
 use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::steps::{self, Step};
 
 use super::engine::{Change, Engine};
 use super::meta::{META_KEY, Meta};
@@ -186,9 +187,11 @@ impl Batch {
 
     fn commit(self, engine: &dyn Engine) {
         write(engine, self.rows);
+        steps::reach(Step::RowsWritten);
         for (table, outcome, done) in self.finished {
             table.publish(outcome.meta.applied);
             (outcome.then)();
+            steps::reach(Step::Answered);
             // Nobody waits any more when Raft is being stopped; the rows are written all the same.
             let _ = done.send(());
         }

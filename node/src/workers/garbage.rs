@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 use vaultaire_proto::object::Location;
 use vaultaire_proto::row::Garbage;
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::{BackendId, Consistency, GroupId, Operation};
 use vaultaire_storage::backend::Backend;
 
@@ -107,11 +108,16 @@ async fn collect(
         let catalog = context.proposer.catalog();
         let fresh = Consistency::Linearizable;
         let due = ask::garbage(catalog, fresh, shard, backend.id(), now, PAGE).await?;
+        if !due.is_empty() {
+            steps::reach(Step::GarbageFound);
+        }
         let blobs = delete(context, backend, pace, shard, &due).await;
         let collected = blobs.len();
         if collected > 0 {
+            steps::reach(Step::GarbageDeleted);
             let operation = Operation::Collected { blobs };
             context.proposer.commit_accepted("garbage", shard, operation).await?;
+            steps::reach(Step::GarbageCollected);
             context.metrics.garbage_collected(collected);
         }
         if due.len() < PAGE || collected == 0 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::{Epoch, EpochState, Sweep};
+use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::{
     BackendId, BackendKey, BlobKey, Consistency, GroupId, Operation, Response, TimeMs,
 };
@@ -117,6 +118,7 @@ impl Sweeper {
                         last,
                     };
                     context.proposer.commit_accepted("epoch", shard, operation).await?;
+                    steps::reach(Step::SweepCounted);
                     tracing::debug!(%shard, epoch = %epoch.id, backend = backend.name(), deleted, last, "swept");
                 }
                 Err(error @ Error::DeletionsHeld { .. }) => {
@@ -194,6 +196,7 @@ impl Sweeper {
         if orphans.is_empty() {
             return Ok(());
         }
+        steps::reach(Step::OrphansFound);
         // No row knows these keys: true of every key where the place is another backend's, or came back as one.
         backend.identify().await?;
         let catalog = context.proposer.catalog();
@@ -206,6 +209,7 @@ impl Sweeper {
             let going = chunk.iter().take(admitted.count);
             let keyed = going.map(|(key, size_bytes)| (*size_bytes, key.clone()));
             let outcomes = delete_all(backend, keyed.collect()).await;
+            steps::reach(Step::OrphansDeleted);
             settle(&context.brake, &admitted, outcomes)?;
             if admitted.count < chunk.len() {
                 return Err(held(shard, backend));
@@ -283,7 +287,9 @@ async fn prune(context: &Context, shard: GroupId, epoch: &Epoch) -> Result<(), E
             epoch: epoch.id,
             limit: PRUNE_PAGE,
         };
-        match context.proposer.commit_accepted("epoch", shard, operation).await? {
+        let pruned = context.proposer.commit_accepted("epoch", shard, operation).await?;
+        steps::reach(Step::EpochPruned);
+        match pruned {
             Response::Pruned { more: true } => {}
             _ => return Ok(()),
         }

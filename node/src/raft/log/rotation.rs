@@ -9,6 +9,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use vaultaire_proto::steps::{self, Step};
 
 use super::index::{Location, Place};
 use super::queue::Segment;
@@ -55,7 +56,9 @@ impl Writer {
         published
             .map_err(Error::io("begin segment", self.directory.join(file_name(header.number))))?;
         self.supply.taken();
+        steps::reach(Step::SegmentBegun);
         self.seal()?;
+        steps::reach(Step::SegmentSealed);
         let checksum = Checksum::new(self.options.identity, header.number);
         let segment = Segment { number: header.number, file: spare.clone(), checksum };
         self.shared.lock().segments.insert(header.number, segment);
@@ -148,6 +151,7 @@ impl Writer {
             self.shared.lock().segments.remove(&oldest);
             let removed = self.supply.remove(oldest);
             removed.map_err(Error::io("sync the removal of a segment in", &self.directory))?;
+            steps::reach(Step::SegmentRemoved);
         }
         Ok(())
     }

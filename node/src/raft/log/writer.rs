@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::steps::{self, Step};
 
 use super::disk::{Disk, File, Lock};
 use super::index::Location;
@@ -318,10 +319,15 @@ impl Writer {
         let path = || self.directory.join(file_name(self.active.number));
         let written = self.active.file.write_at(&batch.bytes, batch.start);
         written.map_err(|error| Error::io("write", path())(error))?;
+        steps::reach(Step::BatchWritten);
         if !is_sync_left_out(&batch.written) {
             let synced = self.shared.counters.timed_sync(&*self.active.file);
             synced.map_err(|error| Error::io("sync", path())(error))?;
         }
+        steps::reach(match batch.written.iter().any(|written| written.kind == Kind::Vote) {
+            true => Step::VoteSynced,
+            false => Step::BatchSynced,
+        });
         self.active.end = batch.start + len as u64;
         self.active.sequence += 1;
         self.marked = mark.batch_bytes == 0;

@@ -9,6 +9,7 @@ use vaultaire_proto::command::PutCopy;
 use vaultaire_proto::object::{Blob, Body, Location, VersionEntry};
 use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::row::{BlobOwner, Bucket, Copies};
+use vaultaire_proto::steps;
 use vaultaire_proto::{
     Answer, BackendId, Consistency, GroupId, Operation, Query, Rejection, Response,
 };
@@ -172,7 +173,10 @@ impl Job {
     async fn drop_copy(&self, context: &Context, copy: Location) -> Result<Outcome, Error> {
         let operation = Operation::DropCopy { copy };
         match context.proposer.commit(self.shard, operation).await? {
-            Response::Done => Ok(Outcome::Moved),
+            Response::Done => {
+                steps::reach(steps::Step::CopyDropped);
+                Ok(Outcome::Moved)
+            }
             Response::Rejected(Rejection::Superseded) => Ok(Outcome::Superseded),
             Response::Rejected(rejection) => {
                 Err(Error::Rejected { subject: format!("the copy at {copy:?}"), rejection })
@@ -231,6 +235,7 @@ impl Job {
         lease: Lease,
         new: Location,
     ) -> Result<Outcome, Error> {
+        steps::reach(steps::Step::CopyMade);
         let put = match planted::is(Planted::CopyUnchecked) {
             true => self.of_whatever_is_current(context, put).await?,
             false => put,
@@ -241,6 +246,7 @@ impl Job {
         drop(lease);
         match committed? {
             Response::Done => {
+                steps::reach(steps::Step::CopyAdded);
                 context.metrics.copy_moved(size_bytes);
                 Ok(Outcome::Moved)
             }
