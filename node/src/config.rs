@@ -209,6 +209,12 @@ fn in_order(
     write_to: Vec<String>,
     mut backends: BTreeMap<String, BackendConfig>,
 ) -> Result<Vec<NamedBackend>, Error> {
+    if let Some(name) = backends.keys().find(|name| name.is_empty() || name.contains(['@', '#'])) {
+        let key = format!("backends.{name:?}");
+        let why = "a backend's name has no `@` and no `#`: `hot@3` is the disk hot of node 3, and \
+                   `hot@3#7` the one with id 7 that was lost";
+        return Err(Error::Setting { key, why: why.to_owned() });
+    }
     let fail = |why: String| Err(Error::Setting { key: "write_to".to_owned(), why });
     if write_to.is_empty() && backends.len() > 1 {
         let names: Vec<&str> = backends.keys().map(String::as_str).collect();
@@ -339,6 +345,9 @@ mod tests {
         let absent = Config::parse(&format!("write_to = [\"warm\"]\n{text}")).unwrap();
         let error = in_order(absent.write_to, absent.backends).unwrap_err().to_string();
         assert!(error.contains("[backends.warm]"), "{error}");
+        let strange = Config::parse("[backends.\"hot@3\"]\nkind = \"memory\"").unwrap();
+        let error = in_order(Vec::new(), strange.backends).unwrap_err().to_string();
+        assert!(error.contains("hot@3") && error.contains("no `@`"), "{error}");
         let error = Config::parse("[backends.a]\nkind = \"disk\"\npaht = \"x\"").unwrap_err();
         assert!(error.contains("did you mean `path`?"), "{error}");
     }

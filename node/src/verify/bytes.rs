@@ -1,9 +1,11 @@
 //! One copy of a blob against its row: there, as long as it should be, and made of the right bytes.
 //! It reads backends only; what an absence means is decided by the caller.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use parking_lot::Mutex;
 use vaultaire_proto::{BackendId, BackendKey};
 use vaultaire_storage::backend::Backend;
 use vaultaire_storage::error::Error as StorageError;
@@ -20,15 +22,72 @@ pub struct Promise {
 /// How a copy compares with its promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compared {
-    Sound { checked_bytes: u64 },
+    Sound {
+        checked_bytes: u64,
+    },
     Missing,
-    WrongSize { found: u64 },
-    WrongChecksum { why: String },
-    Unreadable { why: String },
+    WrongSize {
+        found: u64,
+    },
+    WrongChecksum {
+        why: String,
+    },
+    Unreadable {
+        why: String,
+    },
+    /// It did not answer, or was not asked since it had not answered others.
+    Silent {
+        why: String,
+    },
+}
+
+/// A backend that did not answer so many times, one after another, is not asked any more: each time costs half a minute.
+const SILENT_AFTER: u32 = 8;
+
+/// Which backends do not answer.
+#[derive(Debug, Default)]
+pub struct Silence(Mutex<BTreeMap<BackendId, u32>>);
+
+impl Silence {
+    fn of(&self, backend: BackendId) -> Option<Compared> {
+        let times = self.0.lock().get(&backend).copied().unwrap_or_default();
+        let why = || format!("it was not asked, since its backend did not answer {times} times");
+        (times >= SILENT_AFTER).then(|| Compared::Silent { why: why() })
+    }
+
+    fn note(&self, backend: BackendId, found: &Compared) {
+        let mut times = self.0.lock();
+        match found {
+            Compared::Silent { .. } => {
+                let times = times.entry(backend).or_default();
+                *times = times.saturating_add(1);
+            }
+            Compared::Sound { .. }
+            | Compared::Missing
+            | Compared::WrongSize { .. }
+            | Compared::WrongChecksum { .. }
+            | Compared::Unreadable { .. } => drop(times.remove(&backend)),
+        }
+    }
 }
 
 /// Compares one copy; with `checksums` by reading all of it.
 pub async fn compare(
+    (registry, silence): (&Registry, &Silence),
+    backend: BackendId,
+    key: &BackendKey,
+    promise: Promise,
+    checksums: bool,
+) -> Compared {
+    if let Some(silent) = silence.of(backend) {
+        return silent;
+    }
+    let found = ask(registry, backend, key, promise, checksums).await;
+    silence.note(backend, &found);
+    found
+}
+
+async fn ask(
     registry: &Registry,
     backend: BackendId,
     key: &BackendKey,
@@ -46,6 +105,9 @@ pub async fn compare(
     match outcome {
         Ok(compared) => compared,
         Err(error) if error.is_not_found() => Compared::Missing,
+        Err(error @ StorageError::Unavailable { .. }) => {
+            Compared::Silent { why: error.to_string() }
+        }
         Err(error) => Compared::Unreadable { why: error.to_string() },
     }
 }
@@ -87,4 +149,27 @@ async fn read(
         }
     }
     Ok(Compared::Sound { checked_bytes: promise.size_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_backend_that_is_silent_for_long_is_not_asked() {
+        let (silence, one, two) = (Silence::default(), BackendId(1), BackendId(2));
+        let silent = Compared::Silent { why: "no answer".to_owned() };
+        for _ in 1..SILENT_AFTER {
+            silence.note(one, &silent);
+        }
+        assert_eq!(silence.of(one), None);
+        silence.note(one, &Compared::Missing);
+        silence.note(one, &silent);
+        assert_eq!(silence.of(one), None, "it has answered meanwhile");
+        for _ in 1..SILENT_AFTER {
+            silence.note(one, &silent);
+        }
+        assert!(matches!(silence.of(one), Some(Compared::Silent { .. })));
+        assert_eq!(silence.of(two), None);
+    }
 }

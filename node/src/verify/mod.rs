@@ -20,6 +20,7 @@ use vaultaire_storage::registry::Registry;
 use crate::ask;
 use crate::error::Error;
 use crate::propose::Proposer;
+use crate::verify::bytes::Silence;
 
 /// How many blobs between two reports of progress.
 const PROGRESS_EVERY: u64 = 200;
@@ -112,6 +113,7 @@ pub struct Verifier {
     registry: Arc<Registry>,
     options: Options,
     events: Events,
+    silence: Arc<Silence>,
     summary: Summary,
     total_objects: u64,
     total_bytes: u64,
@@ -126,7 +128,9 @@ impl Verifier {
         events: Events,
     ) -> Self {
         let summary = Summary::default();
-        Self { proposer, registry, options, events, summary, total_objects: 0, total_bytes: 0 }
+        let silence = Arc::default();
+        let (total_objects, total_bytes) = (0, 0);
+        Self { proposer, registry, options, events, silence, summary, total_objects, total_bytes }
     }
 
     /// Runs to the summary, or to the first error that leaves nothing to compare.

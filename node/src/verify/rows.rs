@@ -1,6 +1,8 @@
 //! From rows down to bytes: every live blob is on its backend as its row says, and every version refers
 //! to blobs whose rows say that it does. A row that changed meanwhile is looked at again, and believed.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use futures::stream;
 use vaultaire_proto::catalog::ScanPosition;
@@ -65,15 +67,16 @@ impl Verifier {
 
     async fn check_page(&mut self, shard: GroupId, blobs: Vec<LiveBlob>) -> Result<(), Error> {
         let cluster = self.proposer.catalog().cluster().cluster;
-        let registry = self.registry.clone();
+        let (registry, silence) = (self.registry.clone(), Arc::clone(&self.silence));
         let checksums = self.options.checksums;
         let mut compared = stream::iter(blobs)
             .map(|blob| {
-                let registry = registry.clone();
+                let (registry, silence) = (registry.clone(), Arc::clone(&silence));
                 async move {
                     let key = blob.location.key.backend_key(cluster);
                     let backend = blob.location.backend;
-                    let found = compare(&registry, backend, &key, blob.promise, checksums).await;
+                    let place = (&*registry, &*silence);
+                    let found = compare(place, backend, &key, blob.promise, checksums).await;
                     (blob, found)
                 }
             })
@@ -105,7 +108,7 @@ impl Verifier {
                 (Kind::SizeMismatch, format!("{size_bytes} bytes expected, {found} found"))
             }
             Compared::WrongChecksum { why } => (Kind::ChecksumMismatch, why),
-            Compared::Unreadable { why } => (Kind::Unreadable, why),
+            Compared::Unreadable { why } | Compared::Silent { why } => (Kind::Unreadable, why),
         };
         // It may have been deleted, and its bytes collected, since the page was read.
         let now = self.blob_row(shard, blob.location, Consistency::Linearizable).await?;
