@@ -2,6 +2,7 @@
 //! exception: without it the groups of a cluster find no leader.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rand::RngExt;
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use vaultaire_proto::{Catalog, Clock, ClusterId, NodeId};
 use vaultaire_router::epochs::Epochs;
 use vaultaire_storage::registry::Registry;
 
+use crate::about::About;
 use crate::blobs::server::OwnBackends;
 use crate::blobs::watch::Watch;
 use crate::clock::NodeClock;
@@ -51,6 +53,7 @@ pub struct PeerPort {
 pub struct Engine {
     pub groups: Arc<Groups>,
     pub pool: Arc<Pool>,
+    pub about: Arc<About>,
     pub proposer: Proposer,
     pub clock: Arc<dyn Clock>,
     pub node: NodeId,
@@ -83,11 +86,11 @@ impl Engine {
         stopwatch: &mut Stopwatch,
     ) -> Result<Self, Error> {
         let base = base(data_dir, identity, settings)?;
-        let ways = Ways::new(&base);
+        let ways = Ways::new(&base, data_dir);
         if let Some(port) = port {
             ways.serve(data_dir, port, &base)?;
         }
-        let Ways { pool, directory, registry, proposer: host_proposer } = ways;
+        let Ways { pool, directory, about, registry, proposer: host_proposer } = ways;
         let Base { node, origin, cluster, sealer, authority, .. } = base;
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
@@ -128,15 +131,15 @@ impl Engine {
         // Weak, since the epochs reach the groups through the catalog.
         let writes = Arc::downgrade(&epochs);
         groups.expect(Box::new(move || writes.upgrade().map_or(0, |epochs| epochs.in_flight())));
-        let (groups, sealer) = (Arc::new(groups), Arc::new(sealer));
         let brake = Arc::new(Brake::new(&settings.garbage, proposer.catalog().cluster().shards));
         Ok(Self {
-            groups,
+            groups: Arc::new(groups),
             pool,
+            about,
             proposer,
             clock,
             node,
-            sealer,
+            sealer: Arc::new(sealer),
             authority,
             opened,
             watch: Arc::new(watch),
@@ -151,15 +154,23 @@ impl Engine {
 struct Ways {
     pool: Arc<Pool>,
     directory: Arc<Directory>,
+    about: Arc<About>,
     registry: Arc<Registry>,
     proposer: Arc<OnceLock<Proposer>>,
 }
 
 impl Ways {
-    fn new(base: &Base) -> Self {
+    fn new(base: &Base, data_dir: &DataDir) -> Self {
+        let directory: Arc<Directory> = Arc::default();
+        let about = About {
+            directory: Arc::clone(&directory),
+            data_dir: data_dir.path().to_owned(),
+            started: Instant::now(),
+        };
         Self {
             pool: Arc::new(Pool::new(base.cluster, base.node, base.credentials.clone())),
-            directory: Arc::default(),
+            directory,
+            about: Arc::new(about),
             registry: Arc::default(),
             proposer: Arc::default(),
         }
@@ -179,7 +190,12 @@ impl Ways {
         let PeerPort { listener, stop, servers } = port;
         let landing = Landing::clear(&ThisMachine, data_dir.path().join(SNAPSHOTS))?;
         let parts = server::Parts {
-            calls: Calls { directory: Arc::clone(&self.directory), landing, stop },
+            calls: Calls {
+                directory: Arc::clone(&self.directory),
+                landing,
+                about: Arc::clone(&self.about),
+                stop,
+            },
             blobs: OwnBackends::new(Arc::clone(&self.registry), Arc::clone(&self.pool)),
             guard: Guard::new(Arc::clone(&self.pool)),
             host,

@@ -4,6 +4,7 @@
 //! what runs. Below them `raft`, `tables` and `catalog` keep the replicated state, `grpc`, `http` and the router
 //! serve it, and `workers` make the world agree with it. `verify` tells whether it does.
 
+pub mod about;
 pub mod absent;
 pub mod advice;
 pub mod ask;

@@ -168,6 +168,8 @@ impl Node {
             node: engine.node,
             node_name: settings.node_name.clone(),
             data_dir: self.data_dir.path().to_owned(),
+            pool: Arc::clone(&engine.pool),
+            about: Arc::clone(&engine.about),
             cut: engine.cut,
             started: Instant::now(),
             deletions: grpc::buckets::Deletions::default(),

@@ -67,6 +67,32 @@ async fn any_node_serves_everything_and_a_dead_leader_is_replaced() {
     assert_eq!(keys.len(), 5, "{keys:?}");
 }
 
+#[test]
+fn every_node_says_how_it_is_doing_and_a_dead_one_is_told_of() {
+    let mut cluster = Cluster::start(3);
+    let told = cluster.ask(2, &["info"]);
+    let nodes = told["nodes"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), 3, "{told}");
+    let mut led = BTreeSet::new();
+    for node in nodes {
+        assert_eq!((&node["error"], &node["role"]), (&Value::Null, &"voter".into()), "{told}");
+        assert!(node["disk_free_bytes"].as_u64() > Some(0), "{told}");
+        assert!(node["behind_entries"].is_u64() && node["uptime_ms"].as_u64() > Some(0), "{told}");
+        let leads = node["leads"].as_array().expect("groups").iter();
+        led.extend(leads.map(Value::to_string));
+    }
+    assert_eq!(led.len(), 5, "each group is led by somebody: {told}");
+    cluster.kill(3);
+    let told = cluster.ask(1, &["info"]);
+    let errors: Vec<bool> = told["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .map(|node| node["error"].is_string())
+        .collect();
+    assert_eq!(errors, [false, false, true], "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minority_refuses_writes_and_loses_nothing() {
     let mut cluster = Cluster::start(3);

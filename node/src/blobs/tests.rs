@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use vaultaire_storage::registry::Registry;
 
 use super::client::PeerBackend;
 use super::server::OwnBackends;
+use crate::about::About;
 use crate::machine::ThisMachine;
 use crate::peer::authority::{Authority, Credentials};
 use crate::peer::guard::Guard;
@@ -149,7 +151,16 @@ impl World {
         own.into_iter().for_each(|backend| registry.insert(backend).unwrap());
         registry.insert(Arc::new(Memory::new(OF_OTHERS, "hot@2".to_owned()))).unwrap();
         let parts = server::Parts {
-            calls: Calls { directory: Arc::default(), landing, stop: self.stop.clone() },
+            calls: Calls {
+                about: Arc::new(About {
+                    directory: Arc::default(),
+                    data_dir: PathBuf::new(),
+                    started: std::time::Instant::now(),
+                }),
+                directory: Arc::default(),
+                landing,
+                stop: self.stop.clone(),
+            },
             blobs: OwnBackends::new(registry, Arc::clone(&pool)),
             guard: Guard::new(pool),
             host: Host {

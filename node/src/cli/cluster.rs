@@ -309,15 +309,25 @@ fn shown(member: &admin::Member) -> Value {
 }
 
 fn role(member: &admin::Member) -> &'static str {
-    match member.role() {
+    role_name(member.role())
+}
+
+fn phase(member: &admin::Member) -> &'static str {
+    phase_name(member.phase())
+}
+
+/// The word for it in output.
+pub fn role_name(role: admin::MemberRole) -> &'static str {
+    match role {
         admin::MemberRole::Voter => "voter",
         admin::MemberRole::Learner => "learner",
         admin::MemberRole::Unspecified => "unknown",
     }
 }
 
-fn phase(member: &admin::Member) -> &'static str {
-    match member.phase() {
+/// The same of how far a change of it is.
+pub fn phase_name(phase: admin::MemberPhase) -> &'static str {
+    match phase {
         admin::MemberPhase::Member => "member",
         admin::MemberPhase::Joining => "joining",
         admin::MemberPhase::Changing => "changing",

@@ -8,6 +8,7 @@ pub mod client;
 pub mod cluster;
 pub mod completions;
 pub mod dev;
+pub mod info;
 pub mod key;
 pub mod output;
 pub mod run;
@@ -52,6 +53,8 @@ enum Command {
     Dev(dev::Args),
     /// Run a node as its configuration file says.
     Server(server::Args),
+    /// Show how every node of the cluster is doing.
+    Info(info::Args),
     /// Show how the node and its groups are doing.
     Status(status::Args),
     /// Create, list and delete buckets.
@@ -102,6 +105,7 @@ fn carry_out(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Dev(args) => long_lived(|| dev::run(args, output)),
         Command::Server(args) => long_lived(|| server::run(args, output)),
+        Command::Info(args) => brief(info::run(args, output)),
         Command::Status(args) => brief(status::run(args, output)),
         Command::Bucket(args) => brief(bucket::run(args, output)),
         Command::Key(args) => brief(key::run(args, output)),

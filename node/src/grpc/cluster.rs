@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use vaultaire_proto::wire::admin::cluster_service_server::ClusterService;
 use vaultaire_proto::wire::admin::{
-    CreateJoinTokenRequest, CreateJoinTokenResponse, ListMembersRequest, ListMembersResponse,
-    RemoveMemberRequest, RemoveMemberResponse, SetRoleRequest, SetRoleResponse,
-    TakeSnapshotRequest, TakeSnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    CreateJoinTokenRequest, CreateJoinTokenResponse, GetInfoRequest, GetInfoResponse,
+    ListMembersRequest, ListMembersResponse, RemoveMemberRequest, RemoveMemberResponse,
+    SetRoleRequest, SetRoleResponse, TakeSnapshotRequest, TakeSnapshotResponse,
+    TransferLeaderRequest, TransferLeaderResponse,
 };
 
 use crate::grpc::call::Call;
-use crate::grpc::{Parts, members};
+use crate::grpc::{Parts, info, members};
 
 /// The handlers.
 #[derive(Clone, Debug)]
@@ -33,6 +34,13 @@ impl ClusterService for Cluster {
         _request: Request<ListMembersRequest>,
     ) -> Result<Response<ListMembersResponse>, Status> {
         Call::question("ListMembers").answer(members::list(&self.parts).await)
+    }
+
+    async fn get_info(
+        &self,
+        _request: Request<GetInfoRequest>,
+    ) -> Result<Response<GetInfoResponse>, Status> {
+        Call::question("GetInfo").answer(info::info(&self.parts).await)
     }
 
     async fn create_join_token(

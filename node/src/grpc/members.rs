@@ -32,6 +32,23 @@ pub async fn list(parts: &Parts) -> Result<admin::ListMembersResponse, Error> {
     Ok(admin::ListMembersResponse { members })
 }
 
+pub fn role_of(row: &NodeRow) -> admin::MemberRole {
+    match row.role {
+        NodeRole::Voter => admin::MemberRole::Voter,
+        NodeRole::Learner => admin::MemberRole::Learner,
+    }
+}
+
+pub fn phase_of(row: &NodeRow) -> admin::MemberPhase {
+    match row.phase {
+        NodePhase::Member => admin::MemberPhase::Member,
+        NodePhase::Joining => admin::MemberPhase::Joining,
+        NodePhase::Changing => admin::MemberPhase::Changing,
+        NodePhase::Leaving => admin::MemberPhase::Leaving,
+        NodePhase::Removed => admin::MemberPhase::Removed,
+    }
+}
+
 pub async fn invite(
     parts: &Parts,
     request: admin::CreateJoinTokenRequest,
@@ -217,19 +234,8 @@ impl Seen {
             name: format!("{}{}", names::NODES, row.id),
             node_name: row.name.clone(),
             address: row.address.clone(),
-            role: match row.role {
-                NodeRole::Voter => admin::MemberRole::Voter,
-                NodeRole::Learner => admin::MemberRole::Learner,
-            }
-            .into(),
-            phase: match row.phase {
-                NodePhase::Member => admin::MemberPhase::Member,
-                NodePhase::Joining => admin::MemberPhase::Joining,
-                NodePhase::Changing => admin::MemberPhase::Changing,
-                NodePhase::Leaving => admin::MemberPhase::Leaving,
-                NodePhase::Removed => admin::MemberPhase::Removed,
-            }
-            .into(),
+            role: role_of(row).into(),
+            phase: phase_of(row).into(),
             incarnation: row.incarnation,
             leads: self.leads.get(&row.id).cloned().unwrap_or_default(),
             behind_entries: follower.map(|follower| follower.behind_entries),

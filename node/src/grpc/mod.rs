@@ -7,6 +7,7 @@ pub mod buckets;
 pub mod call;
 pub mod changes;
 pub mod cluster;
+pub mod info;
 pub mod keys;
 pub mod members;
 pub mod names;
@@ -35,11 +36,13 @@ use vaultaire_proto::wire::admin::admin_service_server::AdminServiceServer;
 use vaultaire_proto::wire::admin::cluster_service_server::ClusterServiceServer;
 use vaultaire_storage::registry::Registry;
 
+use crate::about::About;
 use crate::absent::Absent;
 use crate::error::Error;
 use crate::grpc::admin::Admin;
 use crate::grpc::cluster::Cluster;
 use crate::peer::authority::Authority;
+use crate::peer::pool::Pool;
 use crate::propose::Proposer;
 use crate::raft::group::Groups;
 use crate::raft::log::Cut;
@@ -59,6 +62,9 @@ pub struct Parts {
     pub node: NodeId,
     pub node_name: String,
     pub data_dir: PathBuf,
+    /// The way to other nodes.
+    pub pool: Arc<Pool>,
+    pub about: Arc<About>,
     /// What the start cut from the journal.
     pub cut: Option<Cut>,
     pub started: Instant,

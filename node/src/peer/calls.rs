@@ -92,9 +92,24 @@ fn client(pool: &Pool, to: NodeId, lane: Lane) -> Result<PeerClient<Channel>, Ca
 }
 
 fn failed(status: &Status) -> CallError {
+    let why = reason(status);
     match status.code() {
-        Code::FailedPrecondition | Code::PermissionDenied => CallError::Refused(status.to_string()),
-        _ => CallError::Failed(status.to_string()),
+        Code::FailedPrecondition | Code::PermissionDenied => CallError::Refused(why),
+        _ => CallError::Failed(why),
+    }
+}
+
+/// What was said, and the first cause of it, which says most where a connection failed.
+fn reason(status: &Status) -> String {
+    let mut cause: Option<&dyn std::error::Error> = None;
+    let mut next = std::error::Error::source(status);
+    while let Some(deeper) = next {
+        cause = Some(deeper);
+        next = deeper.source();
+    }
+    match cause {
+        Some(cause) => format!("{}: {cause}", status.message()),
+        None => status.message().to_owned(),
     }
 }
 
@@ -115,6 +130,18 @@ impl<T> Stream for Whole<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         self.0.as_mut().poll_next(context)
+    }
+}
+
+impl Pool {
+    /// Asks a node how it is doing.
+    pub async fn describe(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+    ) -> Result<wire::DescribeResponse, CallError> {
+        let request = self.request(to, Some(deadline), wire::DescribeRequest {});
+        answered(client(self, to, Lane::Control)?.describe(request).await)
     }
 }
 

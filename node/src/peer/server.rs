@@ -23,6 +23,7 @@ use super::authority::Credentials;
 use super::guard::Guard;
 use super::join::Host;
 use super::{GROUP, MESSAGE_BYTES_MAX};
+use crate::about::About;
 use crate::blobs::server::OwnBackends;
 use crate::error::Error;
 use crate::grpc::status;
@@ -42,6 +43,7 @@ const CALLER_SILENT_MAX: Duration = Duration::from_secs(10);
 pub struct Calls {
     pub directory: Arc<Directory>,
     pub landing: Landing,
+    pub about: Arc<About>,
     /// Ends streams of entries, which never end by themselves: the server waits for what is under way.
     pub stop: CancellationToken,
 }
@@ -182,5 +184,12 @@ impl Peer for Calls {
     ) -> Result<Response<wire::ReadIndexResponse>, Status> {
         let group = self.group(request.into_inner().group)?;
         Ok(Response::new(group.take_read_index().await))
+    }
+
+    async fn describe(
+        &self,
+        _request: Request<wire::DescribeRequest>,
+    ) -> Result<Response<wire::DescribeResponse>, Status> {
+        Ok(Response::new(self.about.tell()))
     }
 }

@@ -1,0 +1,47 @@
+//! What a node says of itself to the others, for `vaultaire info`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::fs::statvfs;
+use vaultaire_proto::wire::v1 as wire;
+
+use crate::raft::directory::Directory;
+
+/// Where the answers come from.
+#[derive(Debug)]
+pub struct About {
+    pub directory: Arc<Directory>,
+    pub data_dir: PathBuf,
+    pub started: Instant,
+}
+
+impl About {
+    /// As of now. What cannot be told is zero.
+    pub fn tell(&self) -> wire::DescribeResponse {
+        let (free, total) = match statvfs(&self.data_dir) {
+            Ok(space) => (
+                space.f_bavail.saturating_mul(space.f_frsize),
+                space.f_blocks.saturating_mul(space.f_frsize),
+            ),
+            Err(_) => (0, 0),
+        };
+        let groups = self.directory.all().into_iter().map(|replica| {
+            let metrics = replica.metrics();
+            wire::GroupState {
+                group: u32::from(metrics.group.0),
+                term: metrics.term,
+                leads: replica.leads(),
+                applied: metrics.applied,
+            }
+        });
+        wire::DescribeResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            groups: groups.collect(),
+            disk_free_bytes: free,
+            disk_total_bytes: total,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How every node of the cluster is doing, by asking each: `vaultaire info`. It answers without a quorum, and says who did not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use vaultaire_proto::Consistency;
+use vaultaire_proto::row::{NodePhase, NodeRow};
+use vaultaire_proto::wire::{admin, v1 as wire};
+
+use crate::ask;
+use crate::error::Error;
+use crate::grpc::{Parts, members, names};
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Told = Result<wire::DescribeResponse, String>;
+
+pub async fn info(parts: &Parts) -> Result<admin::GetInfoResponse, Error> {
+    let rows = ask::nodes(parts.proposer.catalog(), Consistency::Stale).await?;
+    let rows: Vec<NodeRow> =
+        rows.into_iter().filter(|row| row.phase != NodePhase::Removed).collect();
+    let told: Vec<Told> = join_all(rows.iter().map(|row| ask_one(parts, row))).await;
+    let furthest = furthest(&told);
+    let nodes = rows.iter().zip(told).map(|(row, told)| shown(row, told, &furthest));
+    Ok(admin::GetInfoResponse { nodes: nodes.collect() })
+}
+
+async fn ask_one(parts: &Parts, row: &NodeRow) -> Told {
+    if row.id == parts.node {
+        return Ok(parts.about.tell());
+    }
+    let asked = parts.pool.describe(row.id, PATIENCE);
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(told) => told.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Up to where some node has applied each group.
+fn furthest(told: &[Told]) -> BTreeMap<u32, u64> {
+    let mut furthest = BTreeMap::new();
+    for state in told.iter().flatten().flat_map(|told| &told.groups) {
+        let applied = furthest.entry(state.group).or_insert(state.applied);
+        *applied = state.applied.max(*applied);
+    }
+    furthest
+}
+
+fn shown(row: &NodeRow, told: Told, furthest: &BTreeMap<u32, u64>) -> admin::NodeInfo {
+    let (told, error) = match told {
+        Ok(told) => (told, String::new()),
+        Err(why) => (wire::DescribeResponse::default(), why),
+    };
+    let leads = told.groups.iter().filter(|state| state.leads);
+    let behind = told.groups.iter().map(|state| {
+        let most = furthest.get(&state.group).copied().unwrap_or_default();
+        most.saturating_sub(state.applied)
+    });
+    admin::NodeInfo {
+        name: format!("{}{}", names::NODES, row.id),
+        node_name: row.name.clone(),
+        role: members::role_of(row).into(),
+        phase: members::phase_of(row).into(),
+        zone: row.zone.clone(),
+        region: row.region.clone(),
+        version: told.version,
+        uptime_ms: told.uptime_ms,
+        leads: leads.map(|state| format!("{}{}", names::GROUPS, state.group)).collect(),
+        term: told.groups.iter().map(|state| state.term).max().unwrap_or_default(),
+        behind_entries: behind.max(),
+        disk_free_bytes: told.disk_free_bytes,
+        disk_total_bytes: told.disk_total_bytes,
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_behind_by_what_another_has_applied_more() {
+        let state = |group, applied| wire::GroupState { group, term: 3, leads: false, applied };
+        let told = |groups| Ok(wire::DescribeResponse { groups, ..Default::default() });
+        let all = [
+            told(vec![state(0, 10), state(1, 50)]),
+            Err("no answer".to_owned()),
+            told(vec![state(0, 12), state(1, 20)]),
+        ];
+        assert_eq!(furthest(&all), BTreeMap::from([(0, 12), (1, 50)]));
+    }
+}
