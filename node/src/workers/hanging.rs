@@ -1,6 +1,8 @@
-//! A backend that never answers a deletion, as behind a link that swallows packets. Only compiled for tests.
+//! A backend that never answers a deletion, as behind a link that swallows packets, and says who it is after a while only to fail.
+//! Only compiled for tests.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use vaultaire_proto::{BackendId, BackendKey};
@@ -9,6 +11,9 @@ use vaultaire_storage::backend::{
 };
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::error::Error;
+
+/// How long a question takes.
+pub const FAILS_AFTER: Duration = Duration::from_secs(10);
 
 /// Memory without deletions.
 #[derive(Debug)]
@@ -68,7 +73,13 @@ impl Backend for Hanging {
     }
 
     async fn identify(&self) -> Result<(), Error> {
-        self.0.identify().await
+        tokio::time::sleep(FAILS_AFTER).await;
+        Err(Error::Unavailable {
+            backend: self.0.id(),
+            operation: "identify",
+            subject: String::new(),
+            source: "no answer".into(),
+        })
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 //! the epoch's prefix on every backend. The only place where bytes are deleted because no row knows them;
 //! `garbage.rs` deletes what rows call garbage, and `brake.rs` says how much may go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,16 +51,19 @@ pub fn pause(garbage: &Garbage) -> Duration {
 #[derive(Debug)]
 pub struct Sweeper {
     pace: Pace,
+    /// Backends that did not answer in this round: no other epoch waits for them.
+    silent: BTreeSet<BackendId>,
 }
 
 impl Sweeper {
     /// At the rate that the settings allow.
     pub fn new(deletes_per_second: u32) -> Self {
-        Self { pace: Pace::new(deletes_per_second) }
+        Self { pace: Pace::new(deletes_per_second), silent: BTreeSet::new() }
     }
 
     /// One round over the shards.
     pub async fn step(&mut self, context: &Context) {
+        self.silent.clear();
         for shard in context.proposer.shards() {
             if !(context.leads)(shard) {
                 continue;
@@ -98,7 +102,7 @@ impl Sweeper {
             let done = sweep.map_or(0, |sweep| sweep.done);
             let finished = sweep.is_some_and(|sweep| sweep.finished);
             let (due, last) = due(&context.garbage, closed_at, done);
-            if finished || now < due {
+            if finished || now < due || self.silent.contains(&backend.id()) {
                 continue;
             }
             match self.sweep(context, shard, epoch, &backend).await {
@@ -126,6 +130,9 @@ impl Sweeper {
                     tracing::debug!(%shard, epoch = %epoch.id, %error, "a sweep waits");
                 }
                 Err(error) => {
+                    if matches!(error, Error::Storage(StorageError::Unavailable { .. })) {
+                        self.silent.insert(backend.id());
+                    }
                     tracing::warn!(%shard, epoch = %epoch.id, backend = backend.name(), %error,
                         "a sweep is repeated in the next round");
                 }

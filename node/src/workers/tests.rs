@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vaultaire_proto::object::Location;
 use vaultaire_proto::row::{BackendState, EpochState};
-use vaultaire_proto::{BackendId, Consistency, Operation, Response};
+use vaultaire_proto::{BackendId, Consistency, NodeId, Operation, Response};
 use vaultaire_storage::backends::memory::Memory;
 use vaultaire_storage::backends::memory::faults::Faults;
 
@@ -14,7 +14,7 @@ use crate::ask;
 use crate::settings::Garbage;
 use crate::workers::Context;
 use crate::workers::garbage::Collector;
-use crate::workers::hanging::Hanging;
+use crate::workers::hanging::{FAILS_AFTER, Hanging};
 use crate::workers::sweep::Sweeper;
 use crate::world::{SHARD, World};
 
@@ -79,6 +79,35 @@ async fn a_backend_that_never_answers_holds_up_no_other() {
         let left = ask::garbage(proposer.catalog(), fresh, SHARD, id, now, 10).await.unwrap();
         assert!(left.iter().any(|row| row.location == elsewhere), "unknown means keep: {left:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_asks_a_silent_backend_once_in_a_round() {
+    let world = World::new(quick()).await;
+    let id = BackendId(world.backend_id().0 + 1);
+    world.context.registry.insert(Arc::new(Hanging(Memory::new(id, "hanging")))).unwrap();
+    let proposer = &world.context.proposer;
+    let state = BackendState::Active;
+    let configure = Operation::ConfigureBackend { backend: id, generation: 1, state };
+    proposer.commit_accepted("", SHARD, configure).await.unwrap();
+    for node in (100..105).map(NodeId) {
+        let open = Operation::OpenEpoch { node, incarnation: 1 };
+        let opened = proposer.commit_accepted("", SHARD, open).await.unwrap();
+        let Response::EpochOpened { epoch, generation } = opened else { panic!("{opened:?}") };
+        let close = Operation::CloseEpoch { generation, node, epoch };
+        proposer.commit_accepted("", SHARD, close).await.unwrap();
+    }
+    world.clock.advance_ms(10_000);
+    let began = tokio::time::Instant::now();
+    sweep(&world.context).await;
+    assert!(began.elapsed() < 2 * FAILS_AFTER, "{:?}", began.elapsed());
+    let fresh = Consistency::Linearizable;
+    let epochs = ask::epochs(proposer.catalog(), fresh, SHARD).await.unwrap();
+    let swept = epochs.iter().filter(|epoch| match &epoch.state {
+        EpochState::Closed { sweeps, .. } => !sweeps.is_empty(),
+        EpochState::Open | EpochState::Swept => false,
+    });
+    assert_eq!(swept.count(), 5, "the other backend was swept: {epochs:?}");
 }
 
 #[tokio::test]
