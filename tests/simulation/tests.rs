@@ -93,7 +93,7 @@ fn a_crash_at_any_step_costs_nothing() {
             let Some(step) = steps::ALL.get(at / 2).copied() else {
                 return;
             };
-            let how = if at % 2 == 0 { How::Kill } else { How::PowerFailure };
+            let how = if at.is_multiple_of(2) { How::Kill } else { How::PowerFailure };
             let came = (1..=SEEDS_PER_STEP).any(|seed| {
                 let crash = Some(Crash { step, times: 1 + seed % 3, how });
                 let outcome = run(seed, Plan { crash, chaos: CRASHING, ..Plan::default() });
