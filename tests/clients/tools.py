@@ -146,10 +146,17 @@ class Tools:
             return shutil.which("haproxy")
         return self._unpacked("haproxy", "sbin")
 
-    def _unpacked(self, package, programs="bin"):
+    def etcd(self):
+        """Where etcd is: the distribution's. Its package would start it as a service, so it is only unpacked."""
+        found = shutil.which("etcd")
+        if found or not shutil.which("apt-get"):
+            return found
+        return self._unpacked("etcd-server", program="etcd")
+
+    def _unpacked(self, package, programs="bin", program=None):
         """A Debian package taken apart in the cache: no root, nothing outside this folder."""
         folder = os.path.join(self.folder, f"debian-{package}")
-        path = os.path.join(folder, "root", "usr", programs, package)
+        path = os.path.join(folder, "root", "usr", programs, program or package)
 
         def install():
             shutil.rmtree(folder, ignore_errors=True)

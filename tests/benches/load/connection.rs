@@ -68,16 +68,17 @@ impl Connection {
             self.stream.write_all(head).await?;
             self.stream.write_all(body).await?;
         }
-        self.answer().await
+        self.answer(head.starts_with(b"HEAD ")).await
     }
 
-    async fn answer(&mut self) -> io::Result<Answer> {
+    async fn answer(&mut self, is_of_head: bool) -> io::Result<Answer> {
         let head_bytes = self.read_head().await?;
         let head = &self.buffer[self.start..self.start + head_bytes];
         let status = status(head)?;
         let closes =
             value(head, b"connection").is_some_and(|how| how.eq_ignore_ascii_case(b"close"));
-        let framing = framing(head, status)?;
+        // The answer to a HEAD tells the length of a body that does not come.
+        let framing = if is_of_head { Framing::Length(0) } else { framing(head, status)? };
         self.start += head_bytes;
         let body_bytes = match framing {
             Framing::Length(length) => self.skip(length).await?,

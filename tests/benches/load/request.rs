@@ -17,6 +17,7 @@ pub const KEYS_PER_FOLDER: usize = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     Get,
+    Head,
     Put,
     Delete,
     /// A page of 1,000 keys, from another key each time.
@@ -64,6 +65,7 @@ impl Requests {
             .collect();
         let answer_bytes = match plan.operation {
             Operation::Get => u64::try_from(plan.size_bytes).ok(),
+            Operation::Head => Some(0),
             Operation::Put | Operation::Delete | Operation::List | Operation::ListFolders => None,
         };
         Self { heads, body: Arc::new(body), answer_bytes }
@@ -76,6 +78,7 @@ impl Plan {
         let path = format!("/{bucket}/{}", key(&self.prefix, number));
         match self.operation {
             Operation::Get => signer.head("GET", &path, "", payload, 0),
+            Operation::Head => signer.head("HEAD", &path, "", payload, 0),
             Operation::Put => signer.head("PUT", &path, "", payload, length),
             Operation::Delete => signer.head("DELETE", &path, "", payload, 0),
             Operation::List => {
