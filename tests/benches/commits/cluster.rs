@@ -1,7 +1,6 @@
 //! `PutVersion` as a follower sends it on: over the peer port of the shard's leader, with a member's own certificate. Its blobs
 //! are of a write epoch that is opened first and their bytes are never written, so nobody may read what is put.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,6 +22,7 @@ use vaultaire_proto::{
 
 use crate::Error;
 use crate::drive::Store;
+use crate::follower::{Calls, Way};
 
 /// How long a command may be under way.
 const COMMAND_LIFE_MS: u64 = 60_000;
@@ -55,16 +55,18 @@ pub struct Args {
     bucket: u64,
     #[arg(long)]
     backend: u32,
-    /// Bytes of user metadata, to make a command as large as what it is compared with.
-    #[arg(long, default_value_t = 0)]
-    metadata_bytes: usize,
+    #[arg(long, value_enum, default_value_t = Calls::Together)]
+    calls: Calls,
+    /// What a command should have, encoded: user metadata fill it up.
+    #[arg(long, default_value_t = 300)]
+    put_bytes: usize,
 }
 
 /// The way to a shard's leader, and what is written under there.
 #[derive(Debug)]
 struct Shard {
-    leader: NodeId,
-    forward: Forward,
+    group: GroupId,
+    way: Way,
     generation: u32,
     epoch: EpochId,
 }
@@ -78,7 +80,6 @@ pub struct Cluster {
     attributes: Attributes,
     shards: Vec<Shard>,
     run: u64,
-    put_bytes: Cell<usize>,
     /// The addresses of the members, for as long as they are asked for.
     _tables: (Tables, tempfile::TempDir),
 }
@@ -100,23 +101,31 @@ impl Cluster {
         let mut shards = Vec::new();
         for (group, leader) in (1..).map(GroupId).zip(&args.leaders) {
             let forward = Forward { group, node, peers: peers.clone() };
-            shards.push(Shard::open(NodeId(*leader), forward, args.incarnation).await?);
+            let way = Way::new(args.calls, NodeId(*leader), forward);
+            shards.push(Shard::open(group, way, node, args.incarnation).await?);
         }
-        let padding = ("padding".to_owned(), "x".repeat(args.metadata_bytes));
-        let user_metadata = if args.metadata_bytes == 0 { Vec::new() } else { vec![padding] };
         let mut opened = Self {
             node,
             bucket: BucketId(args.bucket),
             bucket_generation: 0,
             backend: BackendId(args.backend),
-            attributes: Attributes { user_metadata, ..Attributes::default() },
+            attributes: Attributes::default(),
             shards,
             run: rand::random(),
-            put_bytes: Cell::new(0),
             _tables: (tables, folder),
         };
         opened.find_generation().await?;
+        opened.pad(args.put_bytes)?;
         Ok(opened)
+    }
+
+    /// Makes commands as large as what they are compared with.
+    fn pad(&mut self, put_bytes: usize) -> Result<(), Error> {
+        let pair = |count| vec![("padding".to_owned(), "x".repeat(count))];
+        self.attributes.user_metadata = pair(1);
+        let more = put_bytes.saturating_sub(self.put_bytes()?);
+        self.attributes.user_metadata = pair(more);
+        Ok(())
     }
 
     /// A command says which configuration of the bucket its proposer saw; the shards say whether it is theirs.
@@ -133,72 +142,59 @@ impl Cluster {
     }
 
     async fn propose(&self, number: u64) -> Result<Response, Error> {
+        let (shard, command) = self.command(number)?;
+        shard.way.ask(command).await
+    }
+
+    fn command(&self, number: u64) -> Result<(&Shard, Command), Error> {
         let key = ObjectKey::parse(&format!("commits/{:016x}/{number:012}", self.run))?;
-        let shard_count = u16::try_from(self.shards.len())?;
-        let group = shard_of(self.bucket, &key, shard_count);
+        let group = shard_of(self.bucket, &key, u16::try_from(self.shards.len())?);
         let shard = &self.shards[usize::from(group.0) - 1];
+        let copy = Location { backend: self.backend, key: shard.blob(self.node, number) };
         let put = Operation::PutVersion(PutVersion {
             target: Target { bucket: self.bucket, bucket_generation: self.bucket_generation, key },
             owner: OWNER,
             etag: ETag::whole(rand::random()),
             checksum: None,
             attributes: self.attributes.clone(),
-            blob: Blob {
-                size_bytes: 4096,
-                crc64nvme: rand::random(),
-                copies: vec![Location {
-                    backend: self.backend,
-                    key: shard.blob(self.node, number),
-                }],
-            },
+            blob: Blob { size_bytes: 4096, crc64nvme: rand::random(), copies: vec![copy] },
             condition: Condition::default(),
             digest: rand::random(),
         });
-        let command = command(group, put);
-        if self.put_bytes.get() == 0 {
-            let entry = Entry { stamped_at: now(), commands: vec![command.clone()] };
-            self.put_bytes.set(entry.encode().len());
-        }
-        shard.ask(command).await
+        Ok((shard, command(group, put)))
     }
 }
 
 impl Store for Cluster {
-    async fn put(&self, _client: usize, number: u64) -> Result<(), Error> {
+    async fn put(&self, number: u64) -> Result<(), Error> {
         match self.propose(number).await? {
             Response::Put(_) => Ok(()),
             other => Err(format!("a put was answered {other:?}").into()),
         }
     }
 
-    fn put_bytes(&self) -> usize {
-        self.put_bytes.get()
+    /// Of an entry with one command.
+    fn put_bytes(&self) -> Result<usize, Error> {
+        let (_, command) = self.command(0)?;
+        Ok(Entry { stamped_at: TimeMs::default(), commands: vec![command] }.encode().len())
     }
 }
 
 impl Shard {
     /// An epoch of the life that the member has: the shard takes no blob without one.
-    async fn open(leader: NodeId, forward: Forward, incarnation: u64) -> Result<Self, Error> {
-        let (group, node) = (forward.group, forward.node);
-        let mut shard = Self { leader, forward, generation: 0, epoch: EpochId::default() };
+    async fn open(group: GroupId, way: Way, node: NodeId, incarnation: u64) -> Result<Self, Error> {
         let open = Operation::OpenEpoch { node, incarnation };
-        match shard.ask(command(group, open)).await? {
+        match way.ask(command(group, open)).await? {
             Response::EpochOpened { epoch, generation } => {
-                (shard.epoch, shard.generation) = (epoch, generation);
-                Ok(shard)
+                Ok(Self { group, way, generation, epoch })
             }
             other => Err(format!("shard {group} opened no epoch: {other:?}").into()),
         }
     }
 
-    async fn ask(&self, command: Command) -> Result<Response, Error> {
-        let mut answers = self.forward.propose(self.leader, vec![command]).await;
-        Ok(answers.pop().ok_or("an answer is missing")??)
-    }
-
     fn blob(&self, node: NodeId, seq: u64) -> BlobKey {
-        let Self { generation, epoch, .. } = *self;
-        BlobKey { generation, shard: self.forward.group, node, epoch, seq }
+        let Self { group, generation, epoch, .. } = *self;
+        BlobKey { generation, shard: group, node, epoch, seq }
     }
 }
 

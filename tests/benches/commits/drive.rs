@@ -13,10 +13,10 @@ use crate::Error;
 /// Where writes go.
 pub trait Store {
     /// Writes under a key that was never written before; an error unless it was committed.
-    async fn put(&self, client: usize, number: u64) -> Result<(), Error>;
+    async fn put(&self, number: u64) -> Result<(), Error>;
 
     /// What one write has on the wire, without its framing.
-    fn put_bytes(&self) -> usize;
+    fn put_bytes(&self) -> Result<usize, Error>;
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub async fn run<S: Store + 'static>(store: S, pace: &Pace) -> Result<Value, Err
     });
     let local = LocalSet::new();
     let clients: Vec<_> =
-        (0..pace.clients).map(|number| local.spawn_local(course.clone().client(number))).collect();
+        (0..pace.clients).map(|_| local.spawn_local(course.clone().client())).collect();
     local
         .run_until(async { futures::future::try_join_all(clients).await })
         .await?
@@ -70,12 +70,12 @@ pub async fn run<S: Store + 'static>(store: S, pace: &Pace) -> Result<Value, Err
         "per_second": latencies.len() as f64 / pace.seconds,
         "p50_us": rank(0.50),
         "p99_us": rank(0.99),
-        "put_bytes": course.store.put_bytes(),
+        "put_bytes": course.store.put_bytes()?,
     }))
 }
 
 impl<S: Store> Course<S> {
-    async fn client(self: Rc<Self>, client: usize) -> Result<(), Error> {
+    async fn client(self: Rc<Self>) -> Result<(), Error> {
         loop {
             let began = Instant::now();
             if began >= self.until {
@@ -83,7 +83,7 @@ impl<S: Store> Course<S> {
             }
             let number = self.next.get();
             self.next.set(number + 1);
-            self.store.put(client, number).await?;
+            self.store.put(number).await?;
             self.answered.set(self.answered.get() + 1);
             let ended = Instant::now();
             if began >= self.from && ended <= self.until {

@@ -24,7 +24,7 @@ pub struct Args {
     put_bytes: usize,
 }
 
-/// Connections that clients share in turn.
+/// Connections that the puts share in turn.
 #[derive(Debug)]
 pub struct Etcd {
     ways: Vec<(hyper::Uri, SendRequest<Full<Bytes>>)>,
@@ -68,8 +68,9 @@ impl Etcd {
 }
 
 impl Store for Etcd {
-    async fn put(&self, client: usize, number: u64) -> Result<(), Error> {
-        let (uri, sender) = &self.ways[client % self.ways.len()];
+    async fn put(&self, number: u64) -> Result<(), Error> {
+        let way = usize::try_from(number)? % self.ways.len();
+        let (uri, sender) = &self.ways[way];
         let request = Request::post(uri.clone())
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -84,8 +85,8 @@ impl Store for Etcd {
         }
     }
 
-    fn put_bytes(&self) -> usize {
-        self.message(0).len() - 5
+    fn put_bytes(&self) -> Result<usize, Error> {
+        Ok(self.message(0).len() - 5)
     }
 }
 

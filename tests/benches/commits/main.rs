@@ -4,6 +4,7 @@
 mod cluster;
 mod drive;
 mod etcd;
+mod follower;
 
 use std::io::Write;
 use std::process::ExitCode;
