@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Stats;
 use super::log::journal::Journal;
 use super::replica::Replica;
 
-/// Nothing was written for so long though something waits. A busy disk takes a second at worst.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
+/// So many looks in a row found that something waits and nothing was written: five seconds, where a busy disk takes one at worst.
+/// Looks are counted and not seconds, since a process that was stopped for a while has not waited for its disk.
+const LOOKS_MAX: u32 = 20;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -38,17 +38,18 @@ pub async fn run(
     stall: Arc<Stall>,
     stop: CancellationToken,
 ) {
-    let mut progress = Progress { syncs: 0, since: Instant::now() };
+    let mut progress = Progress::default();
     while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-        let stalled = progress.is_stalled(&journal.stats(), Instant::now());
+        let stalled = progress.is_stalled(&journal.stats());
         if stalled == stall.0.swap(stalled, Ordering::Relaxed) {
             continue;
         }
         groups.iter().for_each(|group| group.stand(!stalled));
         if stalled {
             tracing::error!(
-                "the disk of the log has not answered for {} s; others lead until it does. Look at its health",
-                STALLED_AFTER.as_secs()
+                "the disk of the log has not answered for {} s: this node acknowledges nothing until it does, and other voters \
+                 lead meanwhile, where there are any. Look at the disk's health and load",
+                (LOOK_EVERY * LOOKS_MAX).as_secs()
             );
             let handed = groups.iter().map(|group| group.hand_over_to_any(HAND_OVER_WAIT));
             stop.run_until_cancelled(join_all(handed)).await;
@@ -58,18 +59,21 @@ pub async fn run(
     }
 }
 
-/// Since when there was none.
+/// How many looks in a row found none.
+#[derive(Default)]
 struct Progress {
     syncs: u64,
-    since: Instant,
+    looks: u32,
 }
 
 impl Progress {
-    fn is_stalled(&mut self, stats: &Stats, now: Instant) -> bool {
-        if !stats.is_waiting || stats.syncs != self.syncs {
-            *self = Self { syncs: stats.syncs, since: now };
-        }
-        now.duration_since(self.since) >= STALLED_AFTER
+    fn is_stalled(&mut self, stats: &Stats) -> bool {
+        self.looks = match stats.is_waiting && stats.syncs == self.syncs {
+            true => self.looks.saturating_add(1),
+            false => 0,
+        };
+        self.syncs = stats.syncs;
+        self.looks >= LOOKS_MAX
     }
 }
 
@@ -79,18 +83,16 @@ mod tests {
 
     #[test]
     fn only_what_waits_and_does_not_move_is_stalled() {
-        let began = Instant::now();
-        let mut progress = Progress { syncs: 0, since: began };
-        let mut look = |is_waiting, syncs, seconds| {
+        let mut progress = Progress::default();
+        let mut look = |is_waiting, syncs, times: u32| {
             let stats = Stats { is_waiting, syncs, ..Stats::default() };
-            progress.is_stalled(&stats, began + Duration::from_secs(seconds))
+            (0..times).map(|_| progress.is_stalled(&stats)).last()
         };
-        assert!(!look(false, 0, 60), "nothing to do");
-        assert!(!look(true, 0, 61), "it has begun to wait");
-        assert!(look(true, 0, 65));
-        assert!(!look(true, 1, 66), "one sync is over");
-        assert!(!look(true, 1, 70));
-        assert!(look(true, 1, 71));
-        assert!(!look(false, 1, 72), "all is written");
+        assert_eq!(look(false, 0, 10 * LOOKS_MAX), Some(false), "nothing to do");
+        assert_eq!(look(true, 0, LOOKS_MAX - 1), Some(false));
+        assert_eq!(look(true, 0, 1), Some(true));
+        assert_eq!(look(true, 1, LOOKS_MAX), Some(false), "one sync is over");
+        assert_eq!(look(true, 1, 1), Some(true));
+        assert_eq!(look(false, 1, 1), Some(false), "all is written");
     }
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
+use crate::files;
+
 /// Name of the file whose lock says that a journal is open.
 const LOCK_NAME: &str = "lock";
 
@@ -52,13 +54,7 @@ pub struct Real;
 
 impl Disk for Real {
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        let missing = directory.ancestors().take_while(|path| !path.exists()).collect::<Vec<_>>();
-        std::fs::create_dir_all(directory)?;
-        // A new directory is an entry in its parent, and durable only once the parent is synced.
-        let parents = missing.iter().filter_map(|path| path.parent());
-        parents
-            .filter(|path| !path.as_os_str().is_empty())
-            .try_for_each(|path| self.sync_directory(path))
+        files::create_private_dir(directory)
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Lock> {
