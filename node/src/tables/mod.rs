@@ -2,8 +2,8 @@
 //! rows mean; `raft::state_machine` applies entries through it.
 //!
 //! How it reads: `meta` (what a group has applied), `engine` (what keeps rows, behind a seam), `on_disk` (this machine's disk), with
-//! `pointer` (which keyspace counts) and `tail` (an end that the disk lost), `view` (reads), `overlay` (one transaction), `writer`
-//! (who applies), `stream` (a snapshot as bytes), `table` (one group), and the store below.
+//! `pointer` (which keyspace counts) and `tail` (an end that the disk lost), `view` (reads), `overlay` (one transaction), `recent`
+//! (what is looked at again and again), `writer` (who applies), `stream` (a snapshot as bytes), `table` (one group), and the store below.
 //!
 //! A store that cannot read or write any more stops the process: half an entry applied would make this replica another
 //! state than its peers.
@@ -13,6 +13,7 @@ pub mod meta;
 pub mod on_disk;
 pub mod overlay;
 pub mod pointer;
+pub mod recent;
 pub mod stream;
 pub mod table;
 pub mod tail;

@@ -24,8 +24,8 @@ use crate::advice;
 use crate::error::Error;
 use crate::open_files;
 
-/// Rows kept in memory before they are flushed, per group: with five groups this bounds them to some 80 MiB.
-const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Rows kept in memory before they are flushed, per group. All groups' together are bounded by the journals that hold them too.
+const MEMTABLE_BYTES: u64 = 16 << 20;
 
 /// The first install of a group; a leader's snapshot makes the next one.
 const FIRST_INSTALL: u64 = 1;
@@ -36,8 +36,9 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// The smallest that fjall allows: more would only make a start after a crash slower.
 const JOURNALS_BYTES_MAX: u64 = 64 << 20;
 
-/// Flushing and compaction run beside one writing thread; more threads would take cores from requests.
-const WORKER_THREADS: usize = 2;
+/// Flushing and compaction run beside one writing thread. With more than one, fjall keeps the first for flushes: while another
+/// compacts, that one takes the next compaction from the queue and puts it back again and again, and so fills a core.
+const WORKER_THREADS: usize = 1;
 
 /// How long a lock that another holder is about to give back is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);

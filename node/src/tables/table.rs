@@ -14,6 +14,7 @@ use vaultaire_proto::tables::Pair;
 
 use super::engine::{Engine, GroupRows, NewRows};
 use super::meta::{Applied, META_KEY, Meta};
+use super::recent::Recent;
 use super::view::View;
 use super::writer::{Job, Queued, Work};
 use crate::error::Error;
@@ -35,6 +36,8 @@ pub struct Table {
     /// How far the last sync of this process went.
     durable: Mutex<Option<Applied>>,
     queue: mpsc::Sender<Queued>,
+    /// Of the one who writes.
+    pub(super) recent: Mutex<Recent>,
 }
 
 impl std::fmt::Debug for Table {
@@ -63,6 +66,7 @@ impl Table {
             applied: watch::Sender::new(None),
             durable: Mutex::new(None),
             queue,
+            recent: Mutex::default(),
         };
         let meta = table.meta_of(&table.view())?;
         table.publish(meta.applied);
@@ -141,6 +145,7 @@ impl Table {
             true => self.install_over(meta, &mut rows)?,
             false => self.rows.install(meta, &mut rows)?,
         }
+        self.recent.lock().clear();
         steps::reach(Step::RowsInstalled);
         self.publish(meta.applied);
         Ok(())

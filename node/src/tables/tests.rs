@@ -137,6 +137,28 @@ async fn an_install_replaces_everything_and_is_used_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_an_install_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, table) = open(folder.path());
+    let copied = |index| -> Work {
+        Box::new(move |tables| {
+            let found = tables.get(b"a").unwrap_or_default();
+            tables.put(b"copy".to_vec(), found.to_vec());
+            Outcome { meta: meta(index), then: Box::new(|| {}) }
+        })
+    };
+    table.apply(copied(0)).await.unwrap();
+    table.apply(put(1, "a", "1")).await.unwrap();
+    table.apply(copied(2)).await.unwrap();
+    assert_eq!(rows(&table), pairs(&[("a", "1"), ("copy", "1")]));
+    let other: Pair = (Bytes::from_static(b"a"), Bytes::from_static(b"2"));
+    table.install(&meta(50), std::iter::once(Ok(other))).unwrap();
+    table.apply(copied(51)).await.unwrap();
+    assert_eq!(rows(&table), pairs(&[("a", "2"), ("copy", "2")]));
+    close(store, table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_install_that_fails_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (store, table) = open(folder.path());

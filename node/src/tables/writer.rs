@@ -17,6 +17,7 @@ use vaultaire_proto::steps::{self, Step};
 use super::engine::{Change, Engine};
 use super::meta::{META_KEY, Meta};
 use super::overlay::Overlay;
+use super::recent::Remembering;
 use super::stop_process;
 use super::table::Table;
 use crate::place::{Latency, Place};
@@ -174,11 +175,15 @@ impl Batch {
     fn add(&mut self, job: Job) {
         let Job { table, work, done } = job;
         let view = table.view();
-        let mut overlay = Overlay::new(&view);
+        let mut recent = table.recent.lock();
+        let base = Remembering::new(&view, &mut recent);
+        let mut overlay = Overlay::new(&base);
         let outcome = work(&mut overlay);
         let mut writes: Vec<_> = overlay.into_writes().collect();
         let ours = writes.first().is_none_or(|(key, _)| key.as_slice() > META_KEY);
         assert!(ours, "a row of the state machine starts with a letter");
+        recent.wrote(&writes);
+        drop(recent);
         writes.push((META_KEY.to_vec(), Some(Bytes::from(outcome.meta.encode()))));
         self.rows.push((table.group(), writes));
         self.groups.insert(table.group());
