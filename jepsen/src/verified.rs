@@ -1,5 +1,5 @@
-//! What the server says of itself once all is healed: whether its catalog agrees with the bytes on all disks. Clients' own
-//! reads, which do not trust it, are judged elsewhere.
+//! What the server says of itself once all is healed: whether its catalog agrees with the bytes on all disks, and all nodes have
+//! the same rows. Clients' own reads, which do not trust it, are judged elsewhere.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ const REPAIRED_MAX: Duration = Duration::from_secs(120);
 const COLLECTED_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(500);
 
+/// Asks for the rows of all nodes to be compared.
+pub const COMPARE: [&str; 2] = ["cluster", "compare"];
+
 /// How many findings are told word for word.
 const SHOWN_MAX: usize = 10;
 
@@ -34,11 +37,31 @@ pub struct Verified {
     pub gone: u64,
     /// Keys that no sweep has looked at yet: work to come.
     pub unswept: u64,
+    /// Replicas whose rows were compared with those of others, all groups together, and those that were other rows or none.
+    pub compared: u64,
+    pub diverged: u64,
     pub findings: Vec<String>,
 }
 
 /// Asks until all is well and swept, or would not be.
 pub async fn verify(site: &Site) -> Result<Verified, Error> {
+    let mut verified = agreed(site).await?;
+    verified.compare(&compared(site).await?);
+    Ok(verified)
+}
+
+/// What `vaultaire cluster compare` prints; a node that was just replaced may have to catch up first.
+async fn compared(site: &Site) -> Result<Value, Error> {
+    let began = Instant::now();
+    loop {
+        match site.ask_any(&COMPARE).await {
+            Err(_) if began.elapsed() < REPAIRED_MAX => tokio::time::sleep(POLL).await,
+            told => return told,
+        }
+    }
+}
+
+async fn agreed(site: &Site) -> Result<Verified, Error> {
     let began = Instant::now();
     let members = site.members().await?;
     let removed: Vec<String> =
@@ -77,8 +100,25 @@ impl Verified {
             checksum_mismatches: count("checksum_mismatches"),
             others: count("size_mismatches") + count("unreadable") + count("inconsistent"),
             unswept: count("unswept"),
+            compared: 0,
+            diverged: 0,
             findings: findings.iter().take(SHOWN_MAX).map(Value::to_string).collect(),
         }
+    }
+
+    /// Takes over what came of comparing all replicas.
+    fn compare(&mut self, told: &Value) {
+        let groups = told["groups"].as_array().map_or(&[][..], Vec::as_slice);
+        let replicas = groups.iter().filter_map(|group| group["replicas"].as_array()).flatten();
+        for replica in replicas {
+            self.compared += 1;
+            if replica["differs"] != false || !replica["error"].is_null() {
+                self.diverged += 1;
+                self.findings.push(format!("rows: {replica}"));
+            }
+        }
+        // Nothing compared is nothing known.
+        self.diverged += u64::from(self.compared == 0);
     }
 
     /// Whatever is not as it has to be.
@@ -90,7 +130,7 @@ impl Verified {
     }
 
     fn wrong(&self) -> u64 {
-        self.orphans + self.dangling + self.checksum_mismatches + self.others
+        self.orphans + self.dangling + self.checksum_mismatches + self.others + self.diverged
     }
 }
 
@@ -99,14 +139,16 @@ impl fmt::Display for Verified {
         write!(
             out,
             "{} objects, {} orphans, {} dangling, {} wrong checksums, {} other findings ({} of all on disks of removed \
-             nodes), {} unswept",
+             nodes), {} unswept, {} of {} replicas with other rows than most",
             self.objects,
             self.orphans,
             self.dangling,
             self.checksum_mismatches,
             self.others,
             self.gone,
-            self.unswept
+            self.unswept,
+            self.diverged,
+            self.compared
         )
     }
 }
@@ -128,6 +170,23 @@ mod tests {
         lost["findings"] = serde_json::json!([{ "backend": "hot@2" }, { "backend": "hot@3" }]);
         let lost = Verified::read(&lost, &removed);
         assert!(lost.gone == 1 && lost.violations().is_some());
+        let mut rows = Verified::read(&sound, &removed);
+        let same = serde_json::json!({ "differs": false, "error": null });
+        rows.compare(&serde_json::json!({ "groups": [{ "replicas": [same, same] }] }));
+        assert!(rows.compared == 2 && rows.violations().is_none());
+        for told in [
+            serde_json::json!({ "differs": true }),
+            serde_json::json!({ "differs": false, "error": "silent" }),
+            Value::Null,
+        ] {
+            let mut rows = Verified::read(&sound, &removed);
+            rows.compare(&serde_json::json!({ "groups": [{ "replicas": [same, told] }] }));
+            assert_eq!(rows.diverged, 1);
+            assert!(rows.violations().is_some());
+        }
+        let mut rows = Verified::read(&sound, &removed);
+        rows.compare(&Value::Null);
+        assert!(rows.violations().is_some(), "nothing was compared");
         for name in ["orphans", "dangling", "checksum_mismatches", "unreadable", "inconsistent"] {
             let mut wrong = sound.clone();
             wrong[name] = 1.into();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::statvfs;
+use vaultaire_proto::command::{FIRST_KINDS, KINDS};
 use vaultaire_proto::wire::v1 as wire;
+use vaultaire_proto::{GroupId, RequestId, planted};
 
 use crate::raft::directory::Directory;
 
@@ -42,6 +44,19 @@ impl About {
             groups: groups.collect(),
             disk_free_bytes: free,
             disk_total_bytes: total,
+            kinds: if planted::is_old_release() { FIRST_KINDS } else { KINDS },
         }
+    }
+
+    /// What this node's rows of a group came to after the entry that asked. None: no such group.
+    pub fn digest(&self, group: GroupId, request: RequestId) -> Option<wire::GetDigestResponse> {
+        let table = Arc::clone(&self.directory.get(group)?.table);
+        let digest = table.digest_for(request).map(|digest| wire::RowsDigest {
+            index: digest.index,
+            hash: digest.hash.to_be_bytes().to_vec(),
+            rows: digest.rows,
+        });
+        let applied = table.applied().map_or(0, |applied| applied.index);
+        Some(wire::GetDigestResponse { applied, digest })
     }
 }

@@ -20,6 +20,7 @@ use vaultaire_proto::{
 };
 
 use crate::place::Place;
+use crate::raft::kinds::Kinds;
 use crate::raft::replica::Replica;
 use crate::tables::view::View;
 
@@ -41,11 +42,12 @@ pub struct RaftCatalog {
     cluster: ClusterRow,
     /// By group id: the control group, then the shards.
     groups: Vec<Arc<Replica>>,
+    kinds: Arc<Kinds>,
 }
 
 impl RaftCatalog {
-    pub fn new(cluster: ClusterRow, groups: Vec<Arc<Replica>>) -> Self {
-        Self { cluster, groups }
+    pub fn new(cluster: ClusterRow, groups: Vec<Arc<Replica>>, kinds: Arc<Kinds>) -> Self {
+        Self { cluster, groups, kinds }
     }
 
     /// This node's replicas, the control group's first.
@@ -150,6 +152,9 @@ impl Catalog for RaftCatalog {
     /// Repeats what is not definite: `apply` answers a repeated request id as it did the first time.
     async fn commit(&self, command: Command) -> Result<Response, CatalogError> {
         let group = self.group(command.group)?;
+        if !self.kinds.allow(&command.operation) {
+            return Err(CatalogError::Unsupported);
+        }
         if planted::is(Planted::ConditionAtProposer)
             && let Err(rejection) = self.condition_holds(group, &command).await?
         {

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod chance;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod discovery;
 pub mod engine;

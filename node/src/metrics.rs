@@ -40,6 +40,7 @@ pub struct Metrics {
     ready: Gauge<u64, AtomicU64>,
     backends: Family<BackendLabel, Gauge<u64, AtomicU64>>,
     held: Family<BackendLabel, Gauge<u64, AtomicU64>>,
+    differ: Gauge<u64, AtomicU64>,
     leader: Gauges,
     term: Gauges,
     committed: Gauges,
@@ -69,6 +70,11 @@ impl Metrics {
             "swept_orphans",
             "Blobs deleted by sweeps: written, and never referenced",
             metrics.orphans.clone(),
+        );
+        registry.register(
+            "differing_groups",
+            "Groups whose replicas had different rows when this node compared them last",
+            metrics.differ.clone(),
         );
         registry.register(
             "repaired_copies",
@@ -132,6 +138,11 @@ impl Metrics {
     /// A backend can be used.
     pub fn backend_opened(&self, name: &str) {
         self.backends.get_or_create(&BackendLabel { backend: name.to_owned() }).set(1);
+    }
+
+    /// The replicas were compared.
+    pub fn groups_that_differ(&self, count: usize) {
+        self.differ.set(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// A backend is configured, and cannot be reached.

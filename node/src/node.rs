@@ -14,6 +14,7 @@ use vaultaire_router::service::{Parts as RouterParts, S3Service};
 
 use crate::absent;
 use crate::blobs::watch;
+use crate::compare::{self, Comparer};
 use crate::discovery::{self, Announcement};
 use crate::engine::{Engine, PeerPort};
 use crate::error::Error;
@@ -158,6 +159,7 @@ impl Node {
             ready: Arc::clone(&self.ready),
         };
         self.rest.spawn(http::serve(listeners.http, pages, self.stop_rest.clone()));
+        let comparer = self.compare(&engine, &metrics);
         let admin = grpc::Parts {
             proposer: engine.proposer.clone(),
             registry: Arc::clone(&engine.opened.registry),
@@ -170,6 +172,7 @@ impl Node {
             data_dir: self.data_dir.path().to_owned(),
             pool: Arc::clone(&engine.pool),
             about: Arc::clone(&engine.about),
+            comparer,
             cut: engine.cut,
             started: Instant::now(),
             deletions: grpc::buckets::Deletions::default(),
@@ -183,6 +186,23 @@ impl Node {
             }
         });
         self.start_workers(&engine, settings, metrics);
+    }
+
+    /// What compares replicas: when it is asked to, and from time to time.
+    fn compare(&self, engine: &Engine, metrics: &Arc<Metrics>) -> Arc<Comparer> {
+        let comparer = Arc::new(Comparer::new(
+            engine.proposer.clone(),
+            Arc::clone(&engine.pool),
+            Arc::clone(&engine.about),
+            Arc::clone(&engine.groups),
+            Arc::clone(metrics),
+        ));
+        let compares = Arc::clone(&comparer);
+        self.workers.every(compare::PAUSE, move || {
+            let comparer = Arc::clone(&compares);
+            async move { comparer.step().await }
+        });
+        comparer
     }
 
     fn start_workers(&self, engine: &Engine, settings: &Settings, metrics: Arc<Metrics>) {

@@ -90,7 +90,7 @@ impl Proposer {
                     true
                 }
                 CatalogError::NoLeader { .. } | CatalogError::Busy { .. } => true,
-                CatalogError::Stopped => false,
+                CatalogError::Stopped | CatalogError::Unsupported => false,
             };
             if !again || Instant::now() + PAUSE >= deadline {
                 // Of an offer whose outcome is unknown, no later failure says that nothing was changed.
@@ -126,7 +126,8 @@ pub fn rejected(subject: &str, rejection: Rejection) -> Error {
     Error::Rejected { subject: subject.to_owned(), rejection }
 }
 
-fn fresh_request() -> RequestId {
+/// One that nobody has used.
+pub fn fresh_request() -> RequestId {
     RequestId(Chance.random())
 }
 

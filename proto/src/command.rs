@@ -1,5 +1,6 @@
 //! What a log entry asks of the state machine. What it answers is `response.rs`.
 
+mod asks;
 pub mod members;
 
 use crate::command::members::MemberChange;
@@ -36,7 +37,14 @@ pub struct Command {
     pub operation: Operation,
 }
 
-/// Every kind of command. Control group first, then index shards.
+/// The kinds of commands that this release can apply: raised by each release that adds one. A command of a kind is proposed only
+/// while every node of the cluster is known to have it, since a replica that cannot apply an entry can go no further.
+pub const KINDS: u32 = 2;
+
+/// What every release has.
+pub const FIRST_KINDS: u32 = 1;
+
+/// Every kind of command. Control group first, then index shards, then those of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     // Control group.
@@ -165,6 +173,10 @@ pub enum Operation {
         target: Target,
         upload: UploadId,
     },
+
+    // Every group.
+    /// Changes nothing: each replica digests its rows as they are after the entry, under the request's id.
+    CompareRows,
 }
 
 /// Founds a cluster: the first entry of the control group, and of every shard.
@@ -299,81 +311,6 @@ pub struct ListedPart {
     pub number: u16,
     pub md5: [u8; 16],
     pub checksum: Option<Vec<u8>>,
-}
-
-impl Operation {
-    /// The blobs a command brings into the index: step 5a looks at them before anything else.
-    pub fn new_blob(&self) -> Option<&Blob> {
-        match self {
-            Self::PutVersion(put) => Some(&put.blob),
-            Self::PutPart(part) => Some(&part.blob),
-            Self::PutCopy(copy) => Some(&copy.blob),
-            Self::InitCluster(_)
-            | Self::CreateBucket { .. }
-            | Self::SetVersioning { .. }
-            | Self::SetCopies { .. }
-            | Self::DeleteBucket { .. }
-            | Self::SettleBucket { .. }
-            | Self::CreateUser { .. }
-            | Self::CreateAccessKey { .. }
-            | Self::DeleteAccessKey { .. }
-            | Self::PutBackend { .. }
-            | Self::SettleBackend { .. }
-            | Self::SetBackendState { .. }
-            | Self::RegisterNode { .. }
-            | Self::ChangeMembers(_)
-            | Self::PutSettings(_)
-            | Self::ConfigureBucket(_)
-            | Self::ConfigureBackend { .. }
-            | Self::OpenEpoch { .. }
-            | Self::CloseEpoch { .. }
-            | Self::EpochSwept { .. }
-            | Self::PruneEpoch { .. }
-            | Self::Collected { .. }
-            | Self::DropCopy { .. }
-            | Self::DeleteVersion(_)
-            | Self::SetTags { .. }
-            | Self::CreateUpload(_)
-            | Self::CompleteUpload(_)
-            | Self::AbortUpload { .. } => None,
-        }
-    }
-
-    /// The object that a command names, whose shard has to be the one that it was sent to.
-    pub fn target(&self) -> Option<&Target> {
-        match self {
-            Self::PutVersion(put) => Some(&put.target),
-            Self::DeleteVersion(delete) => Some(&delete.target),
-            Self::SetTags { target, .. } | Self::AbortUpload { target, .. } => Some(target),
-            Self::CreateUpload(create) => Some(&create.target),
-            Self::PutPart(part) => Some(&part.target),
-            Self::CompleteUpload(complete) => Some(&complete.target),
-            Self::InitCluster(_)
-            | Self::CreateBucket { .. }
-            | Self::SetVersioning { .. }
-            | Self::SetCopies { .. }
-            | Self::DeleteBucket { .. }
-            | Self::SettleBucket { .. }
-            | Self::CreateUser { .. }
-            | Self::CreateAccessKey { .. }
-            | Self::DeleteAccessKey { .. }
-            | Self::PutBackend { .. }
-            | Self::SettleBackend { .. }
-            | Self::SetBackendState { .. }
-            | Self::RegisterNode { .. }
-            | Self::ChangeMembers(_)
-            | Self::PutSettings(_)
-            | Self::ConfigureBucket(_)
-            | Self::ConfigureBackend { .. }
-            | Self::OpenEpoch { .. }
-            | Self::CloseEpoch { .. }
-            | Self::EpochSwept { .. }
-            | Self::PruneEpoch { .. }
-            | Self::Collected { .. }
-            | Self::DropCopy { .. }
-            | Self::PutCopy(_) => None,
-        }
-    }
 }
 
 /// Which epoch a blob was written under, by its first copy; all copies share it.

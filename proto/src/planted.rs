@@ -102,6 +102,20 @@ pub fn names() -> String {
     ALL.map(|planted| planted.to_string()).join(", ")
 }
 
+/// Whether this process is to behave as the release before this one, where a test mixes releases: it says so of itself, and cannot
+/// apply what came later.
+#[cfg(feature = "planted")]
+pub fn is_old_release() -> bool {
+    std::env::var_os("VAULTAIRE_OLD_RELEASE").is_some()
+}
+
+/// Never.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn is_old_release() -> bool {
+    false
+}
+
 /// Why a fault was not planted: this is a build for users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotBuilt;

@@ -41,7 +41,7 @@ pub async fn commit(
         };
         maybe_done |= matches!(error, CatalogError::OutcomeUnknown { .. });
         let patience = match &error {
-            CatalogError::Stopped => Duration::ZERO,
+            CatalogError::Stopped | CatalogError::Unsupported => Duration::ZERO,
             _ if maybe_done => limits::COMMIT_PATIENCE,
             CatalogError::NoLeader { .. } | CatalogError::Busy { .. } => limits::NO_LEADER_PATIENCE,
             CatalogError::OutcomeUnknown { .. } => limits::COMMIT_PATIENCE,

@@ -6,6 +6,7 @@ mod backends;
 mod brake;
 mod clusters;
 mod commands;
+mod comparing;
 mod configuration;
 mod console;
 mod full_disk;

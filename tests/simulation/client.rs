@@ -217,7 +217,11 @@ impl Clients {
                 self.world.fail(format!("{action:?} was answered {other:?}"));
                 Told::Outcome(Outcome::Unknown)
             }
-            Err(CatalogError::NoLeader { .. } | CatalogError::Busy { .. }) => Told::Nothing,
+            Err(
+                CatalogError::NoLeader { .. }
+                | CatalogError::Busy { .. }
+                | CatalogError::Unsupported,
+            ) => Told::Nothing,
             Err(CatalogError::OutcomeUnknown { .. } | CatalogError::Stopped) => {
                 Told::Outcome(Outcome::Unknown)
             }

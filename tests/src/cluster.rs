@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::{self, Endpoint};
 use crate::process::Process;
-use crate::server::binary;
+use crate::server::{binary, binary_with_faults};
 
 const ACCESS_KEY: &str = "VTCLUSTERTEST";
 const SECRET_KEY: &str = "a-secret-for-tests-of-clusters";
@@ -135,10 +135,20 @@ impl Cluster {
 
     /// Starts a node that does not run.
     pub fn start_node(&mut self, number: usize) {
+        self.start_process(number, vaultaire(&[]));
+    }
+
+    /// The same, with a fault that a variable of its environment plants.
+    pub fn start_faulty(&mut self, number: usize, (name, value): (&str, &str)) {
+        let mut command = plain(binary_with_faults());
+        command.env(name, value);
+        self.start_process(number, command);
+    }
+
+    fn start_process(&mut self, number: usize, mut command: Command) {
         let node = &mut self.nodes[number - 1];
         assert!(node.process.is_none(), "node {number} runs already");
-        let mut command = vaultaire(&["--json", "server", "--config"]);
-        command.arg(&node.config);
+        command.args(["--json", "server", "--config"]).arg(&node.config);
         node.process = Some(Process::start(command, &node.log));
     }
 
@@ -223,10 +233,16 @@ impl Cluster {
     }
 }
 
-/// A command line that no environment variable of the caller's changes.
 fn vaultaire(line: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    command.args(line).stdin(Stdio::null());
+    let mut command = plain(binary());
+    command.args(line);
+    command
+}
+
+/// A command that no environment variable of the caller's changes.
+fn plain(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("VAULTAIRE_") {
             command.env_remove(name);

@@ -153,6 +153,15 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// One in which faults can be planted, whatever binary is tested: what users get has none.
+///
+/// # Panics
+/// When none can be built.
+pub fn binary_with_faults() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(build)
+}
+
 /// Cargo builds the binary of another crate only when asked; an up-to-date one costs a second.
 /// `--tests` keeps the features of `cargo test`: without it half the libraries would be built again.
 fn build() -> PathBuf {
@@ -167,6 +176,14 @@ fn build() -> PathBuf {
         .arg(target_dir);
     if profile_dir.ends_with("release") {
         command.arg("--release");
+    }
+    // What cargo tells a test of its crate is not what it tells build scripts: one of them would see its environment change, and
+    // everything above it would be built again.
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
     }
     let manifest_dir =
         std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::network::{self, Network, PEER_PORT};
 use crate::plant;
 use crate::process::{self, Program, Ready, Starting};
+use crate::verified::COMPARE;
 use crate::workload::script::PLAIN_BUCKET;
 
 const ACCESS_KEY: &str = "VTJEPSEN";
@@ -176,7 +177,7 @@ impl Site {
         let mut command = self.vaultaire(number);
         command.args(line).args(["--json", "--data-dir"]);
         command.arg(self.places[index(number)].home.join("data"));
-        let is_long = line.first() == Some(&"verify");
+        let is_long = line.first() == Some(&"verify") || line == COMPARE;
         let most = if is_long { VERIFY_MAX } else { ANSWER_MAX };
         let printed = match self.done(command, &format!("vaultaire {}", line.join(" ")), most).await
         {

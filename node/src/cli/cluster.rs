@@ -11,6 +11,7 @@ use vaultaire_proto::wire::admin;
 use vaultaire_proto::{ClusterId, NodeId};
 
 use crate::cli::client::{ClusterClient, Target, refused};
+use crate::cli::compare;
 use crate::cli::output::{Output, bare, table};
 use crate::config::Config;
 use crate::discovery;
@@ -84,6 +85,8 @@ enum Command {
     },
     /// Make the tables of the asked node durable, and shorten its log.
     Snapshot,
+    /// Check that all nodes have the same rows.
+    Compare,
 }
 
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
@@ -114,6 +117,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         }
         Command::TransferLeader { to } => transfer(target.cluster().await?, to, output).await,
         Command::Snapshot => snapshot(target.cluster().await?, output).await,
+        Command::Compare => compare::run(target.cluster().await?, output).await,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod bucket;
 pub mod check;
 pub mod client;
 pub mod cluster;
+pub mod compare;
 pub mod completions;
 pub mod dev;
 pub mod info;

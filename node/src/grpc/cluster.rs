@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use vaultaire_proto::wire::admin::cluster_service_server::ClusterService;
 use vaultaire_proto::wire::admin::{
-    CreateJoinTokenRequest, CreateJoinTokenResponse, GetInfoRequest, GetInfoResponse,
-    ListMembersRequest, ListMembersResponse, RemoveMemberRequest, RemoveMemberResponse,
-    SetRoleRequest, SetRoleResponse, TakeSnapshotRequest, TakeSnapshotResponse,
-    TransferLeaderRequest, TransferLeaderResponse,
+    CompareReplicasRequest, CompareReplicasResponse, CreateJoinTokenRequest,
+    CreateJoinTokenResponse, GetInfoRequest, GetInfoResponse, ListMembersRequest,
+    ListMembersResponse, RemoveMemberRequest, RemoveMemberResponse, SetRoleRequest,
+    SetRoleResponse, TakeSnapshotRequest, TakeSnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 
 use crate::grpc::call::Call;
-use crate::grpc::{Parts, info, members};
+use crate::grpc::{Parts, comparing, info, members};
 
 /// The handlers.
 #[derive(Clone, Debug)]
@@ -41,6 +42,13 @@ impl ClusterService for Cluster {
         _request: Request<GetInfoRequest>,
     ) -> Result<Response<GetInfoResponse>, Status> {
         Call::question("GetInfo").answer(info::info(&self.parts).await)
+    }
+
+    async fn compare_replicas(
+        &self,
+        _request: Request<CompareReplicasRequest>,
+    ) -> Result<Response<CompareReplicasResponse>, Status> {
+        Call::question("CompareReplicas").answer(comparing::compare(&self.parts).await)
     }
 
     async fn create_join_token(

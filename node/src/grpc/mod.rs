@@ -7,6 +7,7 @@ pub mod buckets;
 pub mod call;
 pub mod changes;
 pub mod cluster;
+pub mod comparing;
 pub mod info;
 pub mod keys;
 pub mod members;
@@ -38,6 +39,7 @@ use vaultaire_storage::registry::Registry;
 
 use crate::about::About;
 use crate::absent::Absent;
+use crate::compare::Comparer;
 use crate::error::Error;
 use crate::grpc::admin::Admin;
 use crate::grpc::cluster::Cluster;
@@ -65,6 +67,7 @@ pub struct Parts {
     /// The way to other nodes.
     pub pool: Arc<Pool>,
     pub about: Arc<About>,
+    pub comparer: Arc<Comparer>,
     /// What the start cut from the journal.
     pub cut: Option<Cut>,
     pub started: Instant,

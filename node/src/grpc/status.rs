@@ -134,6 +134,7 @@ fn of_catalog(error: &CatalogError) -> Code {
         CatalogError::NoLeader { .. } | CatalogError::Stopped => Code::Unavailable,
         CatalogError::Busy { .. } => Code::ResourceExhausted,
         CatalogError::OutcomeUnknown { .. } => Code::Unknown,
+        CatalogError::Unsupported => Code::FailedPrecondition,
     }
 }
 

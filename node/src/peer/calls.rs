@@ -143,6 +143,17 @@ impl Pool {
         let request = self.request(to, Some(deadline), wire::DescribeRequest {});
         answered(client(self, to, Lane::Control)?.describe(request).await)
     }
+
+    /// Asks a node what its rows of a group came to.
+    pub async fn digest(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        asked: wire::GetDigestRequest,
+    ) -> Result<wire::GetDigestResponse, CallError> {
+        let request = self.request(to, Some(deadline), asked);
+        answered(client(self, to, Lane::Control)?.get_digest(request).await)
+    }
 }
 
 #[async_trait]

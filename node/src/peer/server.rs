@@ -12,12 +12,12 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
-use vaultaire_proto::GroupId;
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::wire::v1::blobs_server::BlobsServer;
 use vaultaire_proto::wire::v1::join_server::JoinServer;
 use vaultaire_proto::wire::v1::peer_server::{Peer, PeerServer};
 use vaultaire_proto::wire::v1::snapshot_part::Part;
+use vaultaire_proto::{GroupId, RequestId};
 
 use super::authority::Credentials;
 use super::guard::Guard;
@@ -191,5 +191,18 @@ impl Peer for Calls {
         _request: Request<wire::DescribeRequest>,
     ) -> Result<Response<wire::DescribeResponse>, Status> {
         Ok(Response::new(self.about.tell()))
+    }
+
+    async fn get_digest(
+        &self,
+        request: Request<wire::GetDigestRequest>,
+    ) -> Result<Response<wire::GetDigestResponse>, Status> {
+        let wire::GetDigestRequest { group, request } = request.into_inner();
+        let group = self.group(group)?.id;
+        let Ok(request) = request.as_slice().try_into().map(RequestId) else {
+            return Err(status::foreign_peer("a request id has 16 bytes"));
+        };
+        let told = self.about.digest(group, request);
+        told.map(Response::new).ok_or_else(|| status::foreign_peer("there is no such group"))
     }
 }

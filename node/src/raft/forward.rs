@@ -105,7 +105,8 @@ fn fault(error: &CatalogError) -> wire::Fault {
         CatalogError::NoLeader { .. } => wire::Fault::NoLeader,
         CatalogError::OutcomeUnknown { .. } => wire::Fault::OutcomeUnknown,
         CatalogError::Busy { .. } => wire::Fault::Busy,
-        CatalogError::Stopped => wire::Fault::Stopped,
+        // Only who proposes first asks what all nodes can apply.
+        CatalogError::Stopped | CatalogError::Unsupported => wire::Fault::Stopped,
     }
 }
 

@@ -15,6 +15,7 @@ use vaultaire_proto::{ClusterId, GroupId, NodeId};
 
 use super::directory::Directory;
 use super::gather::{Gather, Writes};
+use super::kinds::Kinds;
 use super::log::journal::Journal;
 use super::log::{Report, Stats};
 use super::opening::{Opening, blocking};
@@ -139,6 +140,7 @@ pub struct Groups {
     stop: CancellationToken,
     place: Place,
     stall: Arc<Stall>,
+    kinds: Arc<Kinds>,
     /// Tasks end also where nobody calls `shutdown`.
     _guard: DropGuard,
 }
@@ -165,7 +167,8 @@ impl Groups {
         let stall = Arc::default();
         let watched = (groups.clone(), Arc::clone(&opening.journal), Arc::clone(&stall));
         opening.keep(stall::run(watched.0, watched.1, watched.2, opening.stop.clone()));
-        let catalog = Arc::new(RaftCatalog::new(cluster, groups.clone()));
+        let kinds = Arc::<Kinds>::default();
+        let catalog = Arc::new(RaftCatalog::new(cluster, groups.clone(), Arc::clone(&kinds)));
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let report = StartReport { founded: opening.founded, took_ms, journal: journal_report };
         tracing::info!(
@@ -187,6 +190,7 @@ impl Groups {
                 stop,
                 place,
                 stall,
+                kinds,
                 _guard: guard,
             },
             catalog,
@@ -202,6 +206,11 @@ impl Groups {
     /// This node's groups, the control group first.
     pub fn replicas(&self) -> &[Arc<Replica>] {
         &self.groups
+    }
+
+    /// What may be proposed.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// Whether the log waits for its disk.

@@ -14,6 +14,7 @@ pub mod directory;
 pub mod forward;
 pub mod gather;
 pub mod group;
+pub mod kinds;
 pub mod log;
 pub mod log_store;
 pub mod members;

@@ -324,7 +324,8 @@ fn estimate_bytes(command: &Command) -> usize {
         | Operation::PutPart(_)
         | Operation::PutCopy(_)
         | Operation::DropCopy { .. }
-        | Operation::AbortUpload { .. } => 0,
+        | Operation::AbortUpload { .. }
+        | Operation::CompareRows => 0,
     };
     COMMAND_BYTES + variable
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
+use vaultaire_proto::command::FIRST_KINDS;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::planted::{self, Planted};
-use vaultaire_proto::{Clock as _, TimeMs, state};
+use vaultaire_proto::{Clock as _, Command, Operation, RequestId, TimeMs, state};
 
 use super::codec;
 use super::log_store::LogStore;
@@ -73,6 +74,10 @@ impl StateMachine {
             EntryPayload::Normal(proposal) => {
                 let commands = vaultaire_proto::Entry::decode(codec::entry_of(&proposal));
                 let mut commands = commands.map_err(|error| unreadable(&entry.log_id, &error))?;
+                let is_new = |command: &Command| command.operation.kinds() > FIRST_KINDS;
+                if planted::is_old_release() && commands.commands.iter().any(is_new) {
+                    return Err(unreadable(&entry.log_id, &"a command of an unknown kind"));
+                }
                 if planted::is(Planted::LocalClock) {
                     commands.stamped_at = self.clock.now();
                 }
@@ -146,7 +151,16 @@ fn last_stamp(view: &View) -> TimeMs {
     state::dedupe::clock(view).0
 }
 
-fn unreadable(id: &LogId, error: &vaultaire_proto::convert::DecodeError) -> io::Error {
+/// The request of a command that wants the rows compared.
+fn compares(step: &Step) -> Option<RequestId> {
+    let Step::Commands(entry) = step else {
+        return None;
+    };
+    let asks = |command: &&Command| matches!(command.operation, Operation::CompareRows);
+    entry.commands.iter().find(asks).map(|command| command.request)
+}
+
+fn unreadable(id: &LogId, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!(
         "log entry {} cannot be applied: {error}; if a newer release wrote it, start that one; else {}",
         id.index(),
@@ -170,9 +184,15 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let mut batch = Vec::new();
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            batch.push(self.prepare(entry, responder)?);
-            if batch.len() >= ENTRIES_PER_BATCH_MAX {
+            let ready = self.prepare(entry, responder)?;
+            let (index, compares) = (ready.index, compares(&ready.step));
+            batch.push(ready);
+            if batch.len() >= ENTRIES_PER_BATCH_MAX || compares.is_some() {
                 self.apply_batch(std::mem::take(&mut batch)).await?;
+            }
+            // Nothing is applied meanwhile, so these are the rows of exactly this entry.
+            if let Some(request) = compares {
+                self.table.digest(request, index);
             }
         }
         self.apply_batch(batch).await

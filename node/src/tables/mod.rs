@@ -3,11 +3,13 @@
 //!
 //! How it reads: `meta` (what a group has applied), `engine` (what keeps rows, behind a seam), `on_disk` (this machine's disk), with
 //! `pointer` (which keyspace counts) and `tail` (an end that the disk lost), `view` (reads), `overlay` (one transaction), `recent`
-//! (what is looked at again and again), `writer` (who applies), `stream` (a snapshot as bytes), `table` (one group), and the store below.
+//! (what is looked at again and again), `writer` (who applies), `stream` (a snapshot as bytes), `table` (one group), `digest` (what replicas are
+//! compared by), and the store below.
 //!
 //! A store that cannot read or write any more stops the process: half an entry applied would make this replica another
 //! state than its peers.
 
+pub mod digest;
 pub mod engine;
 pub mod meta;
 pub mod on_disk;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
-use vaultaire_proto::GroupId;
 use vaultaire_proto::planted::{self, Planted};
 use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::tables::Pair;
+use vaultaire_proto::{GroupId, RequestId};
 
+use super::digest::{Digest, Digests};
 use super::engine::{Engine, GroupRows, NewRows};
 use super::meta::{Applied, META_KEY, Meta};
 use super::recent::Recent;
@@ -38,6 +39,7 @@ pub struct Table {
     queue: mpsc::Sender<Queued>,
     /// Of the one who writes.
     pub(super) recent: Mutex<Recent>,
+    digests: Arc<Digests>,
 }
 
 impl std::fmt::Debug for Table {
@@ -67,6 +69,7 @@ impl Table {
             durable: Mutex::new(None),
             queue,
             recent: Mutex::default(),
+            digests: Arc::default(),
         };
         let meta = table.meta_of(&table.view())?;
         table.publish(meta.applied);
@@ -117,6 +120,23 @@ impl Table {
         let job = Job { table: Arc::clone(self), work, done };
         self.queue.send(Queued::Job(job)).await.map_err(|_| Closed)?;
         finished.await.map_err(|_| Closed)
+    }
+
+    /// Begins to digest the rows as they are now, beside everything else. Where one is under way there will be none for `request`.
+    pub fn digest(&self, request: RequestId, index: u64) {
+        if !self.digests.begin() {
+            return tracing::warn!(group = %self.group, index, "rows are being digested already");
+        }
+        let (view, place, digests) = (self.view(), self.place.clone(), Arc::clone(&self.digests));
+        tokio::spawn(async move {
+            let digest = place.run(move || Digest::of(&view, request, index)).await;
+            digests.made(digest.ok());
+        });
+    }
+
+    /// The digest that the command `request` asked for, once it is made.
+    pub fn digest_for(&self, request: RequestId) -> Option<Digest> {
+        self.digests.find(request)
     }
 
     /// Makes everything applied so far survive a power cut, and says how far that is. Blocks on the disk.

@@ -53,6 +53,11 @@ pub enum CatalogError {
     /// The node is stopping, or its storage failed.
     #[error("the node is shutting down")]
     Stopped,
+    /// Nothing was changed.
+    #[error(
+        "not every node of the cluster is known to run a release that can apply this; look at `vaultaire info`, and start the newest release on all of them"
+    )]
+    Unsupported,
 }
 
 /// A question to one group, or to all shards at once (lists).

@@ -24,7 +24,7 @@ record!(
 
 choice!(
     Operation => OperationOneof in wire, "operation",
-    units [],
+    units [CompareRows],
     messages [
         InitCluster,
         PutSettings,

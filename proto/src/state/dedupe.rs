@@ -215,6 +215,7 @@ fn digest_of(operation: &Operation) -> Option<[u8; 16]> {
         | Operation::PutCopy(_)
         // What was given up is no copy any more.
         | Operation::DropCopy { .. }
+        | Operation::CompareRows
         | Operation::SetCopies { .. } => return None,
         Operation::DeleteVersion(delete) => {
             let mut delete = delete.clone();

@@ -173,6 +173,7 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
         }
         Operation::ChangeMembers(change) => member::change(context, change),
         Operation::PutSettings(settings) => guard::put_settings(context, settings),
+        Operation::CompareRows => Response::Done,
         Operation::InitCluster(_)
         | Operation::ConfigureBucket(_)
         | Operation::ConfigureBackend { .. }
@@ -196,6 +197,7 @@ fn execute_in_control(context: &mut Context<'_>, operation: &Operation) -> Respo
 fn execute_in_shard(context: &mut Context<'_>, operation: &Operation) -> Response {
     match operation {
         Operation::PutSettings(settings) => guard::put_settings(context, settings),
+        Operation::CompareRows => Response::Done,
         Operation::ConfigureBucket(configure) => shard::configure_bucket(context, configure),
         Operation::ConfigureBackend { backend, generation, state } => {
             shard::configure_backend(context, *backend, *generation, *state)

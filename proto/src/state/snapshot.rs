@@ -22,7 +22,14 @@ pub fn install(tables: &mut dyn Tables, row: &Pair) {
 /// One number for a whole state: equal at equal index on every replica (I8). Order-free, so that it
 /// can also be kept incrementally: the sum of the rows' hashes.
 pub fn state_hash(reader: &dyn Reader) -> u128 {
-    rows(reader).fold(0, |sum, row| sum.wrapping_add(row_hash(&row)))
+    counted_hash(reader).1
+}
+
+/// The same, and of how many rows it is.
+pub fn counted_hash(reader: &dyn Reader) -> (u64, u128) {
+    rows(reader).fold((0, 0), |(count, sum): (u64, u128), row| {
+        (count.saturating_add(1), sum.wrapping_add(row_hash(&row)))
+    })
 }
 
 fn row_hash((key, value): &Pair) -> u128 {

@@ -74,6 +74,9 @@ impl From<CatalogError> for Error {
             CatalogError::Stopped => {
                 Self::slow_down("The node is shutting down; send the request to another one.")
             }
+            CatalogError::Unsupported => Self::slow_down(
+                "Not every node of the cluster runs a release that can do this; try again after the upgrade.",
+            ),
         }
     }
 }

@@ -222,6 +222,7 @@ fn object() -> impl Strategy<Value = Operation> {
             .prop_map(|(target, version, tags)| Operation::SetTags { target, version, tags })
             .boxed(),
         location().prop_map(|copy| Operation::DropCopy { copy }).boxed(),
+        Just(Operation::CompareRows).boxed(),
         (blob(), location(), any::<bool>())
             .prop_map(|(blob, beside, replaces)| {
                 Operation::PutCopy(PutCopy { blob, beside, replaces })

@@ -327,5 +327,6 @@ fn object() -> Vec<(&'static str, Operation)> {
         ("put_part", Operation::PutPart(put_part)),
         ("complete_upload", Operation::CompleteUpload(complete)),
         ("abort_upload", Operation::AbortUpload { target: target(), upload: upload_id() }),
+        ("compare_rows", Operation::CompareRows),
     ]
 }
