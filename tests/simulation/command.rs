@@ -54,6 +54,7 @@ struct Total {
     unknown: u64,
     undecided: u64,
     lines: u64,
+    leader_changes: u64,
     faults: BTreeMap<&'static str, u64>,
 }
 
@@ -67,6 +68,7 @@ impl Total {
         self.unknown += outcome.unknown;
         self.undecided += outcome.undecided;
         self.lines += outcome.lines;
+        self.leader_changes += outcome.leader_changes;
         for (fault, count) in &outcome.faults {
             *self.faults.entry(fault).or_default() += count;
         }
@@ -80,7 +82,8 @@ impl Total {
     fn print(&self, took: Duration) {
         let runs = self.runs.max(1);
         println!(
-            "{} seeds, {} failed {:?}; {} simulated seconds, {} operations ({} unknown, {} keys undecided), {} events",
+            "{} seeds, {} failed {:?}; {} simulated seconds, {} operations ({} unknown, {} keys undecided), {} events, \
+             {} leader changes",
             self.runs,
             self.failed.len(),
             self.failed,
@@ -88,7 +91,8 @@ impl Total {
             self.operations,
             self.unknown,
             self.undecided,
-            self.lines
+            self.lines,
+            self.leader_changes
         );
         println!(
             "{:.1} s in all, {:.0} ms a seed; slowest convergence {:.1} s",

@@ -66,6 +66,7 @@ pub struct Outcome {
     /// Keys whose history was too much for the checker.
     pub undecided: u64,
     pub faults: Counts,
+    pub leader_changes: u64,
     /// It came to the crash that was asked for.
     pub crashed: bool,
 }
@@ -148,6 +149,7 @@ async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
         unknown: events.values().flatten().filter(|event| event.ended.is_none()).count() as u64,
         undecided,
         faults: chaos.counts,
+        leader_changes: world.leader_changes(),
         crashed: has_crashed(),
     }
 }

@@ -1,6 +1,6 @@
 //! What all of a simulation share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +133,15 @@ impl World {
                 world.fail(format!("{what}: group {group} {applied:?}, nodes {by} and {node}"));
             }
         })
+    }
+
+    /// How often a group went on under another leader than before: terms of which some entry was the last of a batch.
+    pub fn leader_changes(&self) -> u64 {
+        let states = self.states.lock();
+        let terms: BTreeSet<_> =
+            states.keys().map(|(group, applied)| (*group, applied.term)).collect();
+        let groups: BTreeSet<_> = terms.iter().map(|(group, _)| *group).collect();
+        u64::try_from(terms.len() - groups.len()).expect("few")
     }
 
     /// Something is wrong that a simulation must not see. The same is told once.
