@@ -101,9 +101,8 @@ impl Engine for OnDisk {
                 stop_process("write applied rows", &"of a group that was never opened");
             };
             for (key, value) in writes {
-                let key = Bytes::from(key);
                 match value {
-                    Some(value) => rows.insert(&keyspace, key, value),
+                    Some(value) => rows.insert(&keyspace, key, value.as_ref()),
                     None => rows.remove(&keyspace, key),
                 }
             }
@@ -174,7 +173,7 @@ struct Moment {
 impl Snapshot for Moment {
     fn get(&self, key: &[u8]) -> Option<Bytes> {
         match self.snapshot.get(&self.keyspace, key) {
-            Ok(value) => value.map(Bytes::from),
+            Ok(value) => value.map(|value| Bytes::copy_from_slice(&value)),
             Err(error) => stop_process("read a row", &error),
         }
     }
@@ -190,7 +189,7 @@ impl Snapshot for Moment {
 
 fn pair(row: fjall::Guard) -> Pair {
     match row.into_inner() {
-        Ok((key, value)) => (Bytes::from(key), Bytes::from(value)),
+        Ok((key, value)) => (Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)),
         Err(error) => stop_process("read a row of a range", &error),
     }
 }
@@ -249,7 +248,7 @@ fn ingest(keyspace: &Keyspace, meta: &Meta, rows: NewRows<'_>) -> Result<(), Err
                 why: "its rows are not in order; fetch it again".to_owned(),
             });
         }
-        ingestion.write(key.clone(), value).map_err(fail)?;
+        ingestion.write(key.as_ref(), value.as_ref()).map_err(fail)?;
         last = key;
     }
     ingestion.finish().map_err(fail)
