@@ -56,7 +56,6 @@ impl About {
             hash: digest.hash.to_be_bytes().to_vec(),
             rows: digest.rows,
         });
-        let applied = table.applied().map_or(0, |applied| applied.index);
-        Some(wire::GetDigestResponse { applied, digest })
+        Some(wire::GetDigestResponse { digest })
     }
 }

@@ -24,7 +24,7 @@ use crate::peer::pool::Pool;
 use crate::propose::{self, Proposer};
 use crate::raft::group::Groups;
 
-/// How often the worker looks whether it is time, and when it is: first a while after the start.
+/// How often the worker looks whether it is time, and when it is: first a while after the start, and as long after a failure.
 pub const PAUSE: Duration = Duration::from_secs(60);
 const FIRST_AFTER: Duration = Duration::from_secs(60 * 60);
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,10 +83,14 @@ impl Comparer {
         if !leads || Instant::now() < *self.due.lock() {
             return;
         }
-        *self.due.lock() = Instant::now() + EVERY;
-        if let Err(error) = self.compare().await {
-            tracing::warn!(%error, "the replicas are not compared this time");
-        }
+        let next = match self.compare().await {
+            Ok(_) => EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "the replicas are not compared this time");
+                FIRST_AFTER
+            }
+        };
+        *self.due.lock() = Instant::now() + next;
     }
 
     /// Compares the replicas of every group, one group after the other. Refuses while a node is missing, or runs another release:
@@ -150,6 +154,7 @@ impl Comparer {
         let replicas =
             replicas.map(|(row, digest)| Replica { node: row.id, digest, differs: false });
         let mut comparison = Comparison { group, replicas: replicas.collect() };
+        set_apart(&mut comparison.replicas);
         judge(&mut comparison.replicas);
         for replica in comparison.replicas.iter().filter(|replica| replica.differs) {
             tracing::error!(
@@ -160,7 +165,7 @@ impl Comparer {
         Ok(comparison)
     }
 
-    /// Asks until the node has it, or has applied more and has none, or takes too long.
+    /// Asks until the node has it or takes too long, as one does that was sent a snapshot in the place of the entry.
     async fn digest(
         &self,
         node: NodeId,
@@ -171,7 +176,7 @@ impl Comparer {
         loop {
             let told = self.ask(node, group, request).await;
             match told {
-                Ok(wire::GetDigestResponse { digest: Some(digest), .. }) => return Ok(digest),
+                Ok(wire::GetDigestResponse { digest: Some(digest) }) => return Ok(digest),
                 Ok(_) | Err(_) if Instant::now() < deadline => tokio::time::sleep(POLL).await,
                 Ok(_) => return Err("it has not digested its rows in time".to_owned()),
                 Err(why) => return Err(silent(node, &why)),
@@ -211,6 +216,23 @@ async fn answer<T, E: std::fmt::Display>(
     }
 }
 
+/// Rows are comparable after one and the same entry. A command whose outcome was unknown may have been proposed twice, and a node
+/// that digested for another one meanwhile has missed the first.
+fn set_apart(replicas: &mut [Replica]) {
+    let first = replicas.iter().filter_map(|replica| replica.digest.as_ref().ok()).next();
+    let Some(index) = first.map(|digest| digest.index) else {
+        return;
+    };
+    for replica in replicas {
+        let other = replica.digest.as_ref().map_or(index, |digest| digest.index);
+        if other != index {
+            replica.digest = Err(format!(
+                "its rows were digested after entry {other}, those before after {index}"
+            ));
+        }
+    }
+}
+
 /// Those differ that have not what more than half have. Where nothing is what more than half have, nobody can tell who is right.
 fn judge(replicas: &mut [Replica]) {
     let mut votes: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
@@ -237,13 +259,27 @@ mod tests {
         let replicas = (1..).zip(digests).map(|(node, digest)| Replica {
             node: NodeId(node),
             digest: digest
-                .map(|byte| wire::RowsDigest { index: 1, hash: vec![byte; 32], rows: 2 })
+                .map(|byte| wire::RowsDigest { index: 1, hash: vec![byte; 16], rows: 2 })
                 .ok_or_else(|| "silent".to_owned()),
             differs: false,
         });
         let mut replicas: Vec<_> = replicas.collect();
         judge(&mut replicas);
         replicas.iter().map(|replica| replica.differs).collect()
+    }
+
+    #[test]
+    fn rows_of_another_moment_are_not_compared() {
+        let at = |node, index, byte| Replica {
+            node: NodeId(node),
+            digest: Ok(wire::RowsDigest { index, hash: vec![byte; 16], rows: 2 }),
+            differs: false,
+        };
+        let mut replicas = [at(1, 7, 1), at(2, 8, 2), at(3, 7, 1)];
+        set_apart(&mut replicas);
+        judge(&mut replicas);
+        assert!(replicas.iter().all(|replica| !replica.differs));
+        assert!(replicas[1].digest.as_ref().is_err_and(|why| why.contains("after entry 8")));
     }
 
     #[test]

@@ -38,10 +38,11 @@ struct State {
 }
 
 impl Digests {
-    /// Whether one may be begun now; whoever is told so calls `made`.
-    pub fn begin(&self) -> bool {
+    /// Whether one may be begun now; whoever is told so calls `made`. A command that was proposed twice counts the first time.
+    pub fn begin(&self, request: RequestId) -> bool {
         let mut state = self.0.lock();
-        !std::mem::replace(&mut state.under_way, true)
+        let is_repeat = state.last.as_ref().is_some_and(|last| last.request == request);
+        !is_repeat && !std::mem::replace(&mut state.under_way, true)
     }
 
     /// None: it could not be made.
@@ -66,15 +67,16 @@ mod tests {
     fn one_is_made_at_a_time_and_the_last_is_kept() {
         let digests = Digests::default();
         let (one, two) = (RequestId([1; 16]), RequestId([2; 16]));
-        assert!(digests.begin());
-        assert!(!digests.begin(), "one is under way");
+        assert!(digests.begin(one));
+        assert!(!digests.begin(two), "one is under way");
         let digest = Digest { request: one, index: 7, hash: 3, rows: 5 };
         digests.made(Some(digest.clone()));
         assert_eq!(digests.find(one), Some(digest.clone()));
         assert_eq!(digests.find(two), None);
-        assert!(digests.begin());
+        assert!(!digests.begin(one), "what was asked twice has its answer");
+        assert!(digests.begin(two));
         digests.made(None);
         assert_eq!(digests.find(one), Some(digest), "one that failed takes nothing away");
-        assert!(digests.begin());
+        assert!(digests.begin(two));
     }
 }

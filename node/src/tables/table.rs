@@ -124,8 +124,8 @@ impl Table {
 
     /// Begins to digest the rows as they are now, beside everything else. Where one is under way there will be none for `request`.
     pub fn digest(&self, request: RequestId, index: u64) {
-        if !self.digests.begin() {
-            return tracing::warn!(group = %self.group, index, "rows are being digested already");
+        if !self.digests.begin(request) {
+            return tracing::debug!(group = %self.group, index, "rows are or were being digested");
         }
         let (view, place, digests) = (self.view(), self.place.clone(), Arc::clone(&self.digests));
         tokio::spawn(async move {
