@@ -19,6 +19,11 @@ pub struct About {
     pub started: Instant,
 }
 
+/// Which kinds of commands this process can apply.
+pub fn kinds() -> u32 {
+    if planted::is_old_release() { FIRST_KINDS } else { KINDS }
+}
+
 impl About {
     /// As of now. What cannot be told is zero.
     pub fn tell(&self) -> wire::DescribeResponse {
@@ -44,7 +49,7 @@ impl About {
             groups: groups.collect(),
             disk_free_bytes: free,
             disk_total_bytes: total,
-            kinds: if planted::is_old_release() { FIRST_KINDS } else { KINDS },
+            kinds: kinds(),
         }
     }
 

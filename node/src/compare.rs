@@ -46,6 +46,8 @@ pub struct Comparer {
     metrics: Arc<Metrics>,
     /// When the worker compares next.
     due: Mutex<Instant>,
+    /// Held by who compares: a node keeps only the last digest of a group.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// One group's replicas.
@@ -74,7 +76,7 @@ impl Comparer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let due = Mutex::new(Instant::now() + FIRST_AFTER);
-        Self { proposer, pool, about, groups, metrics, due }
+        Self { proposer, pool, about, groups, metrics, due, turn: tokio::sync::Mutex::default() }
     }
 
     /// One look of the worker.
@@ -93,16 +95,29 @@ impl Comparer {
         *self.due.lock() = Instant::now() + next;
     }
 
-    /// Compares the replicas of every group, one group after the other. Refuses while a node is missing, or runs another release:
-    /// one may write the same row in other words than the next.
+    /// Compares the replicas of every group, one group after the other. Refuses while a node is missing, comes or goes, or runs
+    /// another release: one may write the same row in other words than the next.
     pub async fn compare(&self) -> Result<Vec<Comparison>, Error> {
-        let nodes = ask::nodes(self.proposer.catalog(), Consistency::Linearizable).await?;
-        let has_rows = |row: &NodeRow| match row.phase {
-            NodePhase::Member | NodePhase::Changing => true,
-            NodePhase::Joining | NodePhase::Leaving | NodePhase::Removed => false,
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Err(Error::Unmet(
+                "this node compares the replicas already: ask again when it has".to_owned(),
+            ));
         };
-        let nodes: Vec<NodeRow> = nodes.into_iter().filter(has_rows).collect();
+        let nodes = ask::nodes(self.proposer.catalog(), Consistency::Linearizable).await?;
+        let nodes: Vec<NodeRow> =
+            nodes.into_iter().filter(|row| row.phase != NodePhase::Removed).collect();
+        // Also one that is only just coming, or not yet gone, has to apply what is proposed.
         self.learn_kinds(&nodes).await?;
+        let is_whole = |row: &&NodeRow| match row.phase {
+            NodePhase::Joining | NodePhase::Leaving => false,
+            NodePhase::Member | NodePhase::Changing | NodePhase::Removed => true,
+        };
+        if let Some(row) = nodes.iter().find(|row| !is_whole(row)) {
+            return Err(Error::Unmet(format!(
+                "node {} joins or leaves: compare when `vaultaire cluster members` says that it is done",
+                row.id
+            )));
+        }
         let mut all = Vec::new();
         for group in std::iter::once(GroupId::CONTROL).chain(self.proposer.shards()) {
             all.push(self.compare_one(group, &nodes).await?);

@@ -68,4 +68,11 @@ async fn a_new_kind_of_command_waits_until_all_nodes_can_apply_it() {
     cluster.start_node(3);
     let compared = cluster.ask(1, &COMPARE);
     assert!(replicas(&compared).iter().all(|replica| replica["differs"] == false));
+    // The logs have the new kind now: who cannot apply it must not begin to follow them.
+    let (late, token) = (cluster.configure(), cluster.token());
+    let refused = cluster.try_join_faulty(late, &token, ("VAULTAIRE_OLD_RELEASE", "1"));
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("install the release"), "{why}");
+    let joined = cluster.try_join(late, &token, Role::Learner);
+    assert!(joined.status.success(), "the token is not used up by a refusal");
 }

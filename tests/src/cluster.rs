@@ -122,15 +122,34 @@ impl Cluster {
 
     /// Tries to let a configured node join through node 1.
     pub fn try_join(&self, number: usize, token: &str, role: Role) -> Output {
-        let token_file = self.folder.path().join("token");
-        std::fs::write(&token_file, token).expect("a file can be written");
-        let (node, first) = (self.node(number), self.node(1));
-        let mut line = vec!["cluster", "join", "--config", text(&node.config)];
-        line.extend(["--member", &first.peer, "--token-file", text(&token_file)]);
+        let line = self.join_line(number, token);
+        let mut line: Vec<&str> = line.iter().map(String::as_str).collect();
         if role == Role::Learner {
             line.push("--learner");
         }
         output(&line)
+    }
+
+    /// The same with a fault that a variable of its environment plants.
+    pub fn try_join_faulty(
+        &self,
+        number: usize,
+        token: &str,
+        (name, value): (&str, &str),
+    ) -> Output {
+        let mut command = plain(binary_with_faults());
+        command.args(self.join_line(number, token)).env(name, value);
+        command.output().expect("the binary that was built can be started")
+    }
+
+    /// What lets a configured node join through node 1.
+    fn join_line(&self, number: usize, token: &str) -> Vec<String> {
+        let token_file = self.folder.path().join("token");
+        std::fs::write(&token_file, token).expect("a file can be written");
+        let (node, first) = (self.node(number), self.node(1));
+        let line = ["cluster", "join", "--config", text(&node.config), "--member", &first.peer];
+        let line = line.into_iter().chain(["--token-file", text(&token_file)]);
+        line.map(str::to_owned).collect()
     }
 
     /// Starts a node that does not run.

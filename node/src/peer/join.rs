@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
+use vaultaire_proto::command::FIRST_KINDS;
 use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::convert::FORMAT;
 use vaultaire_proto::row::NodeRole;
@@ -24,6 +25,7 @@ use vaultaire_proto::{ClusterId, GroupId, NodeId, Operation, Response as Answer}
 use super::authority::{self, Authority};
 use super::token::{self, Token};
 use super::{ANY_SERVER_NAME, pool};
+use crate::about;
 use crate::error::Error;
 use crate::grpc::status;
 use crate::propose::{Proposer, accepted, request_id};
@@ -86,10 +88,17 @@ impl Host {
                 group: GroupId::CONTROL,
             }));
         };
-        let wire::JoinRequest { secret, name, address, role, format } = request;
+        let wire::JoinRequest { secret, name, address, role, format, kinds } = request;
         if format < u32::from(FORMAT) {
             return Err(Error::Usage(format!(
                 "the joining node reads formats up to {format} and this cluster writes {FORMAT}: install the release that the cluster runs"
+            )));
+        }
+        // It would stop at the first entry that it cannot apply, and there may be one already.
+        let known = about::kinds();
+        if kinds.max(FIRST_KINDS) < known {
+            return Err(Error::Usage(format!(
+                "the joining node applies kinds of commands up to {kinds} and this cluster's nodes up to {known}: install the release that the cluster runs"
             )));
         }
         let role = match wire::NodeRole::try_from(role) {
@@ -139,6 +148,7 @@ pub async fn ask(
         }
         .into(),
         format: u32::from(FORMAT),
+        kinds: about::kinds(),
     });
     request.set_timeout(JOIN_MAX);
     let answer = JoinClient::new(channel).join(request).await;

@@ -75,7 +75,7 @@ impl StateMachine {
                 let commands = vaultaire_proto::Entry::decode(codec::entry_of(&proposal));
                 let mut commands = commands.map_err(|error| unreadable(&entry.log_id, &error))?;
                 let is_new = |command: &Command| command.operation.kinds() > FIRST_KINDS;
-                if planted::is_old_release() && commands.commands.iter().any(is_new) {
+                if commands.commands.iter().any(is_new) && planted::is_old_release() {
                     return Err(unreadable(&entry.log_id, &"a command of an unknown kind"));
                 }
                 if planted::is(Planted::LocalClock) {
