@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use tokio::sync::mpsc;
-use vaultaire_proto::BackendKey;
+use vaultaire_proto::row::BackendState;
+use vaultaire_proto::{BackendKey, GroupId, Operation};
 use vaultaire_storage::backend::{Attributes, Backend, once};
 
 use crate::settings::Garbage;
@@ -96,6 +97,23 @@ async fn what_no_sweep_will_find_is_an_orphan() {
     let (summary, findings) = verify(&world).await;
     assert_eq!((summary.orphans, summary.unswept), (2, 0), "{findings:?}");
     assert!(findings.iter().all(|finding| finding.kind == Kind::Orphan), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_is_gone_is_not_asked_for_its_keys() {
+    let world = World::new(quick()).await;
+    let cluster = world.context.proposer.catalog().cluster().cluster;
+    let foreign = BackendKey::parse(&format!("w/{cluster}/notes")).unwrap();
+    world.backend.put(&foreign, &Attributes::default(), None, once("x".into())).await.unwrap();
+    assert_eq!(verify(&world).await.0.orphans, 1);
+    let backend = world.backend.id();
+    for state in [BackendState::Lost, BackendState::Removed] {
+        let set = Operation::SetBackendState { backend, state };
+        let proposer = &world.context.proposer;
+        proposer.commit_accepted("it", GroupId::CONTROL, set).await.unwrap();
+        let (summary, findings) = verify(&world).await;
+        assert!(summary.orphans == 0 && findings.is_empty(), "{findings:?}");
+    }
 }
 
 #[tokio::test]
