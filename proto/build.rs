@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Every file, named from the include root, which is this crate's folder.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "vaultaire/admin/v1/admin.proto",
     "vaultaire/admin/v1/backend.proto",
     "vaultaire/admin/v1/cluster.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 12] = [
     "vaultaire/v1/command.proto",
     "vaultaire/v1/object.proto",
     "vaultaire/v1/peer.proto",
+    "vaultaire/v1/query.proto",
     "vaultaire/v1/response.proto",
     "vaultaire/v1/row.proto",
     "vaultaire/v1/types.proto",

@@ -25,13 +25,13 @@ use crate::raft::replica::Replica;
 use crate::tables::view::View;
 
 /// How long a command whose outcome is not definite is repeated under its request id.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
+pub const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long a read waits for a leader to be elected.
-const READ_DEADLINE: Duration = Duration::from_secs(8);
+pub const READ_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Between two attempts.
-const REPEAT_AFTER: Duration = Duration::from_millis(100);
+pub const REPEAT_AFTER: Duration = Duration::from_millis(100);
 
 /// How many shards one list reads at the same time: the threads for that are shared with everything that waits for a disk.
 const SHARDS_AT_ONCE: usize = 8;
@@ -189,7 +189,8 @@ enum Reach {
 
 fn reach(query: &Query) -> Reach {
     match query {
-        Query::Bucket(_)
+        Query::Cluster
+        | Query::Bucket(_)
         | Query::BucketById(_)
         | Query::AccessKey(_)
         | Query::User(_)

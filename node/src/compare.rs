@@ -10,27 +10,23 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
-use vaultaire_proto::command::FIRST_KINDS;
-use vaultaire_proto::row::{NodePhase, NodeRow};
+use tokio::time::Instant;
+use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::wire::v1 as wire;
-use vaultaire_proto::{CatalogError, Consistency, GroupId, NodeId, Operation, RequestId};
+use vaultaire_proto::{GroupId, NodeId, Operation, RequestId};
 
 use crate::about::About;
-use crate::ask;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::peer::pool::Pool;
 use crate::propose::{self, Proposer};
 use crate::raft::group::Groups;
+use crate::support::{PATIENCE, Support, answer, silent};
 
 /// How often the worker looks whether it is time, and when it is: first a while after the start, and as long after a failure.
 pub const PAUSE: Duration = Duration::from_secs(60);
 const FIRST_AFTER: Duration = Duration::from_secs(60 * 60);
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a node may take to answer one question.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a node may take to read all rows of a group, and how often it is asked whether it has.
 const DIGEST_MAX: Duration = Duration::from_secs(5 * 60);
@@ -43,6 +39,7 @@ pub struct Comparer {
     pool: Arc<Pool>,
     about: Arc<About>,
     groups: Arc<Groups>,
+    support: Support,
     metrics: Arc<Metrics>,
     /// When the worker compares next.
     due: Mutex<Instant>,
@@ -75,8 +72,9 @@ impl Comparer {
         groups: Arc<Groups>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let due = Mutex::new(Instant::now() + FIRST_AFTER);
-        Self { proposer, pool, about, groups, metrics, due, turn: tokio::sync::Mutex::default() }
+        let support = Support::new(&proposer, &pool, &about, groups.kinds());
+        let (due, turn) = (Mutex::new(Instant::now() + FIRST_AFTER), tokio::sync::Mutex::default());
+        Self { proposer, pool, about, groups, support, metrics, due, turn }
     }
 
     /// One look of the worker.
@@ -103,11 +101,9 @@ impl Comparer {
                 "this node compares the replicas already: ask again when it has".to_owned(),
             ));
         };
-        let nodes = ask::nodes(self.proposer.catalog(), Consistency::Linearizable).await?;
-        let nodes: Vec<NodeRow> =
-            nodes.into_iter().filter(|row| row.phase != NodePhase::Removed).collect();
-        // Also one that is only just coming, or not yet gone, has to apply what is proposed.
-        self.learn_kinds(&nodes).await?;
+        let mut nodes = self.support.nodes().await?;
+        self.ensure_equal(&nodes).await?;
+        nodes.retain(|row| row.role != NodeRole::Gateway);
         let is_whole = |row: &&NodeRow| match row.phase {
             NodePhase::Joining | NodePhase::Leaving => false,
             NodePhase::Member | NodePhase::Changing | NodePhase::Removed => true,
@@ -127,19 +123,13 @@ impl Comparer {
         Ok(all)
     }
 
-    /// What all nodes can apply, which is what this node may propose from now on.
-    async fn learn_kinds(&self, nodes: &[NodeRow]) -> Result<(), Error> {
-        let told = join_all(nodes.iter().map(|row| self.describe(row.id))).await;
-        let mut kinds = u32::MAX;
+    /// What all nodes can apply, and that all run the same release.
+    async fn ensure_equal(&self, nodes: &[NodeRow]) -> Result<(), Error> {
+        let told = self.support.learn(nodes).await?;
+        self.support.ensure(&Operation::CompareRows).await?;
         let mut releases: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (row, told) in nodes.iter().zip(told) {
-            let told = told.map_err(|why| Error::Unmet(silent(row.id, &why)))?;
-            kinds = kinds.min(told.kinds.max(FIRST_KINDS));
             releases.entry(told.version).or_default().push(row.id.to_string());
-        }
-        self.groups.kinds().learn(kinds);
-        if !self.groups.kinds().allow(&Operation::CompareRows) {
-            return Err(Error::Catalog(CatalogError::Unsupported));
         }
         if releases.len() > 1 {
             let releases = releases
@@ -151,13 +141,6 @@ impl Comparer {
             )));
         }
         Ok(())
-    }
-
-    async fn describe(&self, node: NodeId) -> Result<wire::DescribeResponse, String> {
-        if node == self.pool.node() {
-            return Ok(self.about.tell());
-        }
-        answer(self.pool.describe(node, PATIENCE)).await
     }
 
     async fn compare_one(&self, group: GroupId, nodes: &[NodeRow]) -> Result<Comparison, Error> {
@@ -217,19 +200,6 @@ impl Comparer {
 
 /// What to do about a node whose rows differ.
 pub const ADVICE: &str = "take it out with `vaultaire cluster remove NODE`, empty its data directory, and let it join again";
-
-fn silent(node: NodeId, why: &str) -> String {
-    format!("node {node} does not answer: {why}; all nodes must be there to be compared")
-}
-
-async fn answer<T, E: std::fmt::Display>(
-    asked: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    match timeout(PATIENCE, asked).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
-}
 
 /// Rows are comparable after one and the same entry. A command whose outcome was unknown may have been proposed twice, and a node
 /// that digested for another one meanwhile has missed the first.

@@ -196,6 +196,7 @@ impl Config {
             },
             garbage: self.gc.settle()?,
             repair: self.repair.settle()?,
+            write_to: self.write_to.clone(),
             backends: in_order(self.write_to, self.backends)?,
             first: self.first.settle()?,
         };
@@ -223,16 +224,16 @@ fn in_order(
             names.join(", ")
         ));
     }
-    let mut ordered = Vec::new();
+    let (said, mut ordered) = (!write_to.is_empty(), Vec::new());
     for name in write_to {
-        let Some(config) = backends.remove(&name) else {
-            return fail(format!("names `{name}`, and there is no section [backends.{name}]"));
-        };
-        ordered.push(NamedBackend { name, config, takes: Takes::NewObjects });
+        // Who is no gateway has to have it: `Settings::check_backends`.
+        if let Some(config) = backends.remove(&name) {
+            ordered.push(NamedBackend { name, config, takes: Takes::NewObjects });
+        }
     }
-    let takes = match ordered.is_empty() {
-        true => Takes::NewObjects,
-        false => Takes::Nothing,
+    let takes = match said {
+        false => Takes::NewObjects,
+        true => Takes::Nothing,
     };
     ordered.extend(backends.into_iter().map(|(name, config)| NamedBackend { name, config, takes }));
     Ok(ordered)
@@ -342,8 +343,8 @@ mod tests {
         assert_eq!(named, [("hot", Takes::NewObjects), ("cold", Takes::Nothing)]);
         let BackendConfig::Disk(disk) = &ordered[0].config else { panic!("not a disk") };
         assert_eq!(disk.path, Path::new("/etc/vaultaire/hot"));
-        let absent = Config::parse(&format!("write_to = [\"warm\"]\n{text}")).unwrap();
-        let error = in_order(absent.write_to, absent.backends).unwrap_err().to_string();
+        let absent = format!("data_dir = \"x\"\nwrite_to = [\"warm\"]\n{text}");
+        let error = Config::parse(&absent).unwrap().settle().unwrap_err().to_string();
         assert!(error.contains("[backends.warm]"), "{error}");
         let strange = Config::parse("[backends.\"hot@3\"]\nkind = \"memory\"").unwrap();
         let error = in_order(Vec::new(), strange.backends).unwrap_err().to_string();

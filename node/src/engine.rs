@@ -1,5 +1,5 @@
 //! The first half of a start: journal, groups, rows and backends, everything but servers and workers. The peer port is the
-//! exception: without it the groups of a cluster find no leader.
+//! exception: without it the groups of a cluster find no leader. A gateway's is in `gateway::start`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -23,7 +23,7 @@ use crate::identity::{DataDir, Identity};
 use crate::machine::ThisMachine;
 use crate::peer::authority::{Authority, Credentials};
 use crate::peer::guard::Guard;
-use crate::peer::join::Host;
+use crate::peer::join::{Admitting, Host};
 use crate::peer::pool::Pool;
 use crate::peer::server::{self, Calls};
 use crate::propose::Proposer;
@@ -33,8 +33,9 @@ use crate::raft::log::Cut;
 use crate::raft::opening::cluster_id;
 use crate::raft::peers::Landing;
 use crate::secrets::Sealer;
-use crate::settings::{SHARDS, Settings};
+use crate::settings::{SHARDS, Settings, Work};
 use crate::stopwatch::Stopwatch;
+use crate::support::Support;
 use crate::workers::brake::Brake;
 
 /// Snapshots arrive in this folder of the data directory.
@@ -64,16 +65,18 @@ pub struct Engine {
     pub epochs: Arc<Epochs>,
     pub brake: Arc<Brake>,
     pub cut: Option<Cut>,
+    /// It has no groups.
+    pub gateway: bool,
 }
 
 /// What is open before any group runs.
-struct Base {
-    node: NodeId,
-    origin: Origin,
-    cluster: ClusterId,
-    sealer: Sealer,
-    authority: Option<Authority>,
+pub struct Base {
+    pub node: NodeId,
+    pub cluster: ClusterId,
+    pub sealer: Sealer,
+    pub authority: Option<Authority>,
     credentials: Option<Credentials>,
+    gateway: bool,
 }
 
 impl Engine {
@@ -85,13 +88,14 @@ impl Engine {
         port: Option<PeerPort>,
         stopwatch: &mut Stopwatch,
     ) -> Result<Self, Error> {
-        let base = base(data_dir, identity, settings)?;
+        settings.check_backends(Work::Rows)?;
+        let (base, origin) = base(data_dir, identity, settings)?;
         let ways = Ways::new(&base, data_dir);
         if let Some(port) = port {
             ways.serve(data_dir, port, &base)?;
         }
-        let Ways { pool, directory, about, registry, proposer: host_proposer } = ways;
-        let Base { node, origin, cluster, sealer, authority, .. } = base;
+        let Ways { pool, directory, about, registry, catalog: for_gateways, admitting } = ways;
+        let Base { node, cluster, sealer, authority, .. } = base;
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
         let config = GroupsConfig {
@@ -111,17 +115,14 @@ impl Engine {
         }
         stopwatch.lap("journal, tables and groups");
         let proposer = Proposer::new(catalog, Arc::clone(&clock));
-        // Set once: nobody else has it.
-        let _ = host_proposer.set(proposer.clone());
+        // Set once: nobody else has them.
+        let _ = for_gateways.set(proposer.shared_catalog());
+        let support = Support::new(&proposer, &pool, &about, groups.kinds());
+        let _ = admitting.set(Admitting { proposer: proposer.clone(), support });
         let first_made = identity.is_some_and(Identity::first_made);
         let (incarnation, opened) =
             make_ready(&proposer, node, &sealer, settings, first_made, registry).await?;
-        let watch = Watch {
-            pool: Arc::clone(&pool),
-            registry: Arc::clone(&opened.registry),
-            targets: Arc::default(),
-            write_to: opened.write.clone(),
-        };
+        let watch = watch(&pool, &opened, opened.write.clone());
         watch.follow(proposer.catalog()).await?;
         if !first_made {
             data_dir.note_first_made()?;
@@ -146,21 +147,23 @@ impl Engine {
             epochs,
             brake,
             cut: report.journal.cut,
+            gateway: false,
         })
     }
 }
 
 /// What the peer port serves, empty at first: it is filled while the node starts.
-struct Ways {
-    pool: Arc<Pool>,
+pub struct Ways {
+    pub pool: Arc<Pool>,
     directory: Arc<Directory>,
-    about: Arc<About>,
-    registry: Arc<Registry>,
-    proposer: Arc<OnceLock<Proposer>>,
+    pub about: Arc<About>,
+    pub registry: Arc<Registry>,
+    catalog: Arc<OnceLock<Arc<dyn Catalog>>>,
+    admitting: Arc<OnceLock<Admitting>>,
 }
 
 impl Ways {
-    fn new(base: &Base, data_dir: &DataDir) -> Self {
+    pub fn new(base: &Base, data_dir: &DataDir) -> Self {
         let directory: Arc<Directory> = Arc::default();
         let about = About {
             directory: Arc::clone(&directory),
@@ -172,12 +175,13 @@ impl Ways {
             directory,
             about: Arc::new(about),
             registry: Arc::default(),
-            proposer: Arc::default(),
+            catalog: Arc::default(),
+            admitting: Arc::default(),
         }
     }
 
     /// Serves peers until the port's owner stops that.
-    fn serve(&self, data_dir: &DataDir, port: PeerPort, base: &Base) -> Result<(), Error> {
+    pub fn serve(&self, data_dir: &DataDir, port: PeerPort, base: &Base) -> Result<(), Error> {
         let (Some(authority), Some(credentials)) = (&base.authority, &base.credentials) else {
             return Ok(());
         };
@@ -185,7 +189,8 @@ impl Ways {
             cluster: base.cluster,
             authority: authority.clone(),
             sealing_key: base.sealer.text(data_dir.path())?,
-            proposer: Arc::clone(&self.proposer),
+            gateway: base.gateway,
+            admitting: Arc::clone(&self.admitting),
         };
         let PeerPort { listener, stop, servers } = port;
         let landing = Landing::clear(&ThisMachine, data_dir.path().join(SNAPSHOTS))?;
@@ -194,6 +199,7 @@ impl Ways {
                 directory: Arc::clone(&self.directory),
                 landing,
                 about: Arc::clone(&self.about),
+                catalog: Arc::clone(&self.catalog),
                 stop,
             },
             blobs: OwnBackends::new(Arc::clone(&self.registry), Arc::clone(&self.pool)),
@@ -210,12 +216,18 @@ impl Ways {
     }
 }
 
+/// What looks after the backends that can be reached from here.
+pub fn watch(pool: &Arc<Pool>, opened: &Opened, write_to: Vec<String>) -> Watch {
+    let (pool, registry) = (Arc::clone(pool), Arc::clone(&opened.registry));
+    Watch { pool, registry, targets: Arc::default(), write_to }
+}
+
 /// Everything that files alone say.
 fn base(
     data_dir: &DataDir,
     identity: Option<&Identity>,
     settings: &Settings,
-) -> Result<Base, Error> {
+) -> Result<(Base, Origin), Error> {
     if let (Some(identity), None) = (identity, &settings.peer)
         && identity.joined()
     {
@@ -250,7 +262,17 @@ fn base(
         None => None,
     };
     let credentials = authority.as_ref().map(|authority| authority.credentials(cluster, node));
-    Ok(Base { node, origin, cluster, sealer, authority, credentials: credentials.transpose()? })
+    let credentials = credentials.transpose()?;
+    Ok((Base { node, cluster, sealer, authority, credentials, gateway: false }, origin))
+}
+
+/// The same of a gateway, whose directory has no log.
+pub fn base_of_gateway(data_dir: &DataDir, identity: &Identity) -> Result<Base, Error> {
+    let (node, cluster) = (identity.node(), identity.cluster(data_dir.path())?);
+    let sealer = Sealer::open(data_dir.path())?;
+    let authority = authority(data_dir, Some(identity))?;
+    let credentials = Some(authority.credentials(cluster, node)?);
+    Ok(Base { node, cluster, sealer, authority: Some(authority), credentials, gateway: true })
 }
 
 /// Only a directory without identity may become a new cluster: with one, an empty journal is a lost journal.

@@ -52,6 +52,9 @@ pub struct Identity {
     /// Whether the node was let into a cluster that others had founded.
     #[serde(default)]
     joined: bool,
+    /// Whether the node has no log and no rows.
+    #[serde(default)]
+    gateway: bool,
 }
 
 impl Identity {
@@ -79,9 +82,14 @@ impl Identity {
         self.joined
     }
 
+    /// Whether the node has no log and no rows.
+    pub fn gateway(&self) -> bool {
+        self.gateway
+    }
+
     fn of(cluster: ClusterId) -> Self {
-        let cluster = cluster.to_string();
-        Self { format: FORMAT, cluster, node: 1, first_made: false, joined: false }
+        let (format, cluster) = (FORMAT, cluster.to_string());
+        Self { format, cluster, node: 1, first_made: false, joined: false, gateway: false }
     }
 }
 
@@ -194,11 +202,14 @@ impl DataDir {
         self.path.join(INITIALISED).exists()
     }
 
-    /// Makes the directory that of a node that was let into a cluster. What an identity promises must be there already.
-    pub fn join(&self, cluster: ClusterId, node: NodeId) -> Result<(), Error> {
-        files::write(&self.path.join(JOINING), b"", Readers::Everyone)?;
-        let identity =
-            Identity { node: node.0, first_made: true, joined: true, ..Identity::of(cluster) };
+    /// Makes the directory that of a node that was let into a cluster. What an identity promises must be there already: of a
+    /// gateway no log.
+    pub fn join(&self, cluster: ClusterId, node: NodeId, gateway: bool) -> Result<(), Error> {
+        if !gateway {
+            files::write(&self.path.join(JOINING), b"", Readers::Everyone)?;
+        }
+        let (node, first_made, joined) = (node.0, true, true);
+        let identity = Identity { node, first_made, joined, gateway, ..Identity::of(cluster) };
         files::write_json(&self.path.join(IDENTITY), &identity, Readers::Everyone)
     }
 

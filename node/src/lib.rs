@@ -1,8 +1,8 @@
 //! One node as a library: the binary and the tests run the same. A map; nothing is defined here.
 //!
 //! `cli` is what can be typed and `node` puts everything together; `config` is what a file may say and `settings`
-//! what runs. Below them `raft`, `tables` and `catalog` keep the replicated state, `grpc`, `http` and the router
-//! serve it, and `workers` make the world agree with it. `verify` tells whether it does.
+//! what runs. Below them `raft`, `tables` and `catalog` keep the replicated state (`gateway` asks others for it), `grpc`, `http`
+//! and the router serve it, and `workers` make the world agree with it. `verify` tells whether it does.
 
 pub mod about;
 pub mod absent;
@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod files;
 pub mod founding;
+pub mod gateway;
 pub mod grpc;
 pub mod http;
 pub mod identity;
@@ -38,6 +39,7 @@ pub mod reserve;
 pub mod secrets;
 pub mod settings;
 pub mod stopwatch;
+pub mod support;
 pub mod tables;
 pub mod telemetry;
 pub mod tls;

@@ -19,6 +19,7 @@ use crate::discovery::{self, Announcement};
 use crate::engine::{Engine, PeerPort};
 use crate::error::Error;
 use crate::founding::Opened;
+use crate::gateway::{self, roster};
 use crate::grpc;
 use crate::http::{self, Ready};
 use crate::identity::DataDir;
@@ -83,8 +84,16 @@ impl Node {
             stop: stop_rest.clone(),
             servers: rest.clone(),
         });
-        let engine =
-            Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut stopwatch).await?;
+        let gateway = identity.as_ref().filter(|identity| identity.gateway());
+        let engine = match gateway {
+            Some(identity) => {
+                gateway::start::start(&data_dir, identity, &settings, peers, &mut stopwatch).await?
+            }
+            None => {
+                Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut stopwatch)
+                    .await?
+            }
+        };
         let announcement = announce(&listeners, served.as_ref())?;
         let mut node = Self {
             announcement,
@@ -168,6 +177,7 @@ impl Node {
             groups: Arc::clone(&engine.groups),
             authority: engine.authority.clone(),
             node: engine.node,
+            gateway: engine.gateway,
             node_name: settings.node_name.clone(),
             data_dir: self.data_dir.path().to_owned(),
             pool: Arc::clone(&engine.pool),
@@ -185,6 +195,9 @@ impl Node {
                 tracing::error!(%error, "the admin port stopped");
             }
         });
+        if engine.gateway {
+            self.follow_members(&engine);
+        }
         self.start_workers(&engine, settings, metrics);
     }
 
@@ -271,6 +284,17 @@ impl Node {
         self.workers.every(workers::sweep::pause(&settings.garbage), move || {
             let (sweeper, context) = (Arc::clone(&sweeper), Arc::clone(&context));
             async move { sweeper.lock().await.step(&context).await }
+        });
+    }
+
+    /// Whom a gateway may ask.
+    fn follow_members(&self, engine: &Engine) {
+        let (pool, proposer) = (Arc::clone(&engine.pool), engine.proposer.clone());
+        let data_dir = self.data_dir.path().to_owned();
+        self.workers.every(roster::PAUSE, move || {
+            let (pool, proposer, data_dir) =
+                (Arc::clone(&pool), proposer.clone(), data_dir.clone());
+            async move { roster::step(&pool, proposer.catalog(), &data_dir).await }
         });
     }
 

@@ -47,6 +47,8 @@ pub struct Settings {
     pub repair: Repair,
     /// Those that take new objects first, the preferred one before the others.
     pub backends: Vec<NamedBackend>,
+    /// Which names take new objects, as it was said. A gateway may name what only other nodes have.
+    pub write_to: Vec<String>,
     pub first: First,
 }
 
@@ -75,6 +77,15 @@ impl NamedBackend {
             BackendConfig::S3(_) => Kind::S3,
         }
     }
+}
+
+/// What a node is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A log, rows, and backends.
+    Rows,
+    /// Nothing that could be lost.
+    Gateway,
 }
 
 /// What a backend is used for.
@@ -179,17 +190,42 @@ impl Settings {
                 why: invalid.to_string(),
             })?;
         }
-        if self.backends.is_empty() {
-            return Err(Error::Setting {
-                key: "backends".to_owned(),
-                why: "at least one is needed: add a section such as [backends.hot] with kind = \"disk\" and a path"
-                    .to_owned(),
-            });
+        // Only a node that has peers can be a gateway.
+        if self.peer.is_none() {
+            self.check_backends(Work::Rows)?;
         }
         let backends: Vec<(&str, &BackendConfig)> =
             self.backends.iter().map(|named| (named.name.as_str(), &named.config)).collect();
         ensure_apart(&backends)?;
         Ok(())
+    }
+
+    /// What depends on what the node is, which its data directory says and not its file.
+    pub fn check_backends(&self, work: Work) -> Result<(), Error> {
+        let fail = |key: &str, why: String| Err(Error::Setting { key: key.to_owned(), why });
+        let has = |name: &String| self.backends.iter().any(|named| named.name == *name);
+        let disk = self.backends.iter().find(|named| named.kind().is_of_node());
+        match (work, disk) {
+            (Work::Rows, _) if self.backends.is_empty() => fail(
+                "backends",
+                "at least one is needed: add a section such as [backends.hot] with kind = \"disk\" and a path"
+                    .to_owned(),
+            ),
+            (Work::Rows, _) => match self.write_to.iter().find(|name| !has(name)) {
+                Some(name) => fail(
+                    "write_to",
+                    format!("names `{name}`, and there is no section [backends.{name}]"),
+                ),
+                None => Ok(()),
+            },
+            (Work::Gateway, Some(named)) => fail(
+                &format!("backends.{}", named.name),
+                "is of this node alone, and a gateway has nothing that could be lost: remove the section; it reaches the disks of \
+                 the other nodes by itself"
+                    .to_owned(),
+            ),
+            (Work::Gateway, None) => Ok(()),
+        }
     }
 
     fn check_first_user(&self) -> Result<(), Error> {

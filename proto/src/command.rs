@@ -39,7 +39,7 @@ pub struct Command {
 
 /// The kinds of commands that this release can apply: raised by each release that adds one. A command of a kind is proposed only
 /// while every node of the cluster is known to have it, since a replica that cannot apply an entry can go no further.
-pub const KINDS: u32 = 2;
+pub const KINDS: u32 = 3;
 
 /// What every release has.
 pub const FIRST_KINDS: u32 = 1;

@@ -152,6 +152,8 @@ pub enum NodeRole {
     Voter,
     /// Follows every group without a vote.
     Learner,
+    /// Has no rows and no log: it asks those that have them, and serves S3 like every other node.
+    Gateway,
 }
 
 /// How far a node's membership is. Whoever is not `Member` or `Removed` is a change under way, and there is one at a time.

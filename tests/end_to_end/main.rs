@@ -11,6 +11,7 @@ mod configuration;
 mod console;
 mod full_disk;
 mod garbage;
+mod gateways;
 mod mounts;
 mod open_files;
 mod refusals;

@@ -55,6 +55,7 @@ pub struct Node {
 pub enum Role {
     Voter,
     Learner,
+    Gateway,
 }
 
 impl Cluster {
@@ -85,7 +86,7 @@ impl Cluster {
 
     /// Adds a node that joins through node 1, starts it, and answers its number.
     pub fn add(&mut self, role: Role) -> usize {
-        let number = self.configure();
+        let number = self.configure_as(role);
         self.settled();
         let token = self.token();
         let joined = self.try_join(number, &token, role);
@@ -96,6 +97,11 @@ impl Cluster {
 
     /// Writes the files of one more node; it is not started. Answers its number.
     pub fn configure(&mut self) -> usize {
+        self.configure_as(Role::Voter)
+    }
+
+    /// The same of a node that may be a gateway.
+    pub fn configure_as(&mut self, role: Role) -> usize {
         let number = self.nodes.len() + 1;
         let folder = self.folder.path();
         let at = |name: &str| folder.join(format!("node-{number}{name}"));
@@ -106,10 +112,11 @@ impl Cluster {
             "data_dir = \"node-{number}\"\nnode_name = \"node-{number}\"\nzone = \"{zone}\"\n\
              [s3]\naddr = \"127.0.0.1:0\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"127.0.0.1:0\"\n\
              [peer]\naddr = \"{peer}\"\n[gc]\ndrain = \"1s\"\n\
-             [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{BUCKET}\"\n\
-             [backends.hot]\nkind = \"disk\"\npath = \"disk-{number}\"\n"
+             [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{BUCKET}\"\n"
         );
-        std::fs::write(&config, toml).expect("a file can be written");
+        let disk = format!("[backends.hot]\nkind = \"disk\"\npath = \"disk-{number}\"\n");
+        let disk = if role == Role::Gateway { "" } else { &disk };
+        std::fs::write(&config, format!("{toml}{disk}")).expect("a file can be written");
         let (data_dir, log) = (at(""), at(".log"));
         self.nodes.push(Node { config, data_dir, peer, log, process: None });
         number
@@ -124,8 +131,10 @@ impl Cluster {
     pub fn try_join(&self, number: usize, token: &str, role: Role) -> Output {
         let line = self.join_line(number, token);
         let mut line: Vec<&str> = line.iter().map(String::as_str).collect();
-        if role == Role::Learner {
-            line.push("--learner");
+        match role {
+            Role::Voter => {}
+            Role::Learner => line.push("--learner"),
+            Role::Gateway => line.push("--gateway"),
         }
         output(&line)
     }

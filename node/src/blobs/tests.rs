@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -157,6 +157,7 @@ impl World {
                     data_dir: PathBuf::new(),
                     started: std::time::Instant::now(),
                 }),
+                catalog: Arc::default(),
                 directory: Arc::default(),
                 landing,
                 stop: self.stop.clone(),
@@ -167,7 +168,8 @@ impl World {
                 cluster: CLUSTER,
                 authority: self.authority.clone(),
                 sealing_key: Secret::new(""),
-                proposer: Arc::new(OnceLock::new()),
+                gateway: false,
+                admitting: Arc::default(),
             },
             credentials: self.credentials(THERE),
         };

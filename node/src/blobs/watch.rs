@@ -2,7 +2,7 @@
 //! those that are called as this node's configuration wants it, on whatever node. Those that cannot be reached are
 //! passed over until they can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Watch {
     pub pool: Arc<Pool>,
     pub registry: Arc<Registry>,
     pub targets: Arc<Targets>,
-    /// The names that take new objects, the preferred one first.
+    /// The names that take new objects, the preferred one first. Empty: where the cluster has one name, that one.
     pub write_to: Vec<String>,
 }
 
@@ -50,12 +50,22 @@ impl Watch {
         let nodes = ask::nodes(catalog, Consistency::Stale).await?;
         let rows = ask::backends(catalog, Consistency::Stale).await?;
         let (mut candidates, mut names) = (Vec::new(), Names::default());
+        let write_to = self.write_to(&rows);
         for row in &rows {
             self.register(row);
-            candidates.extend(self.candidate(row, &nodes, &mut names));
+            candidates.extend(self.candidate(row, &write_to, &nodes, &mut names));
         }
         self.targets.replace(candidates);
         Ok(())
+    }
+
+    fn write_to(&self, rows: &[BackendRow]) -> Vec<String> {
+        if !self.write_to.is_empty() {
+            return self.write_to.clone();
+        }
+        let names = names(rows);
+        // Which of several is meant is asked at the start.
+        if names.len() == 1 { names.into_iter().collect() } else { Vec::new() }
     }
 
     /// One that cannot be had stops neither the others nor a start. One that is gone is closed, also where it is this node's.
@@ -94,13 +104,14 @@ impl Watch {
     fn candidate(
         &self,
         row: &BackendRow,
+        write_to: &[String],
         nodes: &[NodeRow],
         names: &mut Names,
     ) -> Option<Candidate> {
         if row.state.is_gone() {
             return None;
         }
-        let pool = self.write_to.iter().position(|name| *name == row.name);
+        let pool = write_to.iter().position(|name| *name == row.name);
         let home = row.node.map(|node| names.home(node, nodes));
         let leaves = |node: &NodeRow| match node.phase {
             NodePhase::Leaving | NodePhase::Removed => true,
@@ -130,6 +141,11 @@ impl Watch {
         });
         join_all(visits).await;
     }
+}
+
+/// What the cluster's backends are called.
+pub fn names(rows: &[BackendRow]) -> BTreeSet<String> {
+    rows.iter().filter(|row| !row.state.is_gone()).map(|row| row.name.clone()).collect()
 }
 
 /// Numbers for the names of zones and regions, as long as one look lasts.

@@ -16,12 +16,13 @@ use crate::cli::output::{Output, bare, table};
 use crate::config::Config;
 use crate::discovery;
 use crate::error::Error;
+use crate::gateway::roster;
 use crate::grpc::names::{GROUPS, NODES};
 use crate::identity::DataDir;
 use crate::peer::join::{self, Application};
 use crate::peer::token::Token;
 use crate::secrets::Sealer;
-use crate::settings::{Peer, Settings};
+use crate::settings::{Peer, Settings, Work};
 
 /// Form a cluster, and change who belongs to it.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,9 @@ enum Command {
         /// Follow every group without a vote.
         #[arg(long)]
         learner: bool,
+        /// Serve S3 without a log, rows or disks, by asking the other nodes.
+        #[arg(long, conflicts_with = "learner")]
+        gateway: bool,
     },
     /// Make a token that lets one node join.
     Token {
@@ -93,8 +97,12 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
     let Args { command, target } = args;
     match command {
         Command::Init { config } => init(&config, output),
-        Command::Join { config, member, token_file, learner } => {
-            let role = if learner { NodeRole::Learner } else { NodeRole::Voter };
+        Command::Join { config, member, token_file, learner, gateway } => {
+            let role = match (learner, gateway) {
+                (true, _) => NodeRole::Learner,
+                (false, true) => NodeRole::Gateway,
+                (false, false) => NodeRole::Voter,
+            };
             enter(&config, &member, &token_file, role, output).await
         }
         Command::Token { valid } => token(target.cluster().await?, valid, output).await,
@@ -185,14 +193,22 @@ pub async fn admit(
 ) -> Result<(NodeId, ClusterId), Error> {
     let (settings, peer) = with_peers(config)?;
     let token = Token::parse(token)?;
+    settings.check_backends(match role {
+        NodeRole::Voter | NodeRole::Learner => Work::Rows,
+        NodeRole::Gateway => Work::Gateway,
+    })?;
     let data_dir = DataDir::lock(&settings.data_dir)?;
     data_dir.refuse_used()?;
     let application = Application { name: settings.node_name, address: peer.advertise, role };
     let admission = join::ask(member, &token, application).await?;
     admission.authority.save(data_dir.path())?;
     Sealer::save(data_dir.path(), &admission.sealing_key)?;
+    let gateway = role == NodeRole::Gateway;
+    if gateway {
+        roster::save(data_dir.path(), &admission.members)?;
+    }
     // Last: it says that everything else is there.
-    data_dir.join(admission.cluster, admission.node)?;
+    data_dir.join(admission.cluster, admission.node, gateway)?;
     Ok((admission.node, admission.cluster))
 }
 
@@ -325,6 +341,7 @@ pub fn role_name(role: admin::MemberRole) -> &'static str {
     match role {
         admin::MemberRole::Voter => "voter",
         admin::MemberRole::Learner => "learner",
+        admin::MemberRole::Gateway => "gateway",
         admin::MemberRole::Unspecified => "unknown",
     }
 }

@@ -58,6 +58,9 @@ pub struct Args {
     /// How many nodes more that follow without a vote.
     #[arg(long, default_value_t = 0)]
     learners: u16,
+    /// How many nodes more that serve S3 without a log, rows or disks.
+    #[arg(long, default_value_t = 0)]
+    gateways: u16,
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -103,7 +106,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         Some(user) => user.credentials.clone(),
         None => credentials(&path)?,
     };
-    if args.nodes != 1 || args.learners != 0 {
+    if args.nodes != 1 || args.learners != 0 || args.gateways != 0 {
         if data_dir.identity()?.is_some() {
             return Err(Error::Usage(format!(
                 "{} has a single node already; choose another directory with --data-dir",
@@ -150,6 +153,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
         },
         repair: Repair::default(),
         garbage: Garbage::default(),
+        write_to: Vec::new(),
         backends: backends.into(),
         first: First { user: None, bucket: Some(args.bucket.clone()) },
     }

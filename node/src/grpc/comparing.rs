@@ -4,9 +4,10 @@ use vaultaire_proto::wire::admin;
 
 use crate::compare::{Comparison, Replica};
 use crate::error::Error;
-use crate::grpc::{Parts, names};
+use crate::grpc::{Parts, members, names};
 
 pub async fn compare(parts: &Parts) -> Result<admin::CompareReplicasResponse, Error> {
+    members::has_groups(parts)?;
     let groups = parts.comparer.compare().await?;
     Ok(admin::CompareReplicasResponse { groups: groups.into_iter().map(shown).collect() })
 }

@@ -1,40 +1,34 @@
 //! How every node of the cluster is doing, by asking each: `vaultaire info`. It answers without a quorum, and says who did not.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::future::join_all;
-use vaultaire_proto::Consistency;
 use vaultaire_proto::row::{NodePhase, NodeRow};
 use vaultaire_proto::wire::{admin, v1 as wire};
+use vaultaire_proto::{Consistency, NodeId};
 
 use crate::ask;
 use crate::error::Error;
 use crate::grpc::{Parts, members, names};
+use crate::support;
 
-/// How long a node may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
+/// What a node says of itself, or why it says nothing.
 type Told = Result<wire::DescribeResponse, String>;
 
 pub async fn info(parts: &Parts) -> Result<admin::GetInfoResponse, Error> {
     let rows = ask::nodes(parts.proposer.catalog(), Consistency::Stale).await?;
     let rows: Vec<NodeRow> =
         rows.into_iter().filter(|row| row.phase != NodePhase::Removed).collect();
-    let told: Vec<Told> = join_all(rows.iter().map(|row| ask_one(parts, row))).await;
+    let told: Vec<Told> = join_all(rows.iter().map(|row| ask_one(parts, row.id))).await;
     let furthest = furthest(&told);
     let nodes = rows.iter().zip(told).map(|(row, told)| shown(row, told, &furthest));
     Ok(admin::GetInfoResponse { nodes: nodes.collect() })
 }
 
-async fn ask_one(parts: &Parts, row: &NodeRow) -> Told {
-    if row.id == parts.node {
-        return Ok(parts.about.tell());
-    }
-    let asked = parts.pool.describe(row.id, PATIENCE);
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(told) => told.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+pub async fn ask_one(parts: &Parts, node: NodeId) -> Told {
+    match node == parts.node {
+        true => Ok(parts.about.tell()),
+        false => support::answer(parts.pool.describe(node, support::PATIENCE)).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::state::member;
@@ -10,7 +11,7 @@ use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Rejection, Respon
 
 use crate::ask;
 use crate::error::Error;
-use crate::grpc::{Parts, changes, names};
+use crate::grpc::{Parts, changes, info, names};
 use crate::peer::token::{self, Token};
 use crate::propose::{accepted, rejected, request_id};
 use crate::raft::members::Follower;
@@ -20,9 +21,6 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// A token that is valid for longer is a password.
 const TOKEN_VALID_MAX_MS: u64 = 7 * 24 * HOUR_MS;
-
-/// A node that a leader has not heard of for longer than this is counted out when another is to be removed.
-const HEARD_MAX_MS: u64 = 2_000;
 
 pub async fn list(parts: &Parts) -> Result<admin::ListMembersResponse, Error> {
     // Also where there is no quorum: then most of all.
@@ -36,6 +34,7 @@ pub fn role_of(row: &NodeRow) -> admin::MemberRole {
     match row.role {
         NodeRole::Voter => admin::MemberRole::Voter,
         NodeRole::Learner => admin::MemberRole::Learner,
+        NodeRole::Gateway => admin::MemberRole::Gateway,
     }
 }
 
@@ -80,10 +79,17 @@ pub async fn set_role(
     let role = match request.role() {
         admin::MemberRole::Voter => NodeRole::Voter,
         admin::MemberRole::Learner => NodeRole::Learner,
-        admin::MemberRole::Unspecified => {
+        admin::MemberRole::Gateway | admin::MemberRole::Unspecified => {
             return Err(Error::Usage("say whether the node should vote".to_owned()));
         }
     };
+    let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
+    if nodes.iter().any(|row| row.id == node && row.role == NodeRole::Gateway) {
+        return Err(Error::Usage(format!(
+            "node {node} is a gateway, which has no log to vote with: remove it, and let it join again without --gateway, with an \
+             empty data directory"
+        )));
+    }
     if role == NodeRole::Learner {
         leaves_a_quorum(parts, node).await?;
     }
@@ -111,6 +117,7 @@ pub async fn transfer_leader(
     parts: &Parts,
     request: &admin::TransferLeaderRequest,
 ) -> Result<admin::TransferLeaderResponse, Error> {
+    has_groups(parts)?;
     let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
     let (voters, _) = member::wanted(&nodes);
     let candidates: BTreeSet<u64> = match request.name.is_empty() {
@@ -135,11 +142,23 @@ pub async fn transfer_leader(
 }
 
 pub async fn take_snapshot(parts: &Parts) -> Result<admin::TakeSnapshotResponse, Error> {
+    has_groups(parts)?;
     let mut durable_indexes = Vec::new();
     for replica in parts.groups.replicas() {
         durable_indexes.push(purge::shorten(replica).await?);
     }
     Ok(admin::TakeSnapshotResponse { durable_indexes })
+}
+
+/// What is asked of a node's groups is not asked of a gateway.
+pub fn has_groups(parts: &Parts) -> Result<(), Error> {
+    match parts.gateway {
+        false => Ok(()),
+        true => Err(Error::Unmet(
+            "this node is a gateway, which has no groups: ask another, with --admin or --data-dir"
+                .to_owned(),
+        )),
+    }
 }
 
 fn named(name: &str) -> Result<NodeId, Error> {
@@ -172,32 +191,20 @@ async fn change(
     }
 }
 
-/// Whether those voters who would be left, and who can be heard of, are a majority of those who would be left. Only a leader
-/// hears of the others: where this node leads nothing it says whom to ask.
+/// Whether those voters who would be left, and who answer, are a majority of those who would be left.
 async fn leaves_a_quorum(parts: &Parts, without: NodeId) -> Result<(), Error> {
     let nodes = ask::nodes(parts.proposer.catalog(), Consistency::Linearizable).await?;
-    let seen = Seen::of(parts);
     let left: Vec<NodeId> =
         member::wanted(&nodes).0.into_iter().filter(|node| *node != without).collect();
     // That the last voter stays is decided in `apply`.
     if left.is_empty() {
         return Ok(());
     }
-    if !seen.leads.contains_key(&parts.node) {
-        let leader =
-            seen.leads.keys().next().map_or_else(|| "another".to_owned(), NodeId::to_string);
-        return Err(Error::Usage(format!(
-            "this node leads no group, so it cannot tell who would be left to vote; ask node {leader}"
-        )));
-    }
-    let heard = |node: &&NodeId| {
-        let ago = seen.followers.get(&node.0).and_then(|follower| follower.heard_ms_ago);
-        **node == parts.node || ago.is_some_and(|ago| ago <= HEARD_MAX_MS)
-    };
-    let alive = left.iter().filter(heard).count();
+    let told = join_all(left.iter().map(|node| info::ask_one(parts, *node))).await;
+    let alive = told.iter().filter(|told| told.is_ok()).count();
     match alive * 2 > left.len() {
         true => Ok(()),
-        false => Err(Error::Usage(format!(
+        false => Err(Error::Unmet(format!(
             "without node {without} there would be {} voter(s), and only {alive} of them can be reached: \
              no majority, so that nothing could be written; start the others first",
             left.len()

@@ -62,6 +62,8 @@ pub struct Parts {
     /// None: a node that takes no peers.
     pub authority: Option<Authority>,
     pub node: NodeId,
+    /// Whether it has no groups.
+    pub gateway: bool,
     pub node_name: String,
     pub data_dir: PathBuf,
     /// The way to other nodes.

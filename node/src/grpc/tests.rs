@@ -45,6 +45,7 @@ impl Running {
             tls: Tls::Off,
             repair: Repair::default(),
             garbage: Garbage::default(),
+            write_to: Vec::new(),
             backends: vec![NamedBackend {
                 name: "memory".to_owned(),
                 config: BackendConfig::Memory(MemoryConfig {}),

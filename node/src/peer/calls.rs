@@ -144,6 +144,28 @@ impl Pool {
         answered(client(self, to, Lane::Control)?.describe(request).await)
     }
 
+    /// Asks a node that has rows.
+    pub async fn ask(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        query: wire::AskRequest,
+    ) -> Result<wire::AskResponse, CallError> {
+        let request = self.request(to, Some(deadline), query);
+        answered(client(self, to, Lane::Control)?.ask(request).await)
+    }
+
+    /// Has a node that has a log commit a command.
+    pub async fn commit(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        command: wire::CommitRequest,
+    ) -> Result<wire::CommitResponse, CallError> {
+        let request = self.request(to, Some(deadline), command);
+        answered(client(self, to, Lane::Control)?.commit(request).await)
+    }
+
     /// Asks a node what its rows of a group came to.
     pub async fn digest(
         &self,

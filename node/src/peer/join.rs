@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use vaultaire_proto::command::FIRST_KINDS;
 use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::convert::FORMAT;
-use vaultaire_proto::row::NodeRole;
+use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::wire::v1::join_client::JoinClient;
 use vaultaire_proto::wire::v1::join_server::Join;
@@ -30,6 +30,7 @@ use crate::error::Error;
 use crate::grpc::status;
 use crate::propose::{Proposer, accepted, request_id};
 use crate::secrets::Secret;
+use crate::support::Support;
 
 /// How long a member may take to let a node in.
 const JOIN_MAX: Duration = Duration::from_secs(40);
@@ -52,6 +53,8 @@ pub struct Admission {
     pub cluster: ClusterId,
     pub authority: Authority,
     pub sealing_key: Secret,
+    /// All nodes that there are, and where they can be reached.
+    pub members: Vec<NodeRow>,
 }
 
 /// Lets nodes in, once this node can propose.
@@ -60,7 +63,16 @@ pub struct Host {
     pub cluster: ClusterId,
     pub authority: Authority,
     pub sealing_key: Secret,
-    pub proposer: Arc<OnceLock<Proposer>>,
+    /// It lets nobody in: only who has a log knows what all nodes can apply.
+    pub gateway: bool,
+    pub admitting: Arc<OnceLock<Admitting>>,
+}
+
+/// What letting a node in takes.
+#[derive(Clone, Debug)]
+pub struct Admitting {
+    pub proposer: Proposer,
+    pub support: Support,
 }
 
 #[async_trait]
@@ -69,21 +81,28 @@ impl Join for Host {
         &self,
         request: Request<wire::JoinRequest>,
     ) -> Result<Response<wire::JoinResponse>, Status> {
-        let row = self.admit(request.into_inner()).await.map_err(|error| status::of(&error))?;
+        let admitted = self.admit(request.into_inner()).await;
+        let (node, members) = admitted.map_err(|error| status::of(&error))?;
         let (certificate, key) = self.authority.pem();
         Ok(Response::new(wire::JoinResponse {
-            node: Some(wire::Node { id: row.0, ..wire::Node::default() }),
+            node: Some(wire::Node { id: node.0, ..wire::Node::default() }),
             cluster: self.cluster.0.to_vec(),
             authority_certificate: certificate.to_owned(),
             authority_key: key.to_owned(),
             sealing_key: self.sealing_key.expose().as_bytes().to_vec(),
+            members,
         }))
     }
 }
 
 impl Host {
-    async fn admit(&self, request: wire::JoinRequest) -> Result<NodeId, Error> {
-        let Some(proposer) = self.proposer.get() else {
+    async fn admit(&self, request: wire::JoinRequest) -> Result<(NodeId, Vec<wire::Node>), Error> {
+        if self.gateway {
+            return Err(Error::Usage(
+                "this is a gateway, which lets nobody in: name a node that has a log".to_owned(),
+            ));
+        }
+        let Some(Admitting { proposer, support }) = self.admitting.get() else {
             return Err(Error::Catalog(vaultaire_proto::CatalogError::NoLeader {
                 group: GroupId::CONTROL,
             }));
@@ -104,18 +123,29 @@ impl Host {
         let role = match wire::NodeRole::try_from(role) {
             Ok(wire::NodeRole::Voter) => NodeRole::Voter,
             Ok(wire::NodeRole::Learner) => NodeRole::Learner,
+            Ok(wire::NodeRole::Gateway) => NodeRole::Gateway,
             Err(_) => return Err(Error::Usage(format!("no node has the role {role}"))),
         };
         let hash = token::hash(&secret);
         // Whoever lost the answer asks again, and is the same node.
         let request = request_id("Join", &name, &hex::encode(hash));
         let change = MemberChange::Join { hash, name: name.clone(), address, role };
-        let answer =
-            proposer.commit_as(request, GroupId::CONTROL, Operation::ChangeMembers(change)).await?;
-        match accepted(&format!("node {name}"), answer)? {
-            Answer::Node(row) => Ok(row.id),
-            _ => Err(Error::UnexpectedAnswer { question: "join" }),
-        }
+        let operation = Operation::ChangeMembers(change);
+        support.ensure(&operation).await?;
+        let answer = proposer.commit_as(request, GroupId::CONTROL, operation).await?;
+        let node = match accepted(&format!("node {name}"), answer)? {
+            Answer::Node(row) => row.id,
+            _ => return Err(Error::UnexpectedAnswer { question: "join" }),
+        };
+        let members = support.nodes().await?.into_iter();
+        let members = members.filter(|row| row.id != node && row.role != NodeRole::Gateway);
+        let told = |row: NodeRow| wire::Node {
+            id: row.id.0,
+            address: row.address,
+            zone: row.zone,
+            ..wire::Node::default()
+        };
+        Ok((node, members.map(told).collect()))
     }
 }
 
@@ -145,6 +175,7 @@ pub async fn ask(
         role: match application.role {
             NodeRole::Voter => wire::NodeRole::Voter,
             NodeRole::Learner => wire::NodeRole::Learner,
+            NodeRole::Gateway => wire::NodeRole::Gateway,
         }
         .into(),
         format: u32::from(FORMAT),
@@ -163,7 +194,22 @@ pub async fn ask(
         cluster: ClusterId(cluster),
         authority: Authority::from_pem(answer.authority_certificate, answer.authority_key)?,
         sealing_key: Secret::new(sealing_key),
+        members: answer.members.into_iter().map(member).collect(),
     })
+}
+
+/// What a member says of another one.
+fn member(told: wire::Node) -> NodeRow {
+    NodeRow {
+        id: NodeId(told.id),
+        name: told.name,
+        incarnation: 0,
+        address: told.address,
+        role: NodeRole::Voter,
+        phase: NodePhase::Member,
+        zone: told.zone,
+        region: told.region,
+    }
 }
 
 /// The authority that a member shows, if it is the one that the token names. The connection serves nothing else.

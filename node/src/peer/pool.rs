@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
@@ -47,6 +47,13 @@ pub struct Unreachable {
     pub why: String,
 }
 
+/// Nodes and backends as somebody who has the rows told of them.
+#[derive(Debug, Default)]
+struct Told {
+    nodes: Vec<NodeRow>,
+    backends: Vec<BackendRow>,
+}
+
 struct Link {
     address: String,
     channel: Channel,
@@ -60,6 +67,8 @@ pub struct Pool {
     credentials: Option<Credentials>,
     /// Says where nodes are, once it is open.
     control: OnceLock<Arc<Table>>,
+    /// The same on a node that has no rows: what it was told last.
+    told: RwLock<Told>,
     links: Mutex<BTreeMap<(NodeId, Lane), Link>>,
 }
 
@@ -71,7 +80,8 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub fn new(cluster: ClusterId, node: NodeId, credentials: Option<Credentials>) -> Self {
-        Self { cluster, node, credentials, control: OnceLock::new(), links: Mutex::default() }
+        let (control, told, links) = (OnceLock::new(), RwLock::default(), Mutex::default());
+        Self { cluster, node, credentials, control, told, links }
     }
 
     /// The node whose pool it is.
@@ -91,17 +101,30 @@ impl Pool {
         }
     }
 
+    /// Takes somebody's word for what the rows of the control group say, where this node has none.
+    pub fn learn(&self, nodes: Vec<NodeRow>, backends: Vec<BackendRow>) {
+        *self.told.write() = Told { nodes, backends };
+    }
+
+    /// All nodes that this one was told of.
+    pub fn told(&self) -> Vec<NodeRow> {
+        self.told.read().nodes.clone()
+    }
+
     /// What is known of a node.
     pub fn row(&self, node: NodeId) -> Option<NodeRow> {
-        rows::get(&self.control.get()?.view(), &key::node(node))
+        match self.control.get() {
+            Some(control) => rows::get(&control.view(), &key::node(node)),
+            None => self.told.read().nodes.iter().find(|row| row.id == node).cloned(),
+        }
     }
 
     /// Whether a backend is this node's.
     pub fn owns(&self, backend: BackendId) -> bool {
-        let row = self
-            .control
-            .get()
-            .and_then(|control| rows::get::<BackendRow>(&control.view(), &key::backend(backend)));
+        let row: Option<BackendRow> = match self.control.get() {
+            Some(control) => rows::get(&control.view(), &key::backend(backend)),
+            None => self.told.read().backends.iter().find(|row| row.id == backend).cloned(),
+        };
         row.is_some_and(|row| row.node == Some(self.node))
     }
 

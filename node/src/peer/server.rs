@@ -1,7 +1,7 @@
 //! The calls of other nodes. Thin: each finds its group and passes on.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use vaultaire_proto::wire::v1::blobs_server::BlobsServer;
 use vaultaire_proto::wire::v1::join_server::JoinServer;
 use vaultaire_proto::wire::v1::peer_server::{Peer, PeerServer};
 use vaultaire_proto::wire::v1::snapshot_part::Part;
-use vaultaire_proto::{GroupId, RequestId};
+use vaultaire_proto::{Catalog, GroupId, RequestId};
 
 use super::authority::Credentials;
 use super::guard::Guard;
@@ -26,6 +26,7 @@ use super::{GROUP, MESSAGE_BYTES_MAX};
 use crate::about::About;
 use crate::blobs::server::OwnBackends;
 use crate::error::Error;
+use crate::gateway::answers;
 use crate::grpc::status;
 use crate::raft::directory::Directory;
 use crate::raft::peers::Landing;
@@ -44,6 +45,8 @@ pub struct Calls {
     pub directory: Arc<Directory>,
     pub landing: Landing,
     pub about: Arc<About>,
+    /// Answers gateways, once the groups are open. Never on a gateway: two could ask each other.
+    pub catalog: Arc<OnceLock<Arc<dyn Catalog>>>,
     /// Ends streams of entries, which never end by themselves: the server waits for what is under way.
     pub stop: CancellationToken,
 }
@@ -184,6 +187,22 @@ impl Peer for Calls {
     ) -> Result<Response<wire::ReadIndexResponse>, Status> {
         let group = self.group(request.into_inner().group)?;
         Ok(Response::new(group.take_read_index().await))
+    }
+
+    async fn ask(
+        &self,
+        request: Request<wire::AskRequest>,
+    ) -> Result<Response<wire::AskResponse>, Status> {
+        let answer = answers::ask(self.catalog.get(), request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn commit(
+        &self,
+        request: Request<wire::CommitRequest>,
+    ) -> Result<Response<wire::CommitResponse>, Status> {
+        let answer = answers::commit(self.catalog.get(), request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
     }
 
     async fn describe(

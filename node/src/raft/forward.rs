@@ -82,32 +82,49 @@ impl Forward {
     }
 }
 
-fn read_outcome(group: GroupId, outcome: Outcome) -> Answer {
+/// What the other side said became of a command.
+pub fn read_outcome(group: GroupId, outcome: Outcome) -> Answer {
     match outcome.outcome {
         Some(outcome::Outcome::Response(bytes)) => Response::decode(&bytes).map_err(|error| {
             tracing::error!(%group, %error, "the answer to a command cannot be read");
             CatalogError::OutcomeUnknown { group }
         }),
-        Some(outcome::Outcome::Fault(fault)) => Err(match wire::Fault::try_from(fault) {
-            // The other node stops, this one does not: somebody else will lead.
-            Ok(wire::Fault::NoLeader | wire::Fault::Stopped) => CatalogError::NoLeader { group },
-            Ok(wire::Fault::Busy) => CatalogError::Busy { group },
-            Ok(wire::Fault::OutcomeUnknown | wire::Fault::Unspecified) | Err(_) => {
-                CatalogError::OutcomeUnknown { group }
-            }
-        }),
+        Some(outcome::Outcome::Fault(fault)) => Err(read_fault(group, fault)),
         None => Err(CatalogError::OutcomeUnknown { group }),
     }
 }
 
-fn fault(error: &CatalogError) -> wire::Fault {
+/// Why the other side has no answer.
+pub fn read_fault(group: GroupId, fault: i32) -> CatalogError {
+    match wire::Fault::try_from(fault) {
+        // The other node stops, this one does not: somebody else will lead.
+        Ok(wire::Fault::NoLeader | wire::Fault::Stopped) => CatalogError::NoLeader { group },
+        Ok(wire::Fault::Busy) => CatalogError::Busy { group },
+        Ok(wire::Fault::Unsupported) => CatalogError::Unsupported,
+        Ok(wire::Fault::OutcomeUnknown | wire::Fault::Unspecified) | Err(_) => {
+            CatalogError::OutcomeUnknown { group }
+        }
+    }
+}
+
+/// The same for the other side.
+pub fn fault(error: &CatalogError) -> wire::Fault {
     match error {
         CatalogError::NoLeader { .. } => wire::Fault::NoLeader,
         CatalogError::OutcomeUnknown { .. } => wire::Fault::OutcomeUnknown,
         CatalogError::Busy { .. } => wire::Fault::Busy,
-        // Only who proposes first asks what all nodes can apply.
-        CatalogError::Stopped | CatalogError::Unsupported => wire::Fault::Stopped,
+        CatalogError::Stopped => wire::Fault::Stopped,
+        CatalogError::Unsupported => wire::Fault::Unsupported,
     }
+}
+
+/// What became of a command, for the other side.
+pub fn outcome_of(answer: Answer) -> Outcome {
+    let outcome = match answer {
+        Ok(response) => outcome::Outcome::Response(response.encode()),
+        Err(error) => outcome::Outcome::Fault(fault(&error).into()),
+    };
+    Outcome { outcome: Some(outcome) }
 }
 
 impl Replica {
@@ -128,13 +145,7 @@ impl Replica {
                 false => Err(CatalogError::NoLeader { group: self.id }),
             }
         });
-        let outcomes = join_all(answers).await.into_iter().map(|answer| {
-            let outcome = match answer {
-                Ok(response) => outcome::Outcome::Response(response.encode()),
-                Err(error) => outcome::Outcome::Fault(fault(&error).into()),
-            };
-            Outcome { outcome: Some(outcome) }
-        });
+        let outcomes = join_all(answers).await.into_iter().map(outcome_of);
         Ok(wire::ProposeResponse { outcomes: outcomes.collect() })
     }
 

@@ -132,7 +132,8 @@ impl Role {
 /// The groups of this node. Whoever holds this stops them.
 pub struct Groups {
     groups: Vec<Arc<Replica>>,
-    store: Arc<Store>,
+    /// None: there are no groups.
+    store: Option<Arc<Store>>,
     gather: Arc<Gather>,
     directory: Arc<Directory>,
     journal: Mutex<Option<Arc<Journal>>>,
@@ -152,6 +153,24 @@ impl std::fmt::Debug for Groups {
 }
 
 impl Groups {
+    /// Those of a node that has no rows.
+    pub fn none() -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            groups: Vec::new(),
+            store: None,
+            gather: Arc::new(Gather::new(Weak::new())),
+            directory: Arc::default(),
+            journal: Mutex::default(),
+            tasks: Mutex::default(),
+            _guard: stop.clone().drop_guard(),
+            stop,
+            place: Place::Threads,
+            stall: Arc::default(),
+            kinds: Arc::default(),
+        }
+    }
+
     /// Opens journal and tables, starts every group, founds the cluster if there is none, and returns when all groups
     /// have a leader and have applied whatever may have been acknowledged before.
     pub async fn start(config: GroupsConfig) -> Result<Started, Error> {
@@ -182,7 +201,7 @@ impl Groups {
         Ok(Started {
             groups: Self {
                 groups,
-                store,
+                store: Some(store),
                 gather,
                 directory,
                 journal,
@@ -209,7 +228,7 @@ impl Groups {
     }
 
     /// What may be proposed.
-    pub fn kinds(&self) -> &Kinds {
+    pub fn kinds(&self) -> &Arc<Kinds> {
         &self.kinds
     }
 
@@ -243,7 +262,9 @@ impl Groups {
 
     /// Makes the tables durable. Not needed for durability, which the log gives; it shortens the start after a power cut.
     pub async fn persist(&self) -> Result<(), Error> {
-        let store = Arc::clone(&self.store);
+        let Some(store) = self.store.clone() else {
+            return Ok(());
+        };
         blocking(&self.place, move || {
             store.persist();
             Ok(())
@@ -269,9 +290,9 @@ impl Groups {
         for group in &self.groups {
             result = result.and(group.shutdown().await);
         }
-        let store = Arc::clone(&self.store);
+        let store = self.store.clone();
         let closed = blocking(&self.place, move || {
-            store.close();
+            store.iter().for_each(|store| store.close());
             Ok(())
         });
         result.and(closed.await).and(release(journal, &self.place).await)

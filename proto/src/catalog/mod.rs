@@ -64,6 +64,8 @@ pub enum CatalogError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
     // Control group.
+    /// For nodes that have no rows: all others have it at hand.
+    Cluster,
     Bucket(BucketName),
     BucketById(BucketId),
     Buckets {
@@ -250,6 +252,8 @@ pub struct ListedUpload {
 /// The answer to a `Query`, one variant each where the type differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// None: nothing was founded yet.
+    Cluster(Option<ClusterRow>),
     Bucket(Option<Bucket>),
     Buckets(Vec<Bucket>),
     AccessKey(Option<AccessKey>),
@@ -296,7 +300,8 @@ impl Query {
     /// Where the answer lies in a cluster of `shards` shards.
     pub fn scope(self, shards: u16) -> Scope {
         let group = match &self {
-            Self::Bucket(_)
+            Self::Cluster
+            | Self::Bucket(_)
             | Self::BucketById(_)
             | Self::Buckets { .. }
             | Self::UnsettledBuckets { .. }

@@ -1,12 +1,15 @@
 //! What a command says of itself, kind by kind. No kind is left to a default: whoever adds one has to say it here.
 
+use super::members::MemberChange;
 use super::{FIRST_KINDS, Operation, Target};
 use crate::object::Blob;
+use crate::row::NodeRole;
 
 impl Operation {
     /// Which `KINDS` a node has to have to apply it.
     pub fn kinds(&self) -> u32 {
         match self {
+            Self::ChangeMembers(MemberChange::Join { role: NodeRole::Gateway, .. }) => 3,
             Self::CompareRows => 2,
             Self::InitCluster(_)
             | Self::CreateBucket { .. }

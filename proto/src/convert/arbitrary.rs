@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod command;
+pub(crate) mod query;
 pub(crate) mod row;
 
 use proptest::collection::vec;
@@ -111,7 +112,7 @@ pub(crate) fn versioning() -> impl Strategy<Value = Versioning> {
 }
 
 pub(crate) fn node_role() -> impl Strategy<Value = NodeRole> {
-    select(vec![NodeRole::Voter, NodeRole::Learner])
+    select(vec![NodeRole::Voter, NodeRole::Learner, NodeRole::Gateway])
 }
 
 pub(crate) fn node_phase() -> impl Strategy<Value = NodePhase> {

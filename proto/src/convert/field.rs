@@ -51,27 +51,35 @@ macro_rules! number {
 
 number!(BackendId: u32, BucketId: u64, EpochId: u64, NodeId: u64, TimeMs: u64, UserId: u64);
 
-impl Field for Option<NodeId> {
-    type Wire = Option<u64>;
+/// The same where there may be none.
+macro_rules! optional_number {
+    ($($kind:ident),*) => { $(
+        impl Field for Option<$kind> {
+            type Wire = Option<u64>;
 
-    fn to_field(&self) -> Option<u64> {
-        self.map(|node| node.0)
-    }
+            fn to_field(&self) -> Option<u64> {
+                self.map(|value| value.0)
+            }
 
-    fn from_field(field: Option<u64>, _name: &'static str) -> Result<Self, Fault> {
-        Ok(field.map(NodeId))
-    }
+            fn from_field(field: Option<u64>, _name: &'static str) -> Result<Self, Fault> {
+                Ok(field.map($kind))
+            }
+        }
+    )* };
 }
 
-impl Field for Option<TimeMs> {
-    type Wire = Option<u64>;
+optional_number!(NodeId, TimeMs, UserId);
 
-    fn to_field(&self) -> Option<u64> {
-        self.map(|time| time.0)
+/// A limit. What a message says is a number on every machine.
+impl Field for usize {
+    type Wire = u64;
+
+    fn to_field(&self) -> u64 {
+        u64::try_from(*self).unwrap_or(u64::MAX)
     }
 
-    fn from_field(field: Option<u64>, _name: &'static str) -> Result<Self, Fault> {
-        Ok(field.map(TimeMs))
+    fn from_field(field: u64, name: &'static str) -> Result<Self, Fault> {
+        Self::try_from(field).map_err(|_| Fault(format!("`{name}` is {field}, too large")))
     }
 }
 
@@ -151,6 +159,18 @@ macro_rules! name {
 
 name!(BucketName: parse_stored, ObjectKey: parse);
 
+impl Field for Option<BucketName> {
+    type Wire = Option<String>;
+
+    fn to_field(&self) -> Option<String> {
+        self.as_ref().map(Field::to_field)
+    }
+
+    fn from_field(field: Option<String>, name: &'static str) -> Result<Self, Fault> {
+        field.map(|field| BucketName::from_field(field, name)).transpose()
+    }
+}
+
 /// Enums without data, whose variants have the same names on both sides.
 macro_rules! plain_enum {
     ($kind:ident { $($variant:ident),* $(,)? }) => {
@@ -227,7 +247,7 @@ plain_enum!(Versioning { Off, Enabled, Suspended });
 plain_enum!(BucketPhase { Open, Deleting, Deleted });
 plain_enum!(BackendState { Active, Draining, Removed, Lost });
 zero_enum!(Spread { Node, Zone, Region });
-zero_enum!(NodeRole { Voter, Learner });
+zero_enum!(NodeRole { Voter, Learner, Gateway });
 zero_enum!(NodePhase { Member, Joining, Changing, Leaving, Removed });
 plain_enum!(Rejection {
     AlreadyInitialised,

@@ -7,6 +7,7 @@ mod command;
 pub mod details;
 mod field;
 mod object;
+mod query;
 mod response;
 mod row;
 

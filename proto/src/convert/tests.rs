@@ -98,6 +98,8 @@ codecs! {
     upload_parts: arbitrary::row::upload_part(),
     answered: arbitrary::row::answered(),
     completed: arbitrary::row::completed(),
+    queries: arbitrary::query::query(),
+    answers: arbitrary::query::answer(),
 }
 
 /// The log and 10^9 rows are sized by this: design counts on rows of 250 to 450 bytes, keys included.

@@ -23,10 +23,10 @@ pub fn wanted(nodes: &[NodeRow]) -> (Vec<NodeId>, Vec<NodeId>) {
         NodePhase::Member | NodePhase::Joining | NodePhase::Changing => true,
         NodePhase::Leaving | NodePhase::Removed => false,
     };
-    let (voters, learners): (Vec<_>, Vec<_>) =
-        nodes.iter().filter(belongs).partition(|row| row.role == NodeRole::Voter);
-    let ids = |rows: Vec<&NodeRow>| rows.iter().map(|row| row.id).collect();
-    (ids(voters), ids(learners))
+    let of = |role: NodeRole| {
+        nodes.iter().filter(belongs).filter(move |row| row.role == role).map(|row| row.id)
+    };
+    (of(NodeRole::Voter).collect(), of(NodeRole::Learner).collect())
 }
 
 /// What a node says of itself at each start.
@@ -146,6 +146,10 @@ fn set_role(context: &mut Context<'_>, node: NodeId, role: NodeRole) -> Result<N
     let row = present(context, node)?;
     if row.role == role {
         return Ok(row);
+    }
+    // A gateway's directory has no log, and a member's log has promised something.
+    if [row.role, role].contains(&NodeRole::Gateway) {
+        return Err(Rejection::Malformed);
     }
     let nodes = settled_nodes(context)?;
     if role != NodeRole::Voter {

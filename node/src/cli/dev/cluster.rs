@@ -42,7 +42,7 @@ const STOP_MAX: Duration = Duration::from_secs(45);
 /// One node and where it lives.
 pub struct Member {
     pub number: u16,
-    role: NodeRole,
+    pub role: NodeRole,
     pub data_dir: PathBuf,
     pub config: PathBuf,
     log: PathBuf,
@@ -148,20 +148,25 @@ fn terminate(pid: u64) {
 }
 
 fn members(path: &Path, args: &Args) -> Result<Vec<Member>, Error> {
-    let (voters, learners) = (args.nodes, args.learners);
-    if voters == 0 || voters.saturating_add(learners) > NODES_MAX {
+    let (voters, with_rows) = (args.nodes, args.nodes.saturating_add(args.learners));
+    let all = with_rows.saturating_add(args.gateways);
+    if voters == 0 || all > NODES_MAX {
         return Err(Error::Usage(format!(
-            "--nodes and --learners: from 1 to {NODES_MAX} nodes together, one of them a voter"
+            "--nodes, --learners and --gateways: from 1 to {NODES_MAX} nodes together, one of them a voter"
         )));
     }
     let member = |number: u16| Member {
         number,
-        role: if number > voters { NodeRole::Learner } else { NodeRole::Voter },
+        role: match number {
+            _ if number <= voters => NodeRole::Voter,
+            _ if number <= with_rows => NodeRole::Learner,
+            _ => NodeRole::Gateway,
+        },
         data_dir: path.join(format!("node-{number}")),
         config: path.join(format!("node-{number}.toml")),
         log: path.join(format!("node-{number}.log")),
     };
-    Ok((1..=voters + learners).map(member).collect())
+    Ok((1..=all).map(member).collect())
 }
 
 /// Those who belong to the cluster already are started together: each may need the others. Then the rest joins, one by one.
@@ -295,6 +300,7 @@ fn print(
         role: match node.member.role {
             NodeRole::Voter => "voter",
             NodeRole::Learner => "learner",
+            NodeRole::Gateway => "gateway",
         },
         s3_url: node.text("s3_url").to_owned(),
         admin_url: node.text("admin_url").to_owned(),

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use rand::RngExt;
+use vaultaire_proto::row::NodeRole;
 
 use super::cluster::Member;
 use super::{Args, BACKENDS_FOLDER, TIERS, USER};
@@ -32,10 +33,6 @@ pub fn configure(
     if member.config.exists() {
         return Ok(());
     }
-    let disks = path.join(BACKENDS_FOLDER).join(format!("node-{}", member.number));
-    files::create_private_dir(&path.join(BACKENDS_FOLDER))
-        .and_then(|()| files::create_private_dir(&disks))
-        .map_err(|source| Error::file("create", &disks, source))?;
     let at = |given: Option<SocketAddr>, port: u16| {
         let mut addr = given.unwrap_or(SocketAddr::from(([127, 0, 0, 1], port)));
         if addr.port() != 0 {
@@ -65,13 +62,22 @@ pub fn configure(
         secret = path.join(SECRET_FILE),
         bucket = args.bucket,
     );
-    for (name, _) in TIERS {
-        text.push_str(&format!(
-            "\n[backends.{name}]\nkind = \"disk\"\npath = {:?}\n",
-            disks.join(name)
-        ));
+    if member.role != NodeRole::Gateway {
+        text.push_str(&disks(path, member.number)?);
     }
     files::write(&member.config, text.as_bytes(), Readers::Owner)
+}
+
+/// The sections of a node's disks, and the folder that they are in.
+fn disks(path: &Path, number: u16) -> Result<String, Error> {
+    let folder = path.join(BACKENDS_FOLDER).join(format!("node-{number}"));
+    files::create_private_dir(&path.join(BACKENDS_FOLDER))
+        .and_then(|()| files::create_private_dir(&folder))
+        .map_err(|source| Error::file("create", &folder, source))?;
+    let section = |(name, _): (&str, _)| {
+        format!("\n[backends.{name}]\nkind = \"disk\"\npath = {:?}\n", folder.join(name))
+    };
+    Ok(TIERS.map(section).concat())
 }
 
 /// A port that nobody uses at the moment. Peers have to know it before the node listens, and find it there after a restart:

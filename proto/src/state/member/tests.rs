@@ -70,12 +70,12 @@ impl Control {
     }
 
     fn try_join(&mut self, hash: [u8; 16], name: &str) -> Response {
-        self.change(MemberChange::Join {
-            hash,
-            name: name.to_owned(),
-            address: format!("{name}:9003"),
-            role: NodeRole::Voter,
-        })
+        self.try_join_as(NodeRole::Voter, hash, name)
+    }
+
+    fn try_join_as(&mut self, role: NodeRole, hash: [u8; 16], name: &str) -> Response {
+        let (name, address) = (name.to_owned(), format!("{name}:9003"));
+        self.change(MemberChange::Join { hash, name, address, role })
     }
 
     /// Invited, joined and settled.
@@ -192,6 +192,25 @@ fn the_last_voter_stays() {
     control.settle(two, NodePhase::Changing);
     assert_eq!(control.change(demote(one)), no(Rejection::LastVoter));
     assert_eq!(control.change(MemberChange::Remove { node: one }), no(Rejection::LastVoter));
+}
+
+#[test]
+fn a_gateway_is_of_no_group_and_stays_what_it_is() {
+    let mut control = Control::new();
+    let two = control.member("two");
+    control.invite(OTHER_HASH);
+    let joined = control.try_join_as(NodeRole::Gateway, OTHER_HASH, "front");
+    let Response::Node(NodeRow { id: front, .. }) = joined else { panic!("{joined:?}") };
+    control.settle(front, NodePhase::Joining);
+    assert_eq!(control.wanted(), (vec![NodeId(1), two], vec![]));
+    for (node, role) in
+        [(front, NodeRole::Voter), (front, NodeRole::Learner), (two, NodeRole::Gateway)]
+    {
+        let change = MemberChange::SetRole { node, role };
+        assert_eq!(control.change(change), no(Rejection::Malformed));
+    }
+    assert!(matches!(control.change(MemberChange::Remove { node: front }), Response::Node(_)));
+    assert_eq!(control.settle(front, NodePhase::Leaving), NodePhase::Removed);
 }
 
 #[test]

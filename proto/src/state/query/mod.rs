@@ -23,6 +23,7 @@ use crate::tables::{Reader, prefix_end, scan};
 /// Answers a query from one group's rows; a list with that group's part of it (`merge` has the whole).
 pub fn answer(reader: &dyn Reader, query: &Query) -> Answer {
     match query {
+        Query::Cluster => Answer::Cluster(crate::state::cluster(reader)),
         Query::Bucket(name) => Answer::Bucket(bucket::by_name(reader, name)),
         Query::BucketById(id) => Answer::Bucket(rows::get(reader, &key::bucket(*id))),
         Query::Buckets { owner, after, prefix, limit } => {
