@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use vaultaire_storage::config::{BackendConfig, SecretSource};
 
@@ -17,7 +18,7 @@ use crate::error::Error;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
     ADMIN_PORT, First, FirstUser, HTTP_PORT, NamedBackend, PEER_PORT, Peer, REGION, S3_PORT,
-    Settings, Takes, Tls,
+    SNAPSHOT_BYTES_PER_SECOND, Settings, Takes, Tls,
 };
 
 /// The most a configuration file may hold.
@@ -87,9 +88,22 @@ pub struct PeerSection {
     pub addr: Option<SocketAddr>,
     /// `host:port` as others dial it, where that is not `addr`.
     pub advertise: Option<String>,
+    #[serde(default, deserialize_with = "gc::size")]
+    pub snapshot_bytes_per_second: Option<ByteSize>,
 }
 
 impl PeerSection {
+    fn snapshot_bytes_per_second(&self) -> Result<u64, Error> {
+        match self.snapshot_bytes_per_second.map(|size| size.as_u64()) {
+            Some(0) => Err(Error::Setting {
+                key: "peer.snapshot_bytes_per_second".to_owned(),
+                why: "must be more than zero: no node could catch up".to_owned(),
+            }),
+            Some(bytes) => Ok(bytes),
+            None => Ok(SNAPSHOT_BYTES_PER_SECOND),
+        }
+    }
+
     fn settle(self) -> Result<Peer, Error> {
         let addr = self.addr.unwrap_or(SocketAddr::from(([127, 0, 0, 1], PEER_PORT)));
         let advertise = match self.advertise {
@@ -177,6 +191,10 @@ impl Config {
             });
         };
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let snapshot_bytes_per_second = match &self.peer {
+            Some(peer) => peer.snapshot_bytes_per_second()?,
+            None => SNAPSHOT_BYTES_PER_SECOND,
+        };
         let peer = self.peer.map(PeerSection::settle).transpose()?;
         // Names are unique in a cluster, and so are the addresses of its nodes.
         let name = peer.as_ref().map_or("node-1", |peer| peer.advertise.as_str()).to_owned();
@@ -189,6 +207,7 @@ impl Config {
             admin_addr: self.admin.addr.unwrap_or_else(|| local(ADMIN_PORT)),
             http_addr: self.http.addr.unwrap_or_else(|| local(HTTP_PORT)),
             peer,
+            snapshot_bytes_per_second,
             base_domain: self.s3.base_domain,
             tls: match self.s3.tls {
                 Some(TlsSection { cert_file, key_file }) => Tls::Files { cert_file, key_file },
@@ -359,6 +378,9 @@ mod tests {
         assert!(error.contains("data_dir"), "{error}");
         let error = Config::parse("data_dir = \"x\"").unwrap().settle().unwrap_err().to_string();
         assert!(error.contains("[backends.hot]"), "{error}");
+        let never = "data_dir = \"x\"\n[peer]\nsnapshot_bytes_per_second = \"0B\"";
+        let error = Config::parse(never).unwrap().settle().unwrap_err().to_string();
+        assert!(error.contains("peer.snapshot_bytes_per_second"), "{error}");
         let half = "data_dir = \"x\"\n[first]\naccess_key = \"VTA\"";
         let error = Config::parse(half).unwrap().settle().unwrap_err().to_string();
         assert!(error.contains("secret_key_file"), "{error}");

@@ -27,11 +27,11 @@ use crate::peer::join::{Admitting, Host};
 use crate::peer::pool::Pool;
 use crate::peer::server::{self, Calls};
 use crate::propose::Proposer;
+use crate::raft::arriving::Landing;
 use crate::raft::directory::Directory;
 use crate::raft::group::{Groups, GroupsConfig, Origin, Started};
 use crate::raft::log::Cut;
 use crate::raft::opening::cluster_id;
-use crate::raft::peers::Landing;
 use crate::secrets::Sealer;
 use crate::settings::{SHARDS, Settings, Work};
 use crate::stopwatch::Stopwatch;
@@ -107,6 +107,7 @@ impl Engine {
             peers: Arc::clone(&pool) as _,
             directory,
             machine: Arc::new(ThisMachine),
+            snapshot_bytes_per_second: settings.snapshot_bytes_per_second,
         };
         let Started { groups, catalog, report } = Groups::start(config).await?;
         tell_of_cut(report.journal.cut.as_ref());

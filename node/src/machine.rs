@@ -12,6 +12,7 @@ use crate::raft::log::disk::{Disk, Real};
 use crate::raft::log::{Identity, Options};
 use crate::tables::engine::Engine;
 use crate::tables::on_disk::OnDisk;
+use crate::tables::stream::CHUNK_BYTES;
 
 /// Payloads of fresh entries kept for followers and for applying.
 const JOURNAL_CACHE_BYTES: u64 = 16 << 20;
@@ -24,6 +25,10 @@ pub trait Machine: Debug + Send + Sync {
     /// Opens what keeps the rows, in a directory. Blocks on the disk.
     fn tables(&self, directory: &Path) -> Result<Arc<dyn Engine>, Error>;
     fn place(&self) -> Place;
+    /// How many bytes of rows a chunk of a snapshot has.
+    fn snapshot_chunk_bytes(&self) -> usize {
+        CHUNK_BYTES
+    }
     /// A group has failed. This node can promise nothing any more: it ends here, as by a crash.
     fn end(&self, why: &str);
 }

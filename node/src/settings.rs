@@ -21,6 +21,9 @@ pub const ADMIN_PORT: u16 = 9001;
 pub const HTTP_PORT: u16 = 9002;
 pub const PEER_PORT: u16 = 9003;
 
+/// What a first catch-up may take of a node's network and disk.
+pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 64 * MIB;
+
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const MIB: u64 = 1024 * 1024;
@@ -40,6 +43,8 @@ pub struct Settings {
     pub http_addr: SocketAddr,
     /// None: a node for itself.
     pub peer: Option<Peer>,
+    /// How much this node sends of snapshots, to nodes that lack more than the log has.
+    pub snapshot_bytes_per_second: u64,
     /// Buckets as host names below this, besides paths.
     pub base_domain: Option<String>,
     pub tls: Tls,

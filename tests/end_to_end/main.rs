@@ -16,5 +16,6 @@ mod mounts;
 mod open_files;
 mod refusals;
 mod repair;
+mod snapshots;
 mod start;
 mod surfaces;

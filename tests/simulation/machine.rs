@@ -68,6 +68,11 @@ impl Machine for Simulated {
         Place::Here(Arc::clone(&self.latency))
     }
 
+    /// So few that a snapshot has many chunks, and breaks off between any two of them.
+    fn snapshot_chunk_bytes(&self) -> usize {
+        1 << 10
+    }
+
     fn end(&self, why: &str) {
         (self.end)(why);
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use vaultaire::peer::calls::Peers;
+use vaultaire::raft::arriving::Landing;
 use vaultaire::raft::directory::Directory;
-use vaultaire::raft::peers::Landing;
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::{GroupId, NodeId};
 

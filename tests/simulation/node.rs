@@ -16,9 +16,9 @@ use vaultaire::catalog::RaftCatalog;
 use vaultaire::clock::NodeClock;
 use vaultaire::machine::Machine;
 use vaultaire::propose::Proposer;
+use vaultaire::raft::arriving::Landing;
 use vaultaire::raft::group::{Groups, GroupsConfig, Origin, Started};
 use vaultaire::raft::log::disk::simulated::{Faults, Image, Simulated as Files};
-use vaultaire::raft::peers::Landing;
 use vaultaire::raft::replica::Replica;
 use vaultaire_proto::NodeId;
 
@@ -29,6 +29,9 @@ use super::machine::{End, Held, Simulated, Steady, Wall, hanging, latency};
 use super::rows;
 use super::workers::work;
 use super::world::World;
+
+/// So little that a snapshot takes seconds, in which its way breaks.
+const SNAPSHOT_BYTES_PER_SECOND: u64 = 16 << 10;
 
 /// What a node has before its first process.
 #[derive(Clone, Debug, Default)]
@@ -199,6 +202,7 @@ impl Node {
             peers: self.world.network.way(self.id, life),
             directory,
             machine: machine as Arc<dyn Machine>,
+            snapshot_bytes_per_second: SNAPSHOT_BYTES_PER_SECOND,
         };
         Box::pin(Groups::start(config))
     }

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -36,6 +37,8 @@ pub struct Cluster {
     nodes: Vec<Node>,
     /// By number, as far as they are said.
     zones: Vec<&'static str>,
+    /// More lines of every node's [peer] section.
+    peer_settings: &'static str,
     folder: TempDir,
 }
 
@@ -61,18 +64,23 @@ pub enum Role {
 impl Cluster {
     /// So many voters, all of them members when this returns.
     pub fn start(voters: usize) -> Self {
-        Self::start_in(voters, Vec::new())
+        Self::start_in(voters, Vec::new(), "")
+    }
+
+    /// The same with more lines in every node's [peer] section.
+    pub fn with_peer_settings(voters: usize, lines: &'static str) -> Self {
+        Self::start_in(voters, Vec::new(), lines)
     }
 
     /// A voter in each of these zones.
     pub fn in_zones(zones: Vec<&'static str>) -> Self {
-        Self::start_in(zones.len(), zones)
+        Self::start_in(zones.len(), zones, "")
     }
 
-    fn start_in(voters: usize, zones: Vec<&'static str>) -> Self {
+    fn start_in(voters: usize, zones: Vec<&'static str>, peer_settings: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         std::fs::write(folder.path().join("secret"), SECRET_KEY).expect("a file can be written");
-        let mut cluster = Self { nodes: Vec::new(), zones, folder };
+        let mut cluster = Self { nodes: Vec::new(), zones, peer_settings, folder };
         let first = cluster.configure();
         let config = cluster.nodes[first - 1].config.clone();
         run(&["cluster", "init", "--config", text(&config)]);
@@ -108,10 +116,11 @@ impl Cluster {
         let peer = free_address();
         let config = at(".toml");
         let zone = self.zones.get(number - 1).copied().unwrap_or_default();
+        let more = self.peer_settings;
         let toml = format!(
             "data_dir = \"node-{number}\"\nnode_name = \"node-{number}\"\nzone = \"{zone}\"\n\
              [s3]\naddr = \"127.0.0.1:0\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"127.0.0.1:0\"\n\
-             [peer]\naddr = \"{peer}\"\n[gc]\ndrain = \"1s\"\n\
+             [peer]\naddr = \"{peer}\"\n{more}[gc]\ndrain = \"1s\"\n\
              [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{BUCKET}\"\n"
         );
         let disk = format!("[backends.hot]\nkind = \"disk\"\npath = \"disk-{number}\"\n");
@@ -191,6 +200,17 @@ impl Cluster {
         let status = self.running(number).stop();
         assert!(status.success(), "node {number} ended with {status}");
         self.nodes[number - 1].process = None;
+    }
+
+    /// Any other signal.
+    pub fn signal(&mut self, number: usize, signal: Signal) {
+        let pid = i32::try_from(self.running(number).pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), signal).expect("a signal can be sent");
+    }
+
+    /// All that a node has logged.
+    pub fn log(&self, number: usize) -> String {
+        std::fs::read_to_string(&self.node(number).log).expect("a log")
     }
 
     fn running(&mut self, number: usize) -> &mut Process {

@@ -35,7 +35,7 @@ use crate::peer::guard::Guard;
 use crate::peer::join::Host;
 use crate::peer::pool::Pool;
 use crate::peer::server::{self, Calls};
-use crate::raft::peers::Landing;
+use crate::raft::arriving::Landing;
 use crate::secrets::Secret;
 use crate::tables::Store;
 use crate::tables::meta::Meta;

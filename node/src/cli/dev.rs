@@ -22,7 +22,7 @@ use crate::notify;
 use crate::secrets::{Credentials, Secret};
 use crate::settings::{
     ADMIN_PORT, First, FirstUser, Garbage, HTTP_PORT, NamedBackend, REGION, Repair, S3_PORT,
-    Settings, Takes, Tls,
+    SNAPSHOT_BYTES_PER_SECOND, Settings, Takes, Tls,
 };
 use crate::stopwatch::Timing;
 
@@ -146,6 +146,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
         admin_addr: local(ADMIN_PORT),
         http_addr: local(HTTP_PORT),
         peer: None,
+        snapshot_bytes_per_second: SNAPSHOT_BYTES_PER_SECOND,
         base_domain: Some("localhost".to_owned()),
         tls: match args.tls {
             true => Tls::Own,

@@ -36,7 +36,8 @@ pub fn group_absent(group: u32) -> Status {
 pub fn of_refusal(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::Nonsense(_) => Code::InvalidArgument,
-        Refusal::Stopped(_) | Refusal::Occupied => Code::Unavailable,
+        Refusal::Stopped(_) | Refusal::Occupied | Refusal::BrokeOff(_) => Code::Unavailable,
+        Refusal::OutOfStep => Code::Aborted,
         Refusal::Broken(_) => Code::DataLoss,
     };
     Status::new(code, refusal.to_string())

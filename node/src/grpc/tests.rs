@@ -45,6 +45,7 @@ impl Running {
             tls: Tls::Off,
             repair: Repair::default(),
             garbage: Garbage::default(),
+            snapshot_bytes_per_second: crate::settings::SNAPSHOT_BYTES_PER_SECOND,
             write_to: Vec::new(),
             backends: vec![NamedBackend {
                 name: "memory".to_owned(),

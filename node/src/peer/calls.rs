@@ -62,6 +62,14 @@ pub trait Peers: Debug + Send + Sync {
         request: wire::TransferLeaderRequest,
     ) -> Result<wire::TransferLeaderResponse, CallError>;
 
+    /// Asks how much of a snapshot has come before.
+    async fn snapshot_progress(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        request: wire::SnapshotProgressRequest,
+    ) -> Result<wire::SnapshotProgressResponse, CallError>;
+
     /// Sends a snapshot, head first. It takes the time it takes.
     async fn install_snapshot(
         &self,
@@ -94,7 +102,10 @@ fn client(pool: &Pool, to: NodeId, lane: Lane) -> Result<PeerClient<Channel>, Ca
 fn failed(status: &Status) -> CallError {
     let why = reason(status);
     match status.code() {
-        Code::FailedPrecondition | Code::PermissionDenied => CallError::Refused(why),
+        // The last one: by a release that does not know the call.
+        Code::FailedPrecondition | Code::PermissionDenied | Code::Unimplemented => {
+            CallError::Refused(why)
+        }
         _ => CallError::Failed(why),
     }
 }
@@ -214,6 +225,16 @@ impl Peers for Pool {
     ) -> Result<wire::TransferLeaderResponse, CallError> {
         let request = self.request(to, Some(deadline), request);
         answered(client(self, to, Lane::Control)?.transfer_leader(request).await)
+    }
+
+    async fn snapshot_progress(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        request: wire::SnapshotProgressRequest,
+    ) -> Result<wire::SnapshotProgressResponse, CallError> {
+        let request = self.request(to, Some(deadline), request);
+        answered(client(self, to, Lane::Bulk)?.snapshot_progress(request).await)
     }
 
     async fn install_snapshot(

@@ -28,8 +28,8 @@ use crate::blobs::server::OwnBackends;
 use crate::error::Error;
 use crate::gateway::answers;
 use crate::grpc::status;
+use crate::raft::arriving::Landing;
 use crate::raft::directory::Directory;
-use crate::raft::peers::Landing;
 use crate::raft::replica::Replica;
 
 /// Calls that one connection may have open: each group has a few, and every shard's commands and barriers one each.
@@ -149,6 +149,15 @@ impl Peer for Calls {
     ) -> Result<Response<wire::TransferLeaderResponse>, Status> {
         let request = request.into_inner();
         let answer = self.group(request.group)?.take_over(request).await;
+        answer.map(Response::new).map_err(|error| status::of_refusal(&error))
+    }
+
+    async fn snapshot_progress(
+        &self,
+        request: Request<wire::SnapshotProgressRequest>,
+    ) -> Result<Response<wire::SnapshotProgressResponse>, Status> {
+        let head = request.into_inner().head.unwrap_or_default();
+        let answer = self.group(head.group)?.snapshot_progress(&self.landing, head).await;
         answer.map(Response::new).map_err(|error| status::of_refusal(&error))
     }
 

@@ -55,6 +55,8 @@ pub struct GroupsConfig {
     pub directory: Arc<Directory>,
     /// What journal and tables lie on.
     pub machine: Arc<dyn Machine>,
+    /// How much this node sends of snapshots.
+    pub snapshot_bytes_per_second: u64,
 }
 
 /// What an empty log means.

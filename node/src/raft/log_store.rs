@@ -170,6 +170,13 @@ impl Iterator for Pages {
     }
 }
 
+impl LogStore {
+    /// Up to where the log has forgotten its entries.
+    pub fn purged(&self) -> u64 {
+        self.journal.state(self.group.0).purged.map_or(0, |purged| purged.index)
+    }
+}
+
 impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 

@@ -2,12 +2,13 @@
 //! and nowhere else in the workspace.
 //!
 //! How it reads: `log` (the journal), `types` and `codec` (openraft's types as ours, and their bytes), `log_store`,
-//! `state_machine`, `snapshot`, `network` (openraft's traits), `proposer` (commands in, which `gather` lets share a sync),
+//! `state_machine`, `snapshot`, `network` (openraft's traits), `arriving` (a snapshot that has come in part), `proposer` (commands in, which `gather` lets share a sync),
 //! `barrier` (reads in), `replica` (one group running), `watch` (its death), `purge` (what the log forgets), `stall` (a disk that
 //! hangs), `opening` (a
 //! directory's start), and `group` (all of them).
 
 pub mod agreement;
+pub mod arriving;
 pub mod barrier;
 pub mod codec;
 pub mod directory;

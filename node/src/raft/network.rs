@@ -25,6 +25,8 @@ use super::types::{Snapshot, TypeConfig, Vote};
 use super::wire::{self as messages, Ballot, Nonsense};
 use crate::peer::calls::{Answers, CallError, Peers};
 use crate::place::Place;
+use crate::tables::stream::Start;
+use crate::throttle::Throttle;
 
 /// Chunks of a snapshot that wait for the connection.
 const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
@@ -32,6 +34,9 @@ const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 /// A peer that has requests and answers none of them for this long is given up: its disk hangs, or it is gone. Longer than
 /// a busy disk takes, and nothing waits for it: a group goes on with its other members.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// How long a peer may look at what it has of a snapshot: it reads and checks all of that.
+const PROGRESS_MAX: Duration = Duration::from_secs(60);
 
 /// After a stream could not be opened, nobody tries again for this long. openraft's own pause lies in the stream of requests, which
 /// is not read before the stream is open: it would dial a member that is down a thousand times a second.
@@ -42,8 +47,17 @@ const OPENED_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub struct Network {
     pub group: GroupId,
     pub peers: Arc<dyn Peers>,
-    /// Where the rows of a snapshot are read.
+    pub sending: Sending,
+}
+
+/// How snapshots are sent.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// Where their rows are read.
     pub place: Place,
+    pub chunk_bytes: usize,
+    /// For all groups of a node together: who sends a snapshot is in the middle of its work.
+    pub throttle: Arc<Throttle>,
 }
 
 /// The way to one member of the group.
@@ -52,7 +66,7 @@ pub struct Link {
     group: GroupId,
     target: NodeId,
     peers: Arc<dyn Peers>,
-    place: Place,
+    sending: Sending,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -63,12 +77,34 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             group: self.group,
             target: NodeId(target),
             peers: Arc::clone(&self.peers),
-            place: self.place.clone(),
+            sending: self.sending.clone(),
         }
     }
 }
 
 impl Link {
+    /// Where a snapshot goes on. At its start where the other side is of a release that cannot say. Where it does not answer it
+    /// may have much of it, which a new start would throw away.
+    async fn start(
+        &self,
+        head: &wire::snapshot_part::Head,
+    ) -> Result<Start, Unreachable<TypeConfig>> {
+        let asked = wire::SnapshotProgressRequest { head: Some(head.clone()) };
+        let come = self.peers.snapshot_progress(self.target, PROGRESS_MAX, asked).await;
+        let start = match come {
+            Ok(come) => messages::read_snapshot_progress(come),
+            Err(CallError::Refused(_)) => Start::default(),
+            Err(error @ CallError::Failed(_)) => return Err(Unreachable::new(&error)),
+        };
+        if start.chunks > 0 {
+            tracing::info!(
+                group = %self.group, to = %self.target, chunks = start.chunks, rows = start.rows,
+                "a snapshot that broke off goes on"
+            );
+        }
+        Ok(start)
+    }
+
     async fn ballot(
         &self,
         request: VoteRequest<TypeConfig>,
@@ -167,12 +203,19 @@ impl RaftNetworkV2<TypeConfig> for Link {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let head = messages::snapshot_head(self.group, &vote, &snapshot.meta);
-        let parts = parts(head, snapshot.snapshot, &self.place);
+        // Kept for the next attempt, which goes on where this one breaks off.
+        let _pin = snapshot.snapshot.pin();
+        let send = async {
+            let start = self.start(&head).await?;
+            let head = wire::snapshot_part::Head { first_chunk: start.chunks, ..head };
+            let parts = parts(head, snapshot.snapshot, start, &self.sending);
+            answered(self.peers.install_snapshot(self.target, parts).await)
+        };
         tokio::select! {
             biased;
             closed = cancel => Err(closed.into()),
-            answer = self.peers.install_snapshot(self.target, parts) => {
-                let vote = messages::read_vote(answered(answer)?.vote).map_err(nonsense)?;
+            answer = send => {
+                let vote = messages::read_vote(answer?.vote).map_err(nonsense)?;
                 Ok(SnapshotResponse::new(vote))
             }
         }
@@ -230,13 +273,15 @@ async fn next_answer(state: Option<Open>) -> Option<(Answer, Option<Open>)> {
 fn parts(
     head: wire::snapshot_part::Head,
     data: SnapshotData,
-    place: &Place,
+    start: Start,
+    sending: &Sending,
 ) -> BoxStream<'static, wire::SnapshotPart> {
     use wire::snapshot_part::Part;
-    let mut chunks = None;
+    let (mut chunks, chunk_bytes) = (None, sending.chunk_bytes);
     let read = std::iter::from_fn(move || {
         if chunks.is_none() {
-            chunks = Some(data.chunks().unwrap_or_else(|error| Box::new(once(Err(error)))));
+            let read = data.chunks_from(start.clone(), chunk_bytes);
+            chunks = Some(read.unwrap_or_else(|error| Box::new(once(Err(error)))));
         }
         match chunks.as_mut()?.next()? {
             Ok(chunk) => Some(Part::Chunk(chunk)),
@@ -248,5 +293,16 @@ fn parts(
         }
     });
     let parts = once(Part::Head(head)).chain(read.fuse());
-    place.stream(SNAPSHOT_CHUNKS_AHEAD, parts.map(|part| wire::SnapshotPart { part: Some(part) }))
+    let parts = sending.place.stream(SNAPSHOT_CHUNKS_AHEAD, parts);
+    let throttle = Arc::clone(&sending.throttle);
+    let due = parts.then(move |part| {
+        let throttle = Arc::clone(&throttle);
+        async move {
+            if let Part::Chunk(chunk) = &part {
+                throttle.take(chunk.len() as u64).await;
+            }
+            wire::SnapshotPart { part: Some(part) }
+        }
+    });
+    due.boxed()
 }

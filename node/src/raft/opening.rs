@@ -25,6 +25,7 @@ use crate::files::{self, Readers};
 use crate::machine::Machine;
 use crate::place::Place;
 use crate::tables::Store;
+use crate::throttle::Throttle;
 
 /// How long the first command of a group may be on its way.
 const FOUNDING_NOT_AFTER_MS: u64 = 10 * 60 * 1000;
@@ -46,6 +47,7 @@ pub struct Opening {
     /// Ends the tasks where the start fails, and when the groups are dropped without having been stopped.
     pub guard: DropGuard,
     config: GroupsConfig,
+    throttle: Arc<Throttle>,
 }
 
 impl Opening {
@@ -66,6 +68,7 @@ impl Opening {
             stop,
             tasks: Vec::new(),
             founded: false,
+            throttle: Arc::new(Throttle::new(config.snapshot_bytes_per_second)),
             config,
         };
         Ok((opening, report))
@@ -152,6 +155,7 @@ impl Opening {
             gather: Arc::clone(&self.gather),
             peers: Arc::clone(&self.config.peers),
             machine: Arc::clone(&self.config.machine),
+            throttle: Arc::clone(&self.throttle),
             stop: self.stop.clone(),
         };
         let (group, tasks) = Replica::start(parts).await?;

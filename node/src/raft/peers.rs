@@ -1,51 +1,15 @@
 //! The other side of `network`: what a group does when another member calls.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use futures::{Stream, StreamExt};
-use tokio::sync::Semaphore;
 use vaultaire_proto::steps::{self, Step};
 use vaultaire_proto::wire::v1 as wire;
 
-use super::log::disk::Disk;
+use super::arriving::Landing;
 use super::replica::Replica;
-use super::snapshot::{Received, SnapshotData};
+use super::snapshot::SnapshotData;
 use super::types::Snapshot;
 use super::wire::{self as messages, Ballot, Nonsense};
 use crate::error::Error;
-use crate::machine::Machine;
-use crate::place::Place;
-
-/// Snapshots are received one after another: each may fill a good part of a disk.
-const SNAPSHOTS_AT_ONCE: usize = 1;
-
-/// Where snapshots arrive.
-pub struct Landing {
-    disk: Arc<dyn Disk>,
-    folder: PathBuf,
-    place: Place,
-    free: Arc<Semaphore>,
-}
-
-impl std::fmt::Debug for Landing {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Landing").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-impl Landing {
-    /// Half a snapshot of an earlier life is fetched again: it goes. Blocks on the disk.
-    pub fn clear(machine: &dyn Machine, folder: PathBuf) -> Result<Self, Error> {
-        let (disk, place) = (machine.disk(), machine.place());
-        disk.create_directory(&folder).map_err(|source| Error::file("create", &folder, source))?;
-        let left = disk.list(&folder).map_err(|source| Error::file("list", &folder, source))?;
-        for path in left.iter().map(|name| folder.join(name)) {
-            disk.remove(&path).map_err(|source| Error::file("remove", &path, source))?;
-        }
-        Ok(Self { disk, folder, place, free: Arc::new(Semaphore::new(SNAPSHOTS_AT_ONCE)) })
-    }
-}
 
 /// Why a peer gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +21,15 @@ pub enum Refusal {
     Stopped(String),
     #[error("another snapshot is being received")]
     Occupied,
+    #[error("what has come of this snapshot is not what the sender takes it for")]
+    OutOfStep,
+    #[error("the snapshot did not come to its end: {0}")]
+    BrokeOff(String),
     #[error(transparent)]
     Broken(#[from] Error),
 }
 
-fn stopped(error: impl std::fmt::Display) -> Refusal {
+pub fn stopped(error: impl std::fmt::Display) -> Refusal {
     Refusal::Stopped(error.to_string())
 }
 
@@ -106,6 +74,18 @@ impl Replica {
         Ok(messages::transfer_response(answer))
     }
 
+    /// How much has come of the snapshot that is to be sent.
+    pub async fn snapshot_progress(
+        &self,
+        landing: &Landing,
+        head: wire::snapshot_part::Head,
+    ) -> Result<wire::SnapshotProgressResponse, Refusal> {
+        let (_, described) = messages::read_snapshot_head(head)?;
+        let come = landing.progress(self.id, described).await;
+        let start = come.map(|come| come.start).unwrap_or_default();
+        Ok(messages::snapshot_progress(start))
+    }
+
     /// Receives a snapshot into a file, checks all of it, and only then hands it to Raft.
     pub async fn install<E: std::fmt::Display>(
         &self,
@@ -113,33 +93,33 @@ impl Replica {
         head: wire::snapshot_part::Head,
         chunks: impl Stream<Item = Result<bytes::Bytes, E>> + Send,
     ) -> Result<wire::SnapshotResponse, Refusal> {
-        let Ok(_landed) = Arc::clone(&landing.free).try_acquire_owned() else {
-            return Err(Refusal::Occupied);
-        };
+        let _landed = landing.land()?;
+        let first = head.first_chunk;
         let (vote, meta) = messages::read_snapshot_head(head)?;
-        let path = landing.folder.join(format!("group-{}", self.id));
-        let (disk, described) = (Arc::clone(&landing.disk), meta.clone());
-        let run = landing.place.run(move || Received::create(disk, &path));
-        let mut receiver = run.await.map_err(stopped)??;
+        let mut receiver = landing.open(self.id, first, &meta).await?;
+        let arriving = self.arriving.begin(landing, self.id);
         let mut chunks = std::pin::pin!(chunks);
         while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) => {
-                    let mut writing = receiver;
-                    let run = landing.place.run(move || writing.write(&chunk).map(|()| writing));
-                    receiver = run.await.map_err(stopped)??;
-                }
+            let chunk = chunk.map_err(|error| Refusal::BrokeOff(error.to_string()))?;
+            let mut writing = receiver;
+            let run = landing.place.run(move || writing.write(&chunk).map(|()| writing));
+            receiver = match run.await.map_err(stopped)? {
+                Ok(receiver) => receiver,
                 Err(error) => {
-                    // What came is checked all the same, and then thrown away.
-                    tracing::warn!(group = %self.id, %error, "a snapshot did not come to its end");
-                    break;
+                    landing.discard(self.id).await;
+                    self.arriving.end();
+                    return Err(error.into());
                 }
-            }
+            };
         }
+        let described = meta.clone();
         let run = landing.place.run(move || receiver.finish(&described));
-        let received = run.await.map_err(stopped)??;
+        let finished = run.await.map_err(stopped)?;
+        drop(arriving);
+        self.arriving.end();
+        let received = finished?;
         steps::reach(Step::SnapshotReceived);
-        tracing::info!(group = %self.id, last = ?meta.last_log_id, "installing a snapshot");
+        tracing::info!(group = %self.id, last = ?meta.last_log_id, gone_on_at = first, "installing a snapshot");
         let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(received) };
         let answer = self.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         Ok(wire::SnapshotResponse { vote: Some(messages::vote(&answer.vote)) })

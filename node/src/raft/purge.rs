@@ -34,6 +34,7 @@ pub async fn run(groups: Vec<Arc<Replica>>, stop: CancellationToken) {
             _ = every.tick() => {}
         }
         for group in &groups {
+            group.look_after_snapshots().await;
             let before = appended.entry(group.id).or_default();
             let now = group.appended_bytes();
             if !is_long(group, now.saturating_sub(*before)) {
@@ -56,7 +57,9 @@ pub async fn run(groups: Vec<Arc<Replica>>, stop: CancellationToken) {
 
 fn is_long(group: &Replica, appended_bytes: u64) -> bool {
     let metrics = group.metrics();
-    let entries = metrics.applied.saturating_sub(metrics.purged);
+    // What has to stay for who receives a snapshot makes no log long.
+    let until = group.table.pins().holds(metrics.applied).unwrap_or(metrics.applied);
+    let entries = until.saturating_sub(metrics.purged);
     entries >= LOG_ENTRIES_MAX || (appended_bytes >= LOG_BYTES_MAX && entries >= KEEP_SHARE)
 }
 
@@ -65,7 +68,8 @@ pub async fn shorten(group: &Replica) -> Result<u64, Error> {
     let durable = group.snapshot().await?;
     let purged = group.metrics().purged;
     let keep = durable.saturating_sub(purged) / KEEP_SHARE;
-    let upto = durable.saturating_sub(keep);
+    let held = group.table.pins().holds(durable).unwrap_or(durable);
+    let upto = durable.saturating_sub(keep).min(held);
     tracing::info!(group = %group.id, durable, purged_before = purged, upto, "shortening the log");
     group.purge(upto).await?;
     Ok(durable)

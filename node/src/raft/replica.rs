@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vaultaire_proto::{CatalogError, GroupId, NodeId};
 
 use super::agreement::{self, Agreement};
+use super::arriving::Arriving;
 use super::barrier::Barrier;
 use super::codec;
 use super::forward::Forward;
@@ -20,7 +21,7 @@ use super::gather::Gather;
 use super::group::{GroupMetrics, Role};
 use super::log::journal::Journal;
 use super::log_store::LogStore;
-use super::network::Network;
+use super::network::{Network, Sending};
 use super::opening::blocking;
 use super::proposer::Proposer;
 use super::state_machine::StateMachine;
@@ -31,6 +32,7 @@ use crate::error::Error;
 use crate::machine::Machine;
 use crate::peer::calls::Peers;
 use crate::tables::table::Table;
+use crate::throttle::Throttle;
 
 const HEARTBEAT: Duration = Duration::from_millis(200);
 
@@ -60,6 +62,8 @@ pub struct Parts {
     pub gather: Arc<Gather>,
     pub peers: Arc<dyn Peers>,
     pub machine: Arc<dyn Machine>,
+    /// What snapshots are sent at.
+    pub throttle: Arc<Throttle>,
     pub stop: CancellationToken,
 }
 
@@ -73,6 +77,7 @@ pub struct Replica {
     raft: Raft,
     node: NodeId,
     appended_bytes: Arc<AtomicU64>,
+    pub(super) arriving: Arriving,
 }
 
 /// What has to run for a group; its owner waits for it when the group is stopped.
@@ -81,7 +86,8 @@ pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Replica {
     /// Starts Raft on what journal and tables hold.
     pub async fn start(parts: Parts) -> Result<(Self, Vec<Task>), Error> {
-        let Parts { group, node, journal, table, clock, gather, peers, machine, stop } = parts;
+        let Parts { group, node, journal, table, clock, gather, peers, machine, throttle, stop } =
+            parts;
         let mut log = LogStore::new(Arc::clone(&journal), group);
         match agreement::check(group, &journal, &table)? {
             Agreement::Whole => {}
@@ -94,7 +100,9 @@ impl Replica {
         let appended_bytes = log.appended_bytes();
         let rows = StateMachine::new(Arc::clone(&table), log.clone(), Arc::clone(&clock))?;
         let config = Arc::new(config(group)?);
-        let network = Network { group, peers: Arc::clone(&peers), place: machine.place() };
+        let chunk_bytes = machine.snapshot_chunk_bytes();
+        let sending = Sending { place: machine.place(), chunk_bytes, throttle };
+        let network = Network { group, peers: Arc::clone(&peers), sending };
         let raft = Raft::new(node.0, config, network, log, rows)
             .await
             .map_err(|error| engine(group, &error))?;
@@ -111,7 +119,10 @@ impl Replica {
         let (barrier, confirm) =
             Barrier::new(group, node, raft.clone(), Arc::clone(&table), forward, stop);
         let tasks: Vec<Task> = vec![Box::pin(propose), Box::pin(confirm), Box::pin(death)];
-        Ok((Self { id: group, table, proposer, barrier, raft, node, appended_bytes }, tasks))
+        let arriving = Arriving::default();
+        let replica =
+            Self { id: group, table, proposer, barrier, raft, node, appended_bytes, arriving };
+        Ok((replica, tasks))
     }
 
     /// Whether the group has ever had members.
@@ -237,6 +248,12 @@ impl Replica {
         let built = self.raft.wait(Some(SNAPSHOT_TIMEOUT)).metrics(reached, "a snapshot").await;
         built.map_err(|error| engine(self.id, &error))?;
         Ok(applied.index)
+    }
+
+    /// Lets go of what snapshots that do not go on have left. To be called all the time.
+    pub async fn look_after_snapshots(&self) {
+        self.table.pins().look_after();
+        self.arriving.look_after(self.id, self.table.place()).await;
     }
 
     /// Forgets the log up to `index`. openraft goes no further than its last snapshot.

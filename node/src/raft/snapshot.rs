@@ -12,8 +12,10 @@ use super::codec;
 use super::log::disk::{Disk, File};
 use super::types::{Snapshot, SnapshotMeta, TypeConfig};
 use crate::error::Error;
+use crate::idle::InUse;
 use crate::tables::meta::Meta;
-use crate::tables::stream::{self, Chunks, FRAME_BYTES};
+use crate::tables::pinned::Pins;
+use crate::tables::stream::{self, Chunks, FRAME_BYTES, Progress, Start};
 use crate::tables::table::Table;
 use crate::tables::view::View;
 
@@ -21,7 +23,7 @@ use crate::tables::view::View;
 #[derive(Debug)]
 pub enum SnapshotData {
     /// On this node: they stay as they are for as long as this is held.
-    View { view: View, meta: Meta },
+    View { view: View, meta: Meta, pins: Arc<Pins> },
     /// From another node.
     Received(Received),
 }
@@ -30,11 +32,32 @@ pub enum SnapshotData {
 pub type ChunkResults = Box<dyn Iterator<Item = Result<Bytes, Error>> + Send>;
 
 impl SnapshotData {
-    /// The chunks to send or to install.
+    /// The chunks to install.
     pub fn chunks(&self) -> Result<ChunkResults, Error> {
         match self {
-            Self::View { view, meta } => Ok(Box::new(Chunks::new(view, meta).map(Ok))),
+            Self::View { view, meta, .. } => Ok(Box::new(Chunks::new(view, meta).map(Ok))),
             Self::Received(received) => Ok(Box::new(received.chunks()?)),
+        }
+    }
+
+    /// The chunks to send from `start` on. What came from another node is not sent on.
+    pub fn chunks_from(&self, start: Start, chunk_bytes: usize) -> Result<ChunkResults, Error> {
+        match self {
+            Self::View { view, meta, .. } => {
+                Ok(Box::new(Chunks::from(view, meta, start, chunk_bytes).map(Ok)))
+            }
+            Self::Received(_) => Err(Error::Engine {
+                what: "sending a snapshot",
+                why: "it came from another node; this is a bug, please report it".to_owned(),
+            }),
+        }
+    }
+
+    /// Keeps it for the next attempt, for as long as the guard is held and for a while.
+    pub fn pin(&self) -> Option<InUse> {
+        match self {
+            Self::View { view, meta, pins } => Some(pins.pin(view, meta)),
+            Self::Received(_) => None,
         }
     }
 }
@@ -53,19 +76,31 @@ impl std::fmt::Debug for Received {
 }
 
 impl Received {
-    /// Takes over chunks in the order in which they were made.
-    pub fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<Receiver, Error> {
-        let file = disk.create(path).map_err(|source| Error::file("create", path, source))?;
-        Ok(Receiver { file, bytes: 0, received: Self { disk, path: path.to_owned() } })
+    fn chunks(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        chunks_of(&*self.disk, &self.path)
     }
 
-    fn chunks(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + Send + use<>, Error> {
-        let path = self.path.clone();
-        let open = |source| Error::file("open", &path, source);
-        let file = self.disk.open(&path).map_err(open)?;
-        let mut rest = Rest { at: 0, bytes: file.size_bytes().map_err(open)?, file, path };
-        Ok(std::iter::from_fn(move || rest.chunk().transpose()))
+    /// What has come of a snapshot of this state. Blocks on the disk.
+    pub fn progress(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        described: &SnapshotMeta,
+    ) -> Option<Progress> {
+        let come = stream::progress(chunks_of(&**disk, path).ok()?)?;
+        let is_same = describe(&come.meta).is_ok_and(|found| found == *described);
+        is_same.then_some(come)
     }
+}
+
+fn chunks_of(
+    disk: &dyn Disk,
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+    let path = path.to_owned();
+    let open = |source| Error::file("open", &path, source);
+    let file = disk.open(&path).map_err(open)?;
+    let mut rest = Rest { at: 0, bytes: file.size_bytes().map_err(open)?, file, path };
+    Ok(std::iter::from_fn(move || rest.chunk().transpose()))
 }
 
 impl Drop for Received {
@@ -76,19 +111,31 @@ impl Drop for Received {
     }
 }
 
-/// A snapshot that is still arriving.
+/// A snapshot that is still arriving. What has come stays where this is dropped: the rest may be asked for.
 pub struct Receiver {
     file: Arc<dyn File>,
     bytes: u64,
-    received: Received,
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
 }
 
 impl Receiver {
+    /// Takes chunks in the order in which they were made.
+    pub fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, Error> {
+        let file = disk.create(path).map_err(|source| Error::file("create", path, source))?;
+        Ok(Self { file, bytes: 0, disk, path: path.to_owned() })
+    }
+
+    /// The same behind so many bytes that have come. What may lie behind them is a part of what comes, and shorter.
+    pub fn go_on(disk: Arc<dyn Disk>, path: &Path, bytes: u64) -> Result<Self, Error> {
+        let file = disk.open(path).map_err(|source| Error::file("open", path, source))?;
+        Ok(Self { file, bytes, disk, path: path.to_owned() })
+    }
+
     /// Keeps a chunk. It is checked when all have come.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Error> {
-        let path = &self.received.path;
         let written = self.file.write_at(chunk, self.bytes);
-        written.map_err(|source| Error::file("write", path, source))?;
+        written.map_err(|source| Error::file("write", &self.path, source))?;
         self.bytes += chunk.len() as u64;
         Ok(())
     }
@@ -99,14 +146,15 @@ impl Receiver {
     /// No sync: rows are synced where they are installed, and after a crash a snapshot is fetched again.
     pub fn finish(self, described: &SnapshotMeta) -> Result<Received, Error> {
         let broken = |why: String| Error::Engine { what: "a received snapshot", why };
-        let meta = stream::verify(self.received.chunks()?)?;
+        let received = Received { disk: self.disk, path: self.path };
+        let meta = stream::verify(received.chunks()?)?;
         let found = describe(&meta).map_err(|error| broken(error.to_string()))?;
         if found != *described {
             return Err(broken(
                 "it holds another state than its leader announced; fetch it again".to_owned(),
             ));
         }
-        Ok(self.received)
+        Ok(received)
     }
 }
 
@@ -149,9 +197,10 @@ pub fn describe(meta: &Meta) -> io::Result<SnapshotMeta> {
     })
 }
 
-/// A snapshot of everything `view` holds.
-pub fn of(view: View, meta: Meta) -> io::Result<Snapshot> {
-    Ok(Snapshot { meta: describe(&meta)?, snapshot: SnapshotData::View { view, meta } })
+/// A snapshot of everything that a view of `table` holds.
+pub fn of(table: &Table, view: View, meta: Meta) -> io::Result<Snapshot> {
+    let pins = Arc::clone(table.pins());
+    Ok(Snapshot { meta: describe(&meta)?, snapshot: SnapshotData::View { view, meta, pins } })
 }
 
 /// Makes what has been applied durable: only then may the log before it be purged.
@@ -176,6 +225,6 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let synced = self.table.place().run(move || table.persist()).await;
         synced.map_err(io::Error::other)?;
         let meta = self.table.meta_of(&self.view).map_err(io::Error::other)?;
-        of(self.view.clone(), meta)
+        of(&self.table, self.view.clone(), meta)
     }
 }

@@ -227,13 +227,21 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    /// The tables are a snapshot at any time, so none is kept: one that nobody reads would only hold back the compaction.
+    /// The tables are a snapshot at any time, so none is kept but one that is being sent: one that nobody reads would only hold
+    /// back the compaction.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         if self.meta.applied.is_none() {
             return Ok(None);
         }
-        let view = self.table.view();
-        let meta = self.table.meta_of(&view).map_err(io::Error::other)?;
-        snapshot::of(view, meta).map(Some)
+        let again = self.table.pins().again(self.log.purged());
+        let (view, meta) = match again {
+            Some(again) => again,
+            None => {
+                let view = self.table.view();
+                let meta = self.table.meta_of(&view).map_err(io::Error::other)?;
+                (view, meta)
+            }
+        };
+        snapshot::of(&self.table, view, meta).map(Some)
     }
 }

@@ -12,6 +12,7 @@ use vaultaire_proto::wire::v1 as wire;
 use super::codec;
 use super::types::{Entry, LeaderId, LogId, SnapshotMeta, TypeConfig, Vote};
 use crate::tables::meta::Applied;
+use crate::tables::stream::Start;
 
 /// A message that no node of this release sends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -213,7 +214,18 @@ pub fn snapshot_head(group: GroupId, of: &Vote, meta: &SnapshotMeta) -> wire::sn
         vote: Some(vote(of)),
         last: maybe(meta.last_log_id.as_ref()),
         membership: codec::encode_stored(&meta.last_membership),
+        first_chunk: 0,
     }
+}
+
+pub fn snapshot_progress(start: Start) -> wire::SnapshotProgressResponse {
+    let Start { chunks, rows, after } = start;
+    wire::SnapshotProgressResponse { chunks, rows, after }
+}
+
+pub fn read_snapshot_progress(come: wire::SnapshotProgressResponse) -> Start {
+    let wire::SnapshotProgressResponse { chunks, rows, after } = come;
+    Start { chunks, rows, after }
 }
 
 pub fn read_snapshot_head(

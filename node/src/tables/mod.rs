@@ -3,7 +3,7 @@
 //!
 //! How it reads: `meta` (what a group has applied), `engine` (what keeps rows, behind a seam), `on_disk` (this machine's disk), with
 //! `pointer` (which keyspace counts) and `tail` (an end that the disk lost), `view` (reads), `overlay` (one transaction), `recent`
-//! (what is looked at again and again), `writer` (who applies), `stream` (a snapshot as bytes), `table` (one group), `digest` (what replicas are
+//! (what is looked at again and again), `writer` (who applies), `stream` (a snapshot as bytes), `pinned` (the one that is sent), `table` (one group), `digest` (what replicas are
 //! compared by), and the store below.
 //!
 //! A store that cannot read or write any more stops the process: half an entry applied would make this replica another
@@ -14,6 +14,7 @@ pub mod engine;
 pub mod meta;
 pub mod on_disk;
 pub mod overlay;
+pub mod pinned;
 pub mod pointer;
 pub mod recent;
 pub mod stream;

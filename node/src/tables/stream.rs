@@ -27,10 +27,20 @@ const END: u8 = 3;
 /// Bytes before a chunk's payload.
 pub const FRAME_BYTES: usize = 1 + 8 + 4 + 4;
 
+/// Where a snapshot goes on that has come in part: behind so many chunks, which have so many rows, the last of them this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    pub chunks: u64,
+    pub rows: u64,
+    /// Its key. Empty: no row has come.
+    pub after: Vec<u8>,
+}
+
 /// The chunks of a view.
 pub struct Chunks {
     rows: Box<dyn Iterator<Item = Pair> + Send>,
     meta: Option<Vec<u8>>,
+    chunk_bytes: usize,
     sequence: u64,
     count: u64,
     ended: bool,
@@ -38,8 +48,18 @@ pub struct Chunks {
 
 impl Chunks {
     pub fn new(view: &View, meta: &Meta) -> Self {
-        let rows = Box::new(view.rows());
-        Self { rows, meta: Some(meta.encode()), sequence: 0, count: 0, ended: false }
+        Self::from(view, meta, Start::default(), CHUNK_BYTES)
+    }
+
+    /// The same from somewhere on, a chunk as soon as there are so many bytes for it.
+    pub fn from(view: &View, meta: &Meta, start: Start, chunk_bytes: usize) -> Self {
+        let Start { chunks: sequence, rows: count, after } = start;
+        let meta = (sequence == 0).then(|| meta.encode());
+        let rows: Box<dyn Iterator<Item = Pair> + Send> = match after.is_empty() {
+            true => Box::new(view.rows()),
+            false => Box::new(view.rows_after(&after)),
+        };
+        Self { rows, meta, chunk_bytes, sequence, count, ended: false }
     }
 
     fn frame(&mut self, kind: u8, payload: &[u8]) -> Bytes {
@@ -68,7 +88,7 @@ impl Iterator for Chunks {
             return None;
         }
         let mut payload = Vec::new();
-        while payload.len() < CHUNK_BYTES {
+        while payload.len() < self.chunk_bytes {
             let Some((key, value)) = self.rows.next() else {
                 break;
             };
@@ -101,6 +121,35 @@ pub fn payload_bytes(frame: &[u8; FRAME_BYTES]) -> Result<usize, Error> {
     Ok(length)
 }
 
+/// What has come of a snapshot that broke off.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub meta: Meta,
+    pub start: Start,
+    /// Of all chunks that are whole.
+    pub bytes: u64,
+}
+
+/// Reads as many chunks as are whole. None: not even the first one is. The end is not counted: it is sent again.
+pub fn progress(chunks: impl Iterator<Item = Result<Bytes, Error>>) -> Option<Progress> {
+    let (meta, mut rows) = Rows::open(chunks).ok()?;
+    let start = Start { chunks: rows.sequence, ..Start::default() };
+    let mut come = Progress { meta, start, bytes: rows.bytes };
+    while let Ok((ROWS, payload)) = rows.chunk() {
+        rows.payload = payload;
+        let mut last = Bytes::new();
+        while !rows.payload.is_empty() {
+            let Ok(Some((key, _))) = rows.read() else {
+                return Some(come);
+            };
+            last = key;
+        }
+        come.start = Start { chunks: rows.sequence, rows: rows.count, after: last.to_vec() };
+        come.bytes = rows.bytes;
+    }
+    Some(come)
+}
+
 /// Reads a snapshot to its end: whole, its rows in order, and nothing behind them.
 pub fn verify(chunks: impl Iterator<Item = Result<Bytes, Error>>) -> Result<Meta, Error> {
     let (meta, mut rows) = Rows::open(chunks)?;
@@ -122,6 +171,7 @@ pub struct Rows<I> {
     chunks: I,
     payload: Bytes,
     sequence: u64,
+    bytes: u64,
     count: u64,
     ended: bool,
 }
@@ -129,7 +179,8 @@ pub struct Rows<I> {
 impl<I: Iterator<Item = Result<Bytes, Error>>> Rows<I> {
     /// Reads the first chunk.
     pub fn open(chunks: I) -> Result<(Meta, Self), Error> {
-        let mut rows = Self { chunks, payload: Bytes::new(), sequence: 0, count: 0, ended: false };
+        let payload = Bytes::new();
+        let mut rows = Self { chunks, payload, sequence: 0, bytes: 0, count: 0, ended: false };
         let (kind, payload) = rows.chunk()?;
         match (kind, payload.split_first()) {
             (HEAD, Some((&FORMAT, meta))) => {
@@ -160,6 +211,7 @@ impl<I: Iterator<Item = Result<Bytes, Error>>> Rows<I> {
             return Err(broken(format!("the checksum of chunk {sequence} does not match")));
         }
         self.sequence += 1;
+        self.bytes += (FRAME_BYTES + chunk.len()) as u64;
         Ok((kind, chunk))
     }
 

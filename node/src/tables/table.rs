@@ -15,6 +15,7 @@ use vaultaire_proto::{GroupId, RequestId};
 use super::digest::{Digest, Digests};
 use super::engine::{Engine, GroupRows, NewRows};
 use super::meta::{Applied, META_KEY, Meta};
+use super::pinned::Pins;
 use super::recent::Recent;
 use super::view::View;
 use super::writer::{Job, Queued, Work};
@@ -40,6 +41,7 @@ pub struct Table {
     /// Of the one who writes.
     pub(super) recent: Mutex<Recent>,
     digests: Arc<Digests>,
+    pins: Arc<Pins>,
 }
 
 impl std::fmt::Debug for Table {
@@ -70,6 +72,7 @@ impl Table {
             queue,
             recent: Mutex::default(),
             digests: Arc::default(),
+            pins: Arc::default(),
         };
         let meta = table.meta_of(&table.view())?;
         table.publish(meta.applied);
@@ -137,6 +140,11 @@ impl Table {
     /// The digest that the command `request` asked for, once it is made.
     pub fn digest_for(&self, request: RequestId) -> Option<Digest> {
         self.digests.find(request)
+    }
+
+    /// The view that a snapshot is sent of.
+    pub fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// Makes everything applied so far survive a power cut, and says how far that is. Blocks on the disk.

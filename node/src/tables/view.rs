@@ -36,6 +36,11 @@ impl View {
         self.0.range(Bound::Excluded(META_KEY), Bound::Unbounded)
     }
 
+    /// The rows behind this one.
+    pub fn rows_after(&self, key: &[u8]) -> impl Iterator<Item = Pair> + Send + 'static {
+        self.0.range(Bound::Excluded(key.max(META_KEY)), Bound::Unbounded)
+    }
+
     fn iter(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<Rows> {
         let from = after_meta(from);
         if crossed(from, to) {

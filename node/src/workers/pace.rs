@@ -1,11 +1,10 @@
-//! A limit on how fast workers go: deletions in a second, or bytes.
+//! A limit on how fast workers delete.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use vaultaire_proto::BackendKey;
 use vaultaire_storage::backend::Backend;
@@ -35,32 +34,6 @@ impl Pace {
             tokio::time::sleep_until(self.next).await;
         }
         self.next = self.next.max(now) + self.gap;
-    }
-}
-
-/// Spreads bytes evenly over time, for many tasks at once.
-#[derive(Debug)]
-pub struct Throttle {
-    bytes_per_second: u64,
-    next: Mutex<Instant>,
-}
-
-impl Throttle {
-    pub fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second: bytes_per_second.max(1), next: Mutex::new(Instant::now()) }
-    }
-
-    /// Waits until these bytes are due, in the order of the calls.
-    pub async fn take(&self, bytes: u64) {
-        // Whole milliseconds are enough; what is rounded off is less than a part in a thousand of a second's share.
-        let millis = bytes.saturating_mul(1000) / self.bytes_per_second;
-        let due = {
-            let mut next = self.next.lock();
-            let due = (*next).max(Instant::now());
-            *next = due + Duration::from_millis(millis);
-            due
-        };
-        tokio::time::sleep_until(due).await;
     }
 }
 

@@ -30,8 +30,8 @@ use vaultaire_proto::{
 use crate::ask;
 use crate::error::Error;
 use crate::settings::Repair;
+use crate::throttle::Throttle;
 use crate::workers::Context;
-use crate::workers::pace::Throttle;
 use crate::workers::repair::copying::{Around, Job, Outcome};
 
 /// How long the worker rests between two looks.

@@ -243,6 +243,21 @@ impl Peers for Way {
         self.call(to, "transfer", group, deadline, work).await
     }
 
+    async fn snapshot_progress(
+        &self,
+        to: NodeId,
+        deadline: Duration,
+        request: wire::SnapshotProgressRequest,
+    ) -> Result<wire::SnapshotProgressResponse, CallError> {
+        let (_, home) = self.reach(to).await?;
+        let head = request.head.unwrap_or_default();
+        let (group, landing) = (head.group, Arc::clone(&home.landing));
+        let work = move |replica: Arc<Replica>| async move {
+            replica.snapshot_progress(&landing, head).await.map_err(|error| refused(&error))
+        };
+        self.call(to, "snapshot progress", group, deadline, work).await
+    }
+
     async fn install_snapshot(
         &self,
         to: NodeId,

@@ -18,7 +18,7 @@ use crate::raft::log::disk::simulated::Simulated;
 use crate::raft::log::journal::Journal;
 use crate::raft::log::{Completion, Drive, Entry as Record, Identity, Options};
 use crate::raft::log_store::LogStore;
-use crate::raft::snapshot::{Received, SnapshotData};
+use crate::raft::snapshot::{Receiver, SnapshotData};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{Entry, SnapshotMeta, TypeConfig};
 use crate::tables::Store;
@@ -132,7 +132,7 @@ async fn a_crash_between_an_install_and_its_purge_is_no_damage() {
     append(&follower.journal, &blank(1, 1));
 
     let mut receiver =
-        Received::create(Arc::new(Real), &follower.folder.path().join("arriving")).unwrap();
+        Receiver::create(Arc::new(Real), &follower.folder.path().join("arriving")).unwrap();
     chunks.iter().for_each(|chunk| receiver.write(chunk).unwrap());
     let received = SnapshotData::Received(receiver.finish(&described).unwrap());
     follower.machine.install_snapshot(&described, received).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_snapshot_that_arrived_broken_never_gets_to_raft() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arriving");
     let receive = |chunks: &[bytes::Bytes], described: &SnapshotMeta| -> Result<(), Error> {
-        let mut receiver = Received::create(Arc::new(Real), &path).unwrap();
+        let mut receiver = Receiver::create(Arc::new(Real), &path).unwrap();
         chunks.iter().for_each(|chunk| receiver.write(chunk).unwrap());
         receiver.finish(described).map(|_| ())
     };

@@ -6,6 +6,7 @@ mod apply;
 mod durability;
 mod stamps;
 mod suite;
+mod transfer;
 mod writes;
 
 use std::path::Path;
@@ -70,6 +71,7 @@ pub async fn start_by(
         peers: Arc::new(Pool::new(cluster, NODE, None)),
         directory: Arc::default(),
         machine: Arc::new(ThisMachine),
+        snapshot_bytes_per_second: u64::MAX,
     };
     Groups::start(config).await
 }

@@ -16,7 +16,7 @@ use crate::raft::log::disk::Real;
 use crate::raft::log::journal::Journal;
 use crate::raft::log::{Identity, Options};
 use crate::raft::log_store::LogStore;
-use crate::raft::snapshot::{Builder, Received, SnapshotData};
+use crate::raft::snapshot::{Builder, Receiver, SnapshotData};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::tables::Store;
@@ -119,7 +119,7 @@ async fn a_snapshot_that_came_as_a_file_is_installed() {
     let snapshot = leader.get_snapshot_builder().await.build_snapshot().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arriving");
-    let mut receiver = Received::create(Arc::new(Real), &path).unwrap();
+    let mut receiver = Receiver::create(Arc::new(Real), &path).unwrap();
     for chunk in snapshot.snapshot.chunks().unwrap() {
         receiver.write(&chunk.unwrap()).unwrap();
     }

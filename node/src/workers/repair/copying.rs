@@ -21,8 +21,8 @@ use vaultaire_storage::pipeline::verify::{Expected, verified};
 
 use crate::ask;
 use crate::error::Error;
+use crate::throttle::Throttle;
 use crate::workers::Context;
-use crate::workers::pace::Throttle;
 
 /// What is known of backends.
 #[derive(Debug)]
