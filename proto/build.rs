@@ -10,10 +10,11 @@ use std::error::Error;
 use std::path::PathBuf;
 
 /// Every file, named from the include root, which is this crate's folder.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "vaultaire/admin/v1/admin.proto",
     "vaultaire/admin/v1/backend.proto",
     "vaultaire/admin/v1/cluster.proto",
+    "vaultaire/admin/v1/operation.proto",
     "vaultaire/admin/v1/status.proto",
     "vaultaire/admin/v1/verify.proto",
     "vaultaire/v1/blob.proto",

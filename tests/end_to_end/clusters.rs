@@ -196,21 +196,51 @@ async fn nobody_is_removed_whose_vote_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_is_listed_and_can_be_waited_for() {
+    let mut cluster = Cluster::start(3);
+    let under_way = |cluster: &Cluster, node: usize| -> Vec<Value> {
+        let listed = cluster.ask(node, &["operations"]);
+        listed["operations"].as_array().expect("a list").clone()
+    };
+    assert_eq!(under_way(&cluster, 1), Vec::<Value>::new());
+    put(&cluster, 1, "k", b"bytes").await;
+    // A majority of the groups' members is left, but nobody knows whether the third has heard.
+    cluster.kill(3);
+    cluster.ask(1, &["backend", "drain", "hot@3"]);
+    cluster.ask(1, &["cluster", "demote", "3"]);
+    cluster.until("both are done or told of", |cluster| {
+        let operations = under_way(cluster, 2);
+        let known = ["set_role", "drain"];
+        let told = |one: &Value| known.iter().any(|kind| one["kind"] == *kind);
+        operations.iter().all(|one| told(one) && one["done"] == false)
+    });
+    cluster.start_node(3);
+    let waited = cluster.ask(2, &["operations", "wait", "nodes/3"]);
+    assert_eq!((&waited["done"], &waited["operation"]), (&true.into(), &"nodes/3".into()));
+    assert_eq!(cluster.members(2)[2]["role"], "learner");
+    cluster.ask(2, &["backend", "drain", "hot@3", "--wait"]);
+    assert_eq!(under_way(&cluster, 2), Vec::<Value>::new());
+    refused(&cluster.try_ask(1, &["operations", "wait", "nodes/9"]), "no such node");
+    refused(&cluster.try_ask(1, &["operations", "wait", "everything"]), "operations/nodes/4");
+    assert_eq!(get(&cluster, 3, "k").await, b"bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn members_come_change_and_go() {
     let mut cluster = Cluster::start(2);
     let third = cluster.add(Role::Learner);
     cluster.settled();
     put(&cluster, third, "through-a-learner", b"hello").await;
-    cluster.ask(1, &["cluster", "promote", "3"]);
-    cluster.settled();
+    // Any node can be asked to wait for the end.
+    let promoted = cluster.ask(2, &["cluster", "promote", "3", "--wait"]);
+    assert_eq!((&promoted["role"], &promoted["state"]), (&"voter".into(), &"member".into()));
     let roles = |cluster: &Cluster| -> Vec<Value> {
         cluster.members(1).iter().map(|member| member["role"].clone()).collect()
     };
     assert_eq!(roles(&cluster), ["voter", "voter", "voter"]);
     cluster.ask(1, &["backend", "drain", "hot@2", "--wait"]);
-    cluster.ask(1, &["cluster", "remove", "2"]);
-    cluster.settled();
-    assert_eq!(cluster.members(1)[1]["state"], "removed");
+    let removed = cluster.ask(1, &["cluster", "remove", "2", "--wait"]);
+    assert_eq!(removed["state"], "removed", "{removed}");
     assert_eq!(get(&cluster, third, "through-a-learner").await, b"hello");
     // Removed for ever: not under its old id, however intact its data directory is.
     cluster.kill(2);

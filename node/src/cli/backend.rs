@@ -56,26 +56,25 @@ enum Command {
 }
 
 pub async fn run(args: Args, output: Output) -> Result<(), Error> {
-    let client = args.target.connect().await?;
     match args.command {
-        Command::List => list(client, output).await,
-        Command::Check { name } => check(client, output, &name).await,
-        Command::Release { name } => release(client, output, &name).await,
+        Command::List => list(args.target.connect().await?, output).await,
+        Command::Check { name } => check(args.target.connect().await?, output, &name).await,
+        Command::Release { name } => release(args.target.connect().await?, output, &name).await,
         Command::Drain { name, how } => {
-            life::change(client, output, &name, admin::BackendChange::Drain, how).await
+            life::change(&args.target, output, &name, admin::BackendChange::Drain, how).await
         }
         Command::Activate { name, dry_run } => {
             let how = How { dry_run, wait: false };
-            life::change(client, output, &name, admin::BackendChange::Activate, how).await
+            life::change(&args.target, output, &name, admin::BackendChange::Activate, how).await
         }
         Command::Remove { name, lost, how } => {
             let to = match lost {
                 true => admin::BackendChange::Lose,
                 false => admin::BackendChange::Remove,
             };
-            life::change(client, output, &name, to, how).await
+            life::change(&args.target, output, &name, to, how).await
         }
-        Command::Losses { name } => life::losses(client, output, &name).await,
+        Command::Losses { name } => life::losses(args.target.connect().await?, output, &name).await,
     }
 }
 

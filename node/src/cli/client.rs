@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use vaultaire_proto::wire::admin::admin_service_client::AdminServiceClient;
 use vaultaire_proto::wire::admin::cluster_service_client::ClusterServiceClient;
+use vaultaire_proto::wire::admin::operation_service_client::OperationServiceClient;
 
 use crate::cli::dev;
 use crate::discovery;
@@ -42,6 +43,9 @@ pub type Client = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 /// The same for changes of the membership.
 pub type ClusterClient = ClusterServiceClient<InterceptedService<Channel, Bearer>>;
 
+/// The same for what takes longer than a call.
+pub type OperationClient = OperationServiceClient<InterceptedService<Channel, Bearer>>;
+
 /// Adds the token to every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -69,6 +73,12 @@ impl Target {
     pub async fn cluster(&self) -> Result<ClusterClient, Error> {
         let (channel, token) = self.channel().await?;
         Ok(ClusterServiceClient::with_interceptor(channel, bearer(&token)?))
+    }
+
+    /// The same for what takes longer than a call.
+    pub async fn operations(&self) -> Result<OperationClient, Error> {
+        let (channel, token) = self.channel().await?;
+        Ok(OperationServiceClient::with_interceptor(channel, bearer(&token)?))
     }
 
     async fn channel(&self) -> Result<(Channel, Secret), Error> {

@@ -12,6 +12,7 @@ use vaultaire_proto::{ClusterId, NodeId};
 
 use crate::cli::client::{ClusterClient, Target, refused};
 use crate::cli::compare;
+use crate::cli::operations;
 use crate::cli::output::{Output, bare, table};
 use crate::config::Config;
 use crate::discovery;
@@ -68,9 +69,19 @@ enum Command {
     /// List the nodes.
     Members,
     /// Give a node a vote.
-    Promote { node: u64 },
+    Promote {
+        node: u64,
+        /// Wait until every group knows.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Take a node's vote; it goes on following.
-    Demote { node: u64 },
+    Demote {
+        node: u64,
+        /// Wait until every group knows.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Take a node out of the cluster, for ever.
     Remove {
         node: u64,
@@ -80,6 +91,9 @@ enum Command {
         /// Check whether it can be done, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Wait until no group has it any more.
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
     },
     /// Let another node lead what the asked node leads.
     TransferLeader {
@@ -107,13 +121,13 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
         }
         Command::Token { valid } => token(target.cluster().await?, valid, output).await,
         Command::Members => members(target.cluster().await?, output).await,
-        Command::Promote { node } => {
-            set_role(target.cluster().await?, node, admin::MemberRole::Voter, output).await
+        Command::Promote { node, wait } => {
+            set_role(&target, node, admin::MemberRole::Voter, wait, output).await
         }
-        Command::Demote { node } => {
-            set_role(target.cluster().await?, node, admin::MemberRole::Learner, output).await
+        Command::Demote { node, wait } => {
+            set_role(&target, node, admin::MemberRole::Learner, wait, output).await
         }
-        Command::Remove { node, lost, dry_run } => {
+        Command::Remove { node, lost, dry_run, wait } => {
             let name = format!("{NODES}{node}");
             let request = admin::RemoveMemberRequest {
                 name,
@@ -121,7 +135,7 @@ pub async fn run(args: Args, output: Output) -> Result<(), Error> {
                 lost,
                 validate_only: dry_run,
             };
-            remove(target.cluster().await?, request, output).await
+            remove(&target, request, wait, output).await
         }
         Command::TransferLeader { to } => transfer(target.cluster().await?, to, output).await,
         Command::Snapshot => snapshot(target.cluster().await?, output).await,
@@ -246,42 +260,65 @@ async fn members(mut client: ClusterClient, output: Output) -> Result<(), Error>
 }
 
 async fn set_role(
-    mut client: ClusterClient,
+    target: &Target,
     node: u64,
     role: admin::MemberRole,
+    wait: bool,
     output: Output,
 ) -> Result<(), Error> {
     let name = format!("{NODES}{node}");
     let request = admin::SetRoleRequest { name, role: role.into(), request_id: String::new() };
-    let changed = client.set_role(request).await.map_err(refused)?.into_inner().member;
-    begun(changed.unwrap_or_default(), output)
+    let mut client = target.cluster().await?;
+    let changed = client.set_role(request).await.map_err(refused)?.into_inner();
+    begun(target, changed.member.unwrap_or_default(), &changed.operation, wait, output).await
 }
 
 async fn remove(
-    mut client: ClusterClient,
+    target: &Target,
     request: admin::RemoveMemberRequest,
+    wait: bool,
     output: Output,
 ) -> Result<(), Error> {
     let dry_run = request.validate_only;
-    let changed = client.remove_member(request).await.map_err(refused)?.into_inner().member;
-    let member = changed.unwrap_or_default();
+    let mut client = target.cluster().await?;
+    let changed = client.remove_member(request).await.map_err(refused)?.into_inner();
+    let member = changed.member.unwrap_or_default();
     match dry_run {
         true => output.print(&shown(&member), || {
             format!("node {} ({}) can be removed", bare(&member.name), member.node_name)
         }),
-        false => begun(member, output),
+        false => begun(target, member, &changed.operation, wait, output).await,
     }
 }
 
-fn begun(member: admin::Member, output: Output) -> Result<(), Error> {
+/// Tells what was begun, or what came of it.
+async fn begun(
+    target: &Target,
+    mut member: admin::Member,
+    operation: &str,
+    wait: bool,
+    output: Output,
+) -> Result<(), Error> {
+    if wait {
+        operations::wait(target.operations().await?, output, operation).await?;
+        let request = admin::ListMembersRequest {};
+        let mut client = target.cluster().await?;
+        let members = client.list_members(request).await.map_err(refused)?.into_inner().members;
+        let name = member.name.clone();
+        member = members.into_iter().find(|one| one.name == name).unwrap_or(member);
+    }
     output.print(&shown(&member), || {
-        format!(
-            "node {} ({}) is {} now, {}; `vaultaire cluster members` shows when that is done",
+        let said = format!(
+            "node {} ({}) is {} now, {}",
             bare(&member.name),
             member.node_name,
             phase(&member),
-            role(&member),
-        )
+            role(&member)
+        );
+        match wait {
+            true => said,
+            false => format!("{said}; `vaultaire operations` shows when that is done"),
+        }
     })
 }
 

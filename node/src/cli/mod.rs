@@ -11,6 +11,7 @@ pub mod completions;
 pub mod dev;
 pub mod info;
 pub mod key;
+pub mod operations;
 pub mod output;
 pub mod run;
 pub mod server;
@@ -66,6 +67,8 @@ enum Command {
     Backend(backend::Args),
     /// Form a cluster, and change who belongs to it.
     Cluster(cluster::Args),
+    /// Show changes of members and of backends that are under way, and wait for their end.
+    Operations(operations::Args),
     /// Compare the catalog with the bytes on every backend.
     Verify(verify::Args),
     /// Check a configuration file.
@@ -112,6 +115,7 @@ fn carry_out(cli: Cli) -> Result<(), Error> {
         Command::Key(args) => brief(key::run(args, output)),
         Command::Backend(args) => brief(backend::run(args, output)),
         Command::Cluster(args) => brief(cluster::run(args, output)),
+        Command::Operations(args) => brief(operations::run(args, output)),
         Command::Verify(args) => brief(verify::run(args, output)),
         Command::Config(args) => check::run(args, output),
         Command::Completions(args) => completions::run(&args),
@@ -164,7 +168,9 @@ mod tests {
             "vaultaire cluster init --config f.toml",
             "vaultaire cluster join --config f.toml --member host:9003 --token-file t --learner",
             "vaultaire cluster token --json --data-dir d",
-            "vaultaire cluster remove 3",
+            "vaultaire cluster remove 3 --wait",
+            "vaultaire operations --json",
+            "vaultaire operations wait nodes/4",
             "vaultaire verify --json --no-checksums",
             "vaultaire config check f.toml",
             "vaultaire completions bash",

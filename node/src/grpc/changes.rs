@@ -16,7 +16,7 @@ use vaultaire_proto::{BackendId, Consistency, GroupId, NodeId, Operation, Respon
 use crate::ask;
 use crate::error::Error;
 use crate::grpc::backends::{row_name, shown};
-use crate::grpc::{Parts, names, status};
+use crate::grpc::{Parts, names, operations, status};
 use crate::propose::{Proposer, accepted, request_id};
 use crate::workers::repair::before_all;
 
@@ -50,7 +50,8 @@ pub async fn change(
         }
     };
     let held = held(&parts.proposer, row.id).await?;
-    Ok(admin::ChangeBackendResponse { backend: Some(shown(parts.node, row, held)) })
+    let operation = operations::of_backend(row.id);
+    Ok(admin::ChangeBackendResponse { backend: Some(shown(parts.node, row, held)), operation })
 }
 
 /// Sets a state, and does not return before every shard knows it.

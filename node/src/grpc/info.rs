@@ -32,6 +32,25 @@ pub async fn ask_one(parts: &Parts, node: NodeId) -> Told {
     }
 }
 
+/// How many entries a node lacks of what another has applied, in the group where that is the most. None: it does not answer.
+pub async fn behind(parts: &Parts, node: NodeId) -> Option<u64> {
+    let rows = ask::nodes(parts.proposer.catalog(), Consistency::Stale).await.ok()?;
+    let here = rows.iter().filter(|row| row.phase != NodePhase::Removed);
+    let told: Vec<(NodeId, Told)> =
+        join_all(here.map(|row| async { (row.id, ask_one(parts, row.id).await) })).await;
+    let own = told.iter().find(|(id, _)| *id == node)?.1.clone().ok()?;
+    let all: Vec<Told> = told.into_iter().map(|(_, told)| told).collect();
+    lacks(&own, &furthest(&all))
+}
+
+fn lacks(told: &wire::DescribeResponse, furthest: &BTreeMap<u32, u64>) -> Option<u64> {
+    let behind = told.groups.iter().map(|state| {
+        let most = furthest.get(&state.group).copied().unwrap_or_default();
+        most.saturating_sub(state.applied)
+    });
+    behind.max()
+}
+
 /// Up to where some node has applied each group.
 fn furthest(told: &[Told]) -> BTreeMap<u32, u64> {
     let mut furthest = BTreeMap::new();
@@ -47,11 +66,8 @@ fn shown(row: &NodeRow, told: Told, furthest: &BTreeMap<u32, u64>) -> admin::Nod
         Ok(told) => (told, String::new()),
         Err(why) => (wire::DescribeResponse::default(), why),
     };
+    let behind_entries = lacks(&told, furthest);
     let leads = told.groups.iter().filter(|state| state.leads);
-    let behind = told.groups.iter().map(|state| {
-        let most = furthest.get(&state.group).copied().unwrap_or_default();
-        most.saturating_sub(state.applied)
-    });
     admin::NodeInfo {
         name: format!("{}{}", names::NODES, row.id),
         node_name: row.name.clone(),
@@ -63,7 +79,7 @@ fn shown(row: &NodeRow, told: Told, furthest: &BTreeMap<u32, u64>) -> admin::Nod
         uptime_ms: told.uptime_ms,
         leads: leads.map(|state| format!("{}{}", names::GROUPS, state.group)).collect(),
         term: told.groups.iter().map(|state| state.term).max().unwrap_or_default(),
-        behind_entries: behind.max(),
+        behind_entries,
         disk_free_bytes: told.disk_free_bytes,
         disk_total_bytes: told.disk_total_bytes,
         error,

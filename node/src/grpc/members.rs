@@ -11,7 +11,7 @@ use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Rejection, Respon
 
 use crate::ask;
 use crate::error::Error;
-use crate::grpc::{Parts, changes, info, names};
+use crate::grpc::{Parts, changes, info, names, operations};
 use crate::peer::token::{self, Token};
 use crate::propose::{accepted, rejected, request_id};
 use crate::raft::members::Follower;
@@ -95,7 +95,8 @@ pub async fn set_role(
     }
     let id = &request.request_id;
     let row = change(parts, "SetRole", node, id, MemberChange::SetRole { node, role }).await?;
-    Ok(admin::SetRoleResponse { member: Some(Seen::of(parts).shown(&row)) })
+    let (member, operation) = (Some(Seen::of(parts).shown(&row)), operations::of_node(node));
+    Ok(admin::SetRoleResponse { member, operation })
 }
 
 pub async fn remove(
@@ -110,7 +111,8 @@ pub async fn remove(
         true => known(parts, node).await?,
         false => change(parts, "RemoveMember", node, id, MemberChange::Remove { node }).await?,
     };
-    Ok(admin::RemoveMemberResponse { member: Some(Seen::of(parts).shown(&row)) })
+    let (member, operation) = (Some(Seen::of(parts).shown(&row)), operations::of_node(node));
+    Ok(admin::RemoveMemberResponse { member, operation })
 }
 
 pub async fn transfer_leader(

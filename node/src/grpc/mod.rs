@@ -12,6 +12,7 @@ pub mod info;
 pub mod keys;
 pub mod members;
 pub mod names;
+pub mod operations;
 pub mod overview;
 pub mod releases;
 pub mod status;
@@ -35,6 +36,7 @@ use vaultaire_proto::NodeId;
 use vaultaire_proto::wire::DESCRIPTORS;
 use vaultaire_proto::wire::admin::admin_service_server::AdminServiceServer;
 use vaultaire_proto::wire::admin::cluster_service_server::ClusterServiceServer;
+use vaultaire_proto::wire::admin::operation_service_server::OperationServiceServer;
 use vaultaire_storage::registry::Registry;
 
 use crate::about::About;
@@ -43,6 +45,7 @@ use crate::compare::Comparer;
 use crate::error::Error;
 use crate::grpc::admin::Admin;
 use crate::grpc::cluster::Cluster;
+use crate::grpc::operations::Operations;
 use crate::peer::authority::Authority;
 use crate::peer::pool::Pool;
 use crate::propose::Proposer;
@@ -93,15 +96,17 @@ pub async fn serve(listener: TcpListener, parts: Parts, token: Secret) -> Result
     };
     let parts = Arc::new(parts);
     let admin = AdminServiceServer::new(Admin::new(Arc::clone(&parts)));
-    let cluster = ClusterServiceServer::new(Cluster::new(parts));
+    let cluster = ClusterServiceServer::new(Cluster::new(Arc::clone(&parts)));
+    let operations = OperationServiceServer::new(Operations::new(parts));
     let bearer = Bearer::new(&token);
-    let same = bearer.clone();
+    let (same, again) = (bearer.clone(), bearer.clone());
     Server::builder()
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(|error| engine(error.to_string()))?)
         .add_service(reflection().build_v1alpha().map_err(|error| engine(error.to_string()))?)
         .add_service(InterceptedService::new(admin, move |request| bearer.check(request)))
         .add_service(InterceptedService::new(cluster, move |request| same.check(request)))
+        .add_service(InterceptedService::new(operations, move |request| again.check(request)))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop.cancelled_owned(),

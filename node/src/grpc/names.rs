@@ -12,6 +12,7 @@ pub const KEYS: &str = "keys/";
 pub const BACKENDS: &str = "backends/";
 pub const NODES: &str = "nodes/";
 pub const GROUPS: &str = "groups/";
+pub const OPERATIONS: &str = "operations/";
 
 /// The longest name of a user, in bytes.
 const USER_LEN_MAX: usize = 64;

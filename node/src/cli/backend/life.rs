@@ -1,24 +1,17 @@
 //! Emptying backends, giving them up, and what is lost with them.
 
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use vaultaire_proto::wire::admin;
 
 use super::{shown, state};
-use crate::cli::client::{Client, refused};
+use crate::cli::client::{Client, OperationClient, Target, refused};
+use crate::cli::operations;
 use crate::cli::output::{Output, bare, bytes, table};
 use crate::error::Error;
 use crate::grpc::names::BACKENDS;
 
-/// How often `--wait` looks.
-const WAIT_PAUSE: Duration = Duration::from_millis(500);
-
 /// How many losses are listed; all are counted.
 const LOSSES_MAX: usize = 1000;
-
-const BAR: &str = "{msg} {wide_bar} {pos}/{len} blobs, {per_sec}, {eta} left";
 
 /// How a change is to be carried out.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -32,22 +25,25 @@ pub struct How {
 }
 
 pub async fn change(
-    mut client: Client,
+    target: &Target,
     output: Output,
     name: &str,
     to: admin::BackendChange,
     how: How,
 ) -> Result<(), Error> {
+    let mut client = target.connect().await?;
     let request = admin::ChangeBackendRequest {
         name: format!("{BACKENDS}{name}"),
         change: to.into(),
         validate_only: how.dry_run,
         request_id: String::new(),
     };
-    let changed = client.change_backend(request).await.map_err(refused)?.into_inner().backend;
-    let mut backend = changed.unwrap_or_default();
+    let changed = client.change_backend(request).await.map_err(refused)?.into_inner();
+    let admin::ChangeBackendResponse { backend, operation } = changed;
+    let mut backend = backend.unwrap_or_default();
     if how.wait {
-        backend = emptied(&mut client, output, backend).await?;
+        let waits = target.operations().await?;
+        backend = emptied(&mut client, waits, output, (backend, operation)).await?;
     }
     output.print(&shown(&backend), || said(&backend, name, to, how))
 }
@@ -74,38 +70,19 @@ fn said(backend: &admin::Backend, name: &str, to: admin::BackendChange, how: How
     }
 }
 
-/// Waits until the backend holds nothing, or is not listed any more.
+/// Waits until the backend holds nothing, and looks at it again.
 async fn emptied(
     client: &mut Client,
+    waits: OperationClient,
     output: Output,
-    mut backend: admin::Backend,
+    (backend, operation): (admin::Backend, String),
 ) -> Result<admin::Backend, Error> {
-    let bar = match output.is_watched() {
-        true => ProgressBar::new(backend.live_blobs),
-        false => ProgressBar::hidden(),
-    };
-    if let Ok(style) = ProgressStyle::with_template(BAR) {
-        bar.set_style(style);
-    }
-    bar.set_message("moving");
-    let id = backend.backend_id;
-    loop {
-        let all = bar.length().unwrap_or_default().max(backend.live_blobs);
-        bar.set_length(all);
-        bar.set_position(all.saturating_sub(backend.live_blobs));
-        if backend.live_blobs == 0 {
-            break;
-        }
-        tokio::time::sleep(WAIT_PAUSE).await;
-        let request = admin::ListBackendsRequest::default();
-        let listed = client.list_backends(request).await.map_err(refused)?.into_inner().backends;
-        match listed.into_iter().find(|listed| listed.backend_id == id) {
-            Some(now) => backend = now,
-            None => (backend.live_blobs, backend.live_bytes) = (0, 0),
-        }
-    }
-    bar.finish_and_clear();
-    Ok(backend)
+    operations::wait(waits, output, &operation).await?;
+    let request = admin::ListBackendsRequest::default();
+    let listed = client.list_backends(request).await.map_err(refused)?.into_inner().backends;
+    let now = listed.into_iter().find(|listed| listed.backend_id == backend.backend_id);
+    // One that was lost is listed no more.
+    Ok(now.unwrap_or(admin::Backend { live_blobs: 0, live_bytes: 0, ..backend }))
 }
 
 pub async fn losses(mut client: Client, output: Output, name: &str) -> Result<(), Error> {
