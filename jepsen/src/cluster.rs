@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use self::membership::Seat;
 use self::site::{Clock, Site, index};
 use crate::error::Error;
 use crate::process::{Program, Server};
@@ -25,30 +26,45 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Cluster {
     pub site: Arc<Site>,
     servers: Vec<Option<Server>>,
+    /// They are hurt by nobody: what is looked at is what they make of the others.
+    gateways: Vec<Server>,
 }
 
 impl Cluster {
-    /// So many voters, all of them members when this returns.
+    /// So many voters and gateways, all of them members when this returns.
     pub async fn start(
         program: Program,
         dir: &Path,
-        voters: u32,
+        (voters, gateways): (u32, u32),
         is_inside: bool,
     ) -> Result<Self, Error> {
-        let site = Arc::new(Site::new(program, dir, voters, is_inside).await?);
+        let site = Arc::new(Site::new(program, dir, (voters, gateways), is_inside).await?);
         let servers = (0..voters).map(|_| None).collect();
-        let mut cluster = Self { site, servers };
+        let mut cluster = Self { site, servers, gateways: Vec::new() };
         for number in 0..voters {
             if number == 0 {
                 cluster.site.configured(0, &["cluster", "init"]).await?;
             } else {
                 cluster.site.settled().await?;
-                cluster.site.join(number, true).await?;
+                cluster.site.join(number, Seat::Voter).await?;
             }
             cluster.begin(number, None).await?;
         }
+        for number in cluster.site.gateways() {
+            cluster.site.settled().await?;
+            cluster.site.join(number, Seat::Gateway).await?;
+            cluster.gateways.push(cluster.site.start(number, None)?.ready().await?);
+        }
         cluster.site.settled().await?;
         Ok(cluster)
+    }
+
+    /// SIGTERM to all gateways, and the wait for their clean ends.
+    pub async fn stop_gateways(&mut self) -> Result<(), String> {
+        for server in self.gateways.drain(..) {
+            server.stop().await?;
+        }
+        Ok(())
     }
 
     /// Starts a node that does not run, and waits until it serves. One that gives up because others do not answer is started

@@ -45,6 +45,9 @@ pub struct Args {
     /// How many nodes there are, all of them voters.
     #[arg(long, default_value_t = 3)]
     nodes: u32,
+    /// How many more serve clients, and keep nothing.
+    #[arg(long, default_value_t = 1)]
+    gateways: u32,
     /// How many clients work at the same time; three of them share keys.
     #[arg(long, default_value_t = 21)]
     clients: u32,
@@ -87,11 +90,12 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
     let dir = std::path::absolute(&dir).map_err(Error::file("find", &dir))?;
     eprintln!("seed {seed}, history in {}", dir.display());
     let program = Program { binary, planted: args.planted.clone() };
-    let mut cluster = Cluster::start(program, &dir, args.nodes, sandbox::is_inside()).await?;
+    let mut cluster =
+        Cluster::start(program, &dir, (args.nodes, args.gateways), sandbox::is_inside()).await?;
     let ready = cluster.site.ready();
     let connections = client::connections();
     prepare(&ready[0], &connections).await?;
-    eprintln!("{} nodes serve", args.nodes);
+    eprintln!("{} nodes serve, and {} gateway(s)", args.nodes, args.gateways);
     let workloads = chosen(&args.workloads);
     let nemeses = nemeses(args);
     let recorder = Recorder::create(&dir)?;
@@ -173,6 +177,9 @@ async fn finish(
 ) -> Result<Judgement, Error> {
     let verified = verified::verify(&cluster.site).await?;
     violations.extend(verified.violations());
+    if let Err(why) = cluster.stop_gateways().await {
+        violations.push(Violation::new(Kind::Server, "", format!("a gateway: {why}")));
+    }
     for node in 0..nodes {
         if let Err(why) = cluster.stop(node).await {
             violations.push(Violation::new(Kind::Server, "", format!("node {node}: {why}")));

@@ -11,6 +11,24 @@ use crate::error::Error;
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(500);
 
+/// What a node is let in as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    Voter,
+    Learner,
+    Gateway,
+}
+
+impl Seat {
+    fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Voter => None,
+            Self::Learner => Some("--learner"),
+            Self::Gateway => Some("--gateway"),
+        }
+    }
+}
+
 /// One node that belongs to the cluster or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -60,7 +78,7 @@ impl Site {
     }
 
     /// Makes an empty place that of a new node.
-    pub async fn join(&self, number: u32, is_voter: bool) -> Result<(), Error> {
+    pub async fn join(&self, number: u32, seat: Seat) -> Result<(), Error> {
         let told = self.ask_any(&["cluster", "token"]).await?;
         let token = told["token"].as_str().unwrap_or_default();
         let token_file = self.token_file(number);
@@ -70,7 +88,7 @@ impl Site {
         for member in (0..self.keepers()).filter(|member| *member != number) {
             let line = ["cluster", "join", "--member", self.peer(member), "--token-file"];
             let line = line.into_iter().chain([token_file.as_ref()]);
-            let line: Vec<&str> = line.chain((!is_voter).then_some("--learner")).collect();
+            let line: Vec<&str> = line.chain(seat.flag()).collect();
             match self.configured(number, &line).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = Some(error),

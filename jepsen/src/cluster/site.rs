@@ -38,7 +38,8 @@ const TRIES_MAX: u64 = 20;
 const GC: &str =
     "[gc]\nupload_grace = \"2s\"\ndrain = \"2s\"\nresweep = [\"4s\"]\nbrake_percent = 100\n";
 
-/// Places by number, from 0. The last one is the guest's, who takes no objects and comes and goes.
+/// Places by number, from 0: those of nodes that keep objects, then the guest's, who takes none and comes and goes, then those of
+/// gateways.
 #[derive(Debug)]
 pub struct Site {
     program: Program,
@@ -46,6 +47,7 @@ pub struct Site {
     /// Absent where the machine lets nobody make namespaces: the nodes are on the loopback interface then.
     pub network: Option<Network>,
     places: Vec<Place>,
+    keepers: u32,
     /// Held by whoever takes a vote away that must come back first.
     pub changes: Arc<Mutex<()>>,
 }
@@ -61,17 +63,17 @@ struct Place {
 }
 
 impl Site {
-    /// Places for so many nodes that keep objects, and for the guest.
+    /// Places for so many nodes that keep objects, for the guest, and for so many gateways.
     pub async fn new(
         program: Program,
         dir: &Path,
-        keepers: u32,
+        (keepers, gateways): (u32, u32),
         is_inside: bool,
     ) -> Result<Self, Error> {
         let secret = dir.join("secret");
         std::fs::write(&secret, SECRET_KEY).map_err(Error::file("write", &secret))?;
         let network = match is_inside {
-            true => Some(Network::create(keepers + 1).await?),
+            true => Some(Network::create(keepers + 1 + gateways).await?),
             false => None,
         };
         let mut site = Self {
@@ -79,10 +81,11 @@ impl Site {
             dir: dir.to_owned(),
             network,
             places: Vec::new(),
+            keepers,
             changes: Arc::default(),
         };
-        for number in 0..=keepers {
-            site.places.push(site.place(number, keepers)?);
+        for number in 0..=keepers + gateways {
+            site.places.push(site.place(number)?);
         }
         if is_inside {
             site.resize(keepers - 1, "mount -t tmpfs -o mode=700", SMALL_BYTES).await?;
@@ -92,17 +95,23 @@ impl Site {
 
     /// How many places there are for nodes that keep objects.
     pub fn keepers(&self) -> u32 {
-        u32::try_from(self.places.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        self.keepers
+    }
+
+    /// The places of gateways.
+    pub fn gateways(&self) -> std::ops::Range<u32> {
+        let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        self.keepers + 1..places
     }
 
     pub fn guest(&self) -> u32 {
         self.keepers()
     }
 
-    /// Where clients reach each node that keeps objects, running or not.
+    /// Where clients reach each node, running or not.
     pub fn ready(&self) -> Vec<Ready> {
-        let keepers = self.places.len().saturating_sub(1);
-        self.places[..keepers].iter().map(|place| place.ready.clone()).collect()
+        let served = (0..self.keepers).chain(self.gateways());
+        served.map(|number| self.places[index(number)].ready.clone()).collect()
     }
 
     pub fn name(number: u32) -> String {
@@ -140,7 +149,7 @@ impl Site {
 
     /// Copies what a file system holds that goes with the run.
     pub fn keep(&self) -> Result<(), Error> {
-        let small = self.places.iter().rev().nth(1).filter(|_| self.network.is_some());
+        let small = self.places.get(index(self.keepers - 1)).filter(|_| self.network.is_some());
         small.map_or(Ok(()), |place| plant::copy(&place.home, &place.home.with_extension("kept")))
     }
 
@@ -254,7 +263,7 @@ impl Site {
         }
     }
 
-    fn place(&self, number: u32, keepers: u32) -> Result<Place, Error> {
+    fn place(&self, number: u32) -> Result<Place, Error> {
         let name = Self::name(number);
         let home = self.dir.join(&name);
         std::fs::create_dir_all(&home).map_err(Error::file("create", &home))?;
@@ -266,16 +275,20 @@ impl Site {
             None => (free_address()?, free_address()?),
         };
         // Objects are put where a client asks and at another node's pool of the same name. Nobody asks the guest.
-        let pool = if number == keepers { "own" } else { "hot" };
-        let mut toml = format!("data_dir = \"{name}/data\"\nnode_name = \"{name}\"\n");
+        let pool = if number == self.keepers { "own" } else { "hot" };
+        let mut toml = format!(
+            "data_dir = \"{name}/data\"\nnode_name = \"{name}\"\nwrite_to = [\"{pool}\"]\n"
+        );
         // Writing to a string cannot fail.
         let _ = write!(
             toml,
             "[s3]\naddr = \"{s3}\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"127.0.0.1:0\"\n\
              [peer]\naddr = \"{peer}\"\n{GC}\
-             [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{PLAIN_BUCKET}\"\n\
-             [backends.{pool}]\nkind = \"disk\"\npath = \"{name}/disk\"\n"
+             [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{PLAIN_BUCKET}\"\n"
         );
+        if number <= self.keepers {
+            let _ = write!(toml, "[backends.{pool}]\nkind = \"disk\"\npath = \"{name}/disk\"\n");
+        }
         let config = self.dir.join(format!("{name}.toml"));
         std::fs::write(&config, toml).map_err(Error::file("write", &config))?;
         let ready = Ready {

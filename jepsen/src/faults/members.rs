@@ -7,6 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::lane::{Lane, Scene};
 use super::{Fault, Nemesis};
 use crate::checker::Violation;
+use crate::cluster::membership::Seat;
 use crate::cluster::site::Site;
 use crate::error::Error;
 use crate::process::Server;
@@ -39,7 +40,8 @@ impl Members {
     async fn invite(&mut self, is_voter: bool) -> Result<(), Error> {
         let guest = self.site.guest();
         self.site.wipe(guest)?;
-        self.site.join(guest, is_voter).await?;
+        let seat = if is_voter { Seat::Voter } else { Seat::Learner };
+        self.site.join(guest, seat).await?;
         self.guest = Some(self.site.start(guest, None)?.ready().await?);
         Ok(())
     }

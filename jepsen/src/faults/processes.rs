@@ -10,6 +10,7 @@ use super::lane::{Lane, Scene};
 use super::{Fault, Nemesis, damage};
 use crate::checker::{Kind, Violation};
 use crate::cluster::Cluster;
+use crate::cluster::membership::Seat;
 use crate::cluster::site::Clock;
 use crate::error::Error;
 
@@ -94,7 +95,7 @@ impl<'a> Processes<'a> {
         site.remove(node).await?;
         for attempt in 1.. {
             site.wipe(node)?;
-            match site.join(node, true).await {
+            match site.join(node, Seat::Voter).await {
                 Ok(()) => break,
                 Err(error) if attempt >= JOINS_MAX => return Err(error),
                 Err(error) => {
