@@ -94,7 +94,7 @@ impl Engine {
         if let Some(port) = port {
             ways.serve(data_dir, port, &base)?;
         }
-        let Ways { pool, directory, about, registry, catalog: for_gateways, admitting } = ways;
+        let Ways { pool, directory, about, registry, proposer: for_gateways, admitting } = ways;
         let Base { node, cluster, sealer, authority, .. } = base;
         let node_clock = NodeClock::system();
         let clock: Arc<dyn Clock> = Arc::clone(&node_clock) as _;
@@ -117,7 +117,7 @@ impl Engine {
         stopwatch.lap("journal, tables and groups");
         let proposer = Proposer::new(catalog, Arc::clone(&clock));
         // Set once: nobody else has them.
-        let _ = for_gateways.set(proposer.shared_catalog());
+        let _ = for_gateways.set(proposer.clone());
         let support = Support::new(&proposer, &pool, &about, groups.kinds());
         let _ = admitting.set(Admitting { proposer: proposer.clone(), support });
         let first_made = identity.is_some_and(Identity::first_made);
@@ -159,7 +159,7 @@ pub struct Ways {
     directory: Arc<Directory>,
     pub about: Arc<About>,
     pub registry: Arc<Registry>,
-    catalog: Arc<OnceLock<Arc<dyn Catalog>>>,
+    proposer: Arc<OnceLock<Proposer>>,
     admitting: Arc<OnceLock<Admitting>>,
 }
 
@@ -176,7 +176,7 @@ impl Ways {
             directory,
             about: Arc::new(about),
             registry: Arc::default(),
-            catalog: Arc::default(),
+            proposer: Arc::default(),
             admitting: Arc::default(),
         }
     }
@@ -200,7 +200,7 @@ impl Ways {
                 directory: Arc::clone(&self.directory),
                 landing,
                 about: Arc::clone(&self.about),
-                catalog: Arc::clone(&self.catalog),
+                proposer: Arc::clone(&self.proposer),
                 stop,
             },
             blobs: OwnBackends::new(Arc::clone(&self.registry), Arc::clone(&self.pool)),
@@ -217,6 +217,18 @@ impl Ways {
     }
 }
 
+/// One of several nodes has to say where the others reach it.
+pub fn has_peers(identity: &Identity, settings: &Settings) -> Result<(), Error> {
+    match identity.joined() && settings.peer.is_none() {
+        false => Ok(()),
+        true => Err(Error::Setting {
+            key: "peer.addr".to_owned(),
+            why: "is missing, and this node is one of a cluster: add the [peer] section that it joined with"
+                .to_owned(),
+        }),
+    }
+}
+
 /// What looks after the backends that can be reached from here.
 pub fn watch(pool: &Arc<Pool>, opened: &Opened, write_to: Vec<String>) -> Watch {
     let (pool, registry) = (Arc::clone(pool), Arc::clone(&opened.registry));
@@ -229,14 +241,8 @@ fn base(
     identity: Option<&Identity>,
     settings: &Settings,
 ) -> Result<(Base, Origin), Error> {
-    if let (Some(identity), None) = (identity, &settings.peer)
-        && identity.joined()
-    {
-        return Err(Error::Setting {
-            key: "peer.addr".to_owned(),
-            why: "is missing, and this node is one of a cluster: add the [peer] section that it joined with"
-                .to_owned(),
-        });
+    if let Some(identity) = identity {
+        has_peers(identity, settings)?;
     }
     if identity.is_none() && settings.peer.is_some() && !data_dir.may_found() {
         return Err(Error::Found(format!(

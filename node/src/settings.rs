@@ -213,7 +213,8 @@ impl Settings {
         match (work, disk) {
             (Work::Rows, _) if self.backends.is_empty() => fail(
                 "backends",
-                "at least one is needed: add a section such as [backends.hot] with kind = \"disk\" and a path"
+                "at least one is needed: add a section such as [backends.hot] with kind = \"disk\" and a path (only a gateway \
+                 has none, and has a [peer] section)"
                     .to_owned(),
             ),
             (Work::Rows, _) => match self.write_to.iter().find(|name| !has(name)) {

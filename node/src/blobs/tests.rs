@@ -157,7 +157,7 @@ impl World {
                     data_dir: PathBuf::new(),
                     started: std::time::Instant::now(),
                 }),
-                catalog: Arc::default(),
+                proposer: Arc::default(),
                 directory: Arc::default(),
                 landing,
                 stop: self.stop.clone(),

@@ -1,13 +1,12 @@
 //! How a node that has rows answers those that have none: with its own catalog, which keeps every promise of a read or a write made
 //! here. A read is no older than what was acknowledged before the gateway asked, since its barrier begins after that.
 
-use std::sync::Arc;
-
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::wire::v1::ask_response::Outcome;
-use vaultaire_proto::{Catalog, CatalogError, Command, Consistency, GroupId, Query};
+use vaultaire_proto::{CatalogError, Command, Consistency, GroupId, Query};
 
+use crate::propose::Proposer;
 use crate::raft::forward::{fault, outcome_of};
 use crate::raft::peers::Refusal;
 use crate::raft::wire::Nonsense;
@@ -17,7 +16,7 @@ const CLOSED: CatalogError = CatalogError::NoLeader { group: GroupId::CONTROL };
 
 /// Answers a question.
 pub async fn ask(
-    catalog: Option<&Arc<dyn Catalog>>,
+    proposer: Option<&Proposer>,
     request: wire::AskRequest,
 ) -> Result<wire::AskResponse, Refusal> {
     let query = Query::decode(&request.query).map_err(|error| Nonsense(error.to_string()))?;
@@ -25,26 +24,32 @@ pub async fn ask(
         true => Consistency::Stale,
         false => Consistency::Linearizable,
     };
-    let answer = match catalog {
-        Some(catalog) => catalog.query(query, consistency).await,
+    let answer = match proposer {
+        Some(proposer) => proposer.catalog().query(query, consistency).await,
         None => Err(CLOSED),
     };
     let outcome = match answer {
         Ok(answer) => Outcome::Answer(answer.encode()),
         Err(error) => Outcome::Fault(fault(&error).into()),
     };
-    Ok(wire::AskResponse { outcome: Some(outcome) })
+    Ok(wire::AskResponse { outcome: Some(outcome), now_ms: now(proposer) })
 }
 
 /// Commits a command.
 pub async fn commit(
-    catalog: Option<&Arc<dyn Catalog>>,
+    proposer: Option<&Proposer>,
     request: wire::CommitRequest,
 ) -> Result<wire::CommitResponse, Refusal> {
     let command = Command::decode(&request.command).map_err(|error| Nonsense(error.to_string()))?;
-    let answer = match catalog {
-        Some(catalog) => catalog.commit(command).await,
+    // Not the proposer's own commit: who asks dates the command and repeats it.
+    let answer = match proposer {
+        Some(proposer) => proposer.catalog().commit(command).await,
         None => Err(CLOSED),
     };
-    Ok(wire::CommitResponse { outcome: Some(outcome_of(answer)) })
+    Ok(wire::CommitResponse { outcome: Some(outcome_of(answer)), now_ms: now(proposer) })
+}
+
+/// Zero, which moves no clock, where this node serves nobody.
+fn now(proposer: Option<&Proposer>) -> u64 {
+    proposer.map_or(0, |proposer| proposer.clock().now().0)
 }

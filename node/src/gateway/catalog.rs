@@ -13,10 +13,11 @@ use vaultaire_proto::row::{ClusterRow, NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::wire::v1 as wire;
 use vaultaire_proto::wire::v1::ask_response::Outcome;
 use vaultaire_proto::{
-    Answer, Catalog, CatalogError, Command, Consistency, GroupId, NodeId, Query, Response,
+    Answer, Catalog, CatalogError, Command, Consistency, GroupId, NodeId, Query, Response, TimeMs,
 };
 
 use crate::catalog::{COMMIT_DEADLINE, READ_DEADLINE, REPEAT_AFTER};
+use crate::clock::NodeClock;
 use crate::peer::calls::CallError;
 use crate::peer::pool::Pool;
 use crate::raft::forward;
@@ -31,13 +32,15 @@ const OUTCOME_WAIT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Way {
     pool: Arc<Pool>,
+    /// Told what time it is where the rows are.
+    clock: Arc<NodeClock>,
     /// Who answered last: it is asked first.
     last: AtomicU64,
 }
 
 impl Way {
-    pub fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, last: AtomicU64::new(0) }
+    pub fn new(pool: Arc<Pool>, clock: Arc<NodeClock>) -> Self {
+        Self { pool, clock, last: AtomicU64::new(0) }
     }
 
     /// Whom to ask, one after the other.
@@ -66,7 +69,9 @@ impl Way {
         loop {
             for node in self.order() {
                 let asked = self.pool.ask(node, ANSWER_WAIT, message.clone());
-                match read_answer(group, within(ANSWER_WAIT, asked).await) {
+                let asked = within(ANSWER_WAIT, asked).await;
+                self.clock.applied(TimeMs(asked.as_ref().map_or(0, |answer| answer.now_ms)));
+                match read_answer(group, asked) {
                     Ok(answer) => {
                         self.answered(node);
                         return Ok(answer);
@@ -91,7 +96,9 @@ impl Way {
         loop {
             for node in self.order() {
                 let asked = self.pool.commit(node, OUTCOME_WAIT, message.clone());
-                match read_outcome(group, within(OUTCOME_WAIT, asked).await) {
+                let asked = within(OUTCOME_WAIT, asked).await;
+                self.clock.applied(TimeMs(asked.as_ref().map_or(0, |answer| answer.now_ms)));
+                match read_outcome(group, asked) {
                     Ok(response) => {
                         self.answered(node);
                         return Ok(response);
@@ -151,10 +158,12 @@ fn read_outcome(
     asked: Result<wire::CommitResponse, CallError>,
 ) -> Result<Response, CatalogError> {
     match asked {
-        Ok(wire::CommitResponse { outcome: Some(outcome) }) => {
+        Ok(wire::CommitResponse { outcome: Some(outcome), .. }) => {
             forward::read_outcome(group, outcome)
         }
-        Ok(wire::CommitResponse { outcome: None }) => Err(CatalogError::OutcomeUnknown { group }),
+        Ok(wire::CommitResponse { outcome: None, .. }) => {
+            Err(CatalogError::OutcomeUnknown { group })
+        }
         Err(error) => {
             tracing::debug!(%group, %error, "a command was not answered");
             Err(match error {
@@ -256,11 +265,11 @@ mod tests {
         let unknown = Err(CatalogError::OutcomeUnknown { group });
         let no_leader = CatalogError::NoLeader { group };
         assert_eq!(read_outcome(group, Err(failed())), unknown);
-        assert_eq!(read_outcome(group, Ok(wire::CommitResponse { outcome: None })), unknown);
+        assert_eq!(read_outcome(group, Ok(wire::CommitResponse::default())), unknown);
         assert_eq!(read_outcome(group, Err(refused())), Err(no_leader.clone()));
         assert_eq!(read_answer(group, Err(failed())), Err(no_leader.clone()));
         let fault = Outcome::Fault(wire::Fault::OutcomeUnknown.into());
-        let said = wire::AskResponse { outcome: Some(fault) };
+        let said = wire::AskResponse { outcome: Some(fault), now_ms: 0 };
         assert_eq!(read_answer(group, Ok(said)), Err(no_leader));
     }
 }

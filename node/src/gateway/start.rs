@@ -38,6 +38,7 @@ pub async fn start(
     stopwatch: &mut Stopwatch,
 ) -> Result<Engine, Error> {
     settings.check_backends(Work::Gateway)?;
+    engine::has_peers(identity, settings)?;
     let base = engine::base_of_gateway(data_dir, identity)?;
     let ways = Ways::new(&base, data_dir);
     if let Some(port) = port {
@@ -45,10 +46,12 @@ pub async fn start(
     }
     let pool = Arc::clone(&ways.pool);
     pool.learn(roster::load(data_dir.path())?, Vec::new());
-    let cluster = cluster(&pool, base.cluster).await?;
+    let node_clock = NodeClock::system();
+    let way = Way::new(Arc::clone(&pool), Arc::clone(&node_clock));
+    let cluster = cluster(&way, &pool, base.cluster).await?;
     stopwatch.lap("the cluster's answer");
-    let clock: Arc<dyn Clock> = NodeClock::system();
-    let catalog = Arc::new(RemoteCatalog::new(cluster, Way::new(Arc::clone(&pool))));
+    let clock: Arc<dyn Clock> = node_clock;
+    let catalog = Arc::new(RemoteCatalog::new(cluster, way));
     let proposer = Proposer::new(catalog, Arc::clone(&clock));
     let incarnation = founding::register(&proposer, base.node, settings).await?;
     roster::follow(&pool, proposer.catalog(), data_dir.path()).await?;
@@ -103,8 +106,7 @@ async fn write_to(
 }
 
 /// What the cluster was founded with: waited for as long as it takes, since all others may be started hours later.
-async fn cluster(pool: &Arc<Pool>, expected: ClusterId) -> Result<ClusterRow, Error> {
-    let way = Way::new(Arc::clone(pool));
+async fn cluster(way: &Way, pool: &Pool, expected: ClusterId) -> Result<ClusterRow, Error> {
     let began = Instant::now();
     let mut told = began;
     loop {

@@ -17,7 +17,7 @@ use vaultaire_proto::wire::v1::blobs_server::BlobsServer;
 use vaultaire_proto::wire::v1::join_server::JoinServer;
 use vaultaire_proto::wire::v1::peer_server::{Peer, PeerServer};
 use vaultaire_proto::wire::v1::snapshot_part::Part;
-use vaultaire_proto::{Catalog, GroupId, RequestId};
+use vaultaire_proto::{GroupId, RequestId};
 
 use super::authority::Credentials;
 use super::guard::Guard;
@@ -28,6 +28,7 @@ use crate::blobs::server::OwnBackends;
 use crate::error::Error;
 use crate::gateway::answers;
 use crate::grpc::status;
+use crate::propose::Proposer;
 use crate::raft::arriving::Landing;
 use crate::raft::directory::Directory;
 use crate::raft::replica::Replica;
@@ -46,7 +47,7 @@ pub struct Calls {
     pub landing: Landing,
     pub about: Arc<About>,
     /// Answers gateways, once the groups are open. Never on a gateway: two could ask each other.
-    pub catalog: Arc<OnceLock<Arc<dyn Catalog>>>,
+    pub proposer: Arc<OnceLock<Proposer>>,
     /// Ends streams of entries, which never end by themselves: the server waits for what is under way.
     pub stop: CancellationToken,
 }
@@ -202,7 +203,7 @@ impl Peer for Calls {
         &self,
         request: Request<wire::AskRequest>,
     ) -> Result<Response<wire::AskResponse>, Status> {
-        let answer = answers::ask(self.catalog.get(), request.into_inner()).await;
+        let answer = answers::ask(self.proposer.get(), request.into_inner()).await;
         answer.map(Response::new).map_err(|error| status::of_refusal(&error))
     }
 
@@ -210,7 +211,7 @@ impl Peer for Calls {
         &self,
         request: Request<wire::CommitRequest>,
     ) -> Result<Response<wire::CommitResponse>, Status> {
-        let answer = answers::commit(self.catalog.get(), request.into_inner()).await;
+        let answer = answers::commit(self.proposer.get(), request.into_inner()).await;
         answer.map(Response::new).map_err(|error| status::of_refusal(&error))
     }
 
