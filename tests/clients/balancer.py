@@ -79,8 +79,9 @@ class Load:
                 with self.lock:
                     self.reads += 1
             except Exception as error:  # noqa: BLE001: whatever a client is told is what is counted
+                told = getattr(error, "response", {}).get("ResponseMetadata", {})
                 with self.lock:
-                    self.failures.append(f"{key}: {error}")
+                    self.failures.append(f"{key}: {error} {told.get('HTTPStatusCode')} {told.get('HTTPHeaders')}")
 
 
 def balance(folder, nodes):

@@ -9,7 +9,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -200,12 +199,6 @@ impl Cluster {
         let status = self.running(number).stop();
         assert!(status.success(), "node {number} ended with {status}");
         self.nodes[number - 1].process = None;
-    }
-
-    /// Any other signal.
-    pub fn signal(&mut self, number: usize, signal: Signal) {
-        let pid = i32::try_from(self.running(number).pid()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), signal).expect("a signal can be sent");
     }
 
     /// All that a node has logged.
