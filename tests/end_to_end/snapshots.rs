@@ -40,16 +40,25 @@ fn arrived_bytes(data_dir: &Path) -> u64 {
     sizes.max().unwrap_or_default()
 }
 
+/// A process that ends with its test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).expect("it can be ended");
+    }
+}
+
 /// Starts a node without waiting until it serves, which it does when it has caught up.
-fn begin(cluster: &Cluster, number: usize) -> Child {
+fn begin(cluster: &Cluster, number: usize) -> Server {
     let mut command = Command::new(binary());
     command.args(["--json", "server", "--config"]).arg(&cluster.node(number).config);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("the binary that was built can be started")
+    Server(command.spawn().expect("the binary that was built can be started"))
 }
 
-fn signal(process: &Child, signal: Signal) {
-    kill_process(Pid::from_child(process), signal).expect("a signal can be sent");
+fn signal(server: &Server, signal: Signal) {
+    kill_process(Pid::from_child(&server.0), signal).expect("a signal can be sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +69,7 @@ async fn a_snapshot_whose_way_breaks_goes_on_where_it_ended() {
     for node in [1, 2] {
         cluster.ask(node, &["cluster", "snapshot"]);
     }
-    let mut third = begin(&cluster, 3);
+    let third = begin(&cluster, 3);
     // A third of what a shard's snapshot has.
     cluster.until("a snapshot arrives", |cluster| {
         arrived_bytes(&cluster.node(3).data_dir) > 600 << 10
@@ -75,5 +84,4 @@ async fn a_snapshot_whose_way_breaks_goes_on_where_it_ended() {
     cluster.until("it serves", |cluster| cluster.try_ask(3, &["status"]).status.success());
     cluster.ask(1, &["cluster", "compare"]);
     assert_eq!(arrived_bytes(&cluster.node(3).data_dir), 0, "nothing of it is left");
-    third.kill().and_then(|()| third.wait()).expect("it can be ended");
 }

@@ -31,7 +31,7 @@ use super::workers::work;
 use super::world::World;
 
 /// So little that a snapshot takes seconds, in which its way breaks.
-const SNAPSHOT_BYTES_PER_SECOND: u64 = 16 << 10;
+const SNAPSHOT_BYTES_PER_SECOND: u64 = 2 << 10;
 
 /// What a node has before its first process.
 #[derive(Clone, Debug, Default)]

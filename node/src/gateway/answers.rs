@@ -3,7 +3,7 @@
 
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::wire::v1 as wire;
-use vaultaire_proto::wire::v1::ask_response::Outcome;
+use vaultaire_proto::wire::v1::query_response::Outcome;
 use vaultaire_proto::{CatalogError, Command, Consistency, GroupId, Query};
 
 use crate::propose::Proposer;
@@ -15,24 +15,24 @@ use crate::raft::wire::Nonsense;
 const CLOSED: CatalogError = CatalogError::NoLeader { group: GroupId::CONTROL };
 
 /// Answers a question.
-pub async fn ask(
+pub async fn query(
     proposer: Option<&Proposer>,
-    request: wire::AskRequest,
-) -> Result<wire::AskResponse, Refusal> {
-    let query = Query::decode(&request.query).map_err(|error| Nonsense(error.to_string()))?;
+    request: wire::QueryRequest,
+) -> Result<wire::QueryResponse, Refusal> {
+    let asked = Query::decode(&request.query).map_err(|error| Nonsense(error.to_string()))?;
     let consistency = match request.stale {
         true => Consistency::Stale,
         false => Consistency::Linearizable,
     };
     let answer = match proposer {
-        Some(proposer) => proposer.catalog().query(query, consistency).await,
+        Some(proposer) => proposer.catalog().query(asked, consistency).await,
         None => Err(CLOSED),
     };
     let outcome = match answer {
         Ok(answer) => Outcome::Answer(answer.encode()),
         Err(error) => Outcome::Fault(fault(&error).into()),
     };
-    Ok(wire::AskResponse { outcome: Some(outcome), now_ms: now(proposer) })
+    Ok(wire::QueryResponse { outcome: Some(outcome), now_ms: now(proposer) })
 }
 
 /// Commits a command.

@@ -11,7 +11,7 @@ use vaultaire_proto::catalog::Scope;
 use vaultaire_proto::convert::Stored;
 use vaultaire_proto::row::{ClusterRow, NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::wire::v1 as wire;
-use vaultaire_proto::wire::v1::ask_response::Outcome;
+use vaultaire_proto::wire::v1::query_response::Outcome;
 use vaultaire_proto::{
     Answer, Catalog, CatalogError, Command, Consistency, GroupId, NodeId, Query, Response, TimeMs,
 };
@@ -45,8 +45,8 @@ impl Way {
 
     /// Whom to ask, one after the other.
     fn order(&self) -> Vec<NodeId> {
-        let (here, nodes) = (self.pool.node(), self.pool.told());
-        in_order(here, NodeId(self.last.load(Ordering::Relaxed)), nodes)
+        let last = NodeId(self.last.load(Ordering::Relaxed));
+        in_order(self.pool.node(), last, &self.pool.told())
     }
 
     fn answered(&self, node: NodeId) {
@@ -64,12 +64,12 @@ impl Way {
         consistency: Consistency,
     ) -> Result<Answer, CatalogError> {
         let stale = consistency == Consistency::Stale;
-        let message = wire::AskRequest { query: query.encode(), stale };
+        let message = wire::QueryRequest { query: query.encode(), stale };
         let deadline = Instant::now() + READ_DEADLINE;
         loop {
             for node in self.order() {
-                let asked = self.pool.ask(node, ANSWER_WAIT, message.clone());
-                let asked = within(ANSWER_WAIT, asked).await;
+                let wait = ANSWER_WAIT.min(deadline.duration_since(Instant::now()));
+                let asked = within(wait, self.pool.query(node, wait, message.clone())).await;
                 self.clock.applied(TimeMs(asked.as_ref().map_or(0, |answer| answer.now_ms)));
                 match read_answer(group, asked) {
                     Ok(answer) => {
@@ -95,8 +95,8 @@ impl Way {
         let mut unknown = None;
         loop {
             for node in self.order() {
-                let asked = self.pool.commit(node, OUTCOME_WAIT, message.clone());
-                let asked = within(OUTCOME_WAIT, asked).await;
+                let wait = OUTCOME_WAIT.min(deadline.duration_since(Instant::now()));
+                let asked = within(wait, self.pool.commit(node, wait, message.clone())).await;
                 self.clock.applied(TimeMs(asked.as_ref().map_or(0, |answer| answer.now_ms)));
                 match read_outcome(group, asked) {
                     Ok(response) => {
@@ -127,14 +127,14 @@ async fn within<T>(
 ) -> Result<T, CallError> {
     match tokio::time::timeout(wait, asked).await {
         Ok(answer) => answer,
-        Err(_) => Err(CallError::Failed(format!("no answer within {} s", wait.as_secs()))),
+        Err(_) => Err(CallError::Failed(format!("no answer within {} ms", wait.as_millis()))),
     }
 }
 
 /// A question changes nothing: whatever went wrong, it may be asked again.
 fn read_answer(
     group: GroupId,
-    asked: Result<wire::AskResponse, CallError>,
+    asked: Result<wire::QueryResponse, CallError>,
 ) -> Result<Answer, CatalogError> {
     match asked.map(|response| response.outcome) {
         Ok(Some(Outcome::Answer(bytes))) => Answer::decode(&bytes).map_err(|error| {
@@ -175,12 +175,12 @@ fn read_outcome(
 }
 
 /// Who answered last, then those of the same zone, then the others. Which of them comes first differs from gateway to gateway.
-fn in_order(here: NodeId, last: NodeId, nodes: Vec<NodeRow>) -> Vec<NodeId> {
-    let zone = nodes.iter().find(|row| row.id == here).map(|row| row.zone.clone());
-    let mut rows: Vec<NodeRow> = nodes.into_iter().filter(has_rows).collect();
+fn in_order(here: NodeId, last: NodeId, nodes: &[NodeRow]) -> Vec<NodeId> {
+    let zone = nodes.iter().find(|row| row.id == here).map(|row| &row.zone);
+    let mut rows: Vec<&NodeRow> = nodes.iter().filter(|row| has_rows(row)).collect();
     let turn = usize::try_from(here.0).unwrap_or(0).checked_rem(rows.len()).unwrap_or(0);
     rows.rotate_left(turn);
-    let is_near = |row: &NodeRow| !row.zone.is_empty() && Some(&row.zone) == zone.as_ref();
+    let is_near = |row: &NodeRow| !row.zone.is_empty() && Some(&row.zone) == zone;
     rows.sort_by_key(|row| (row.id != last, !is_near(row)));
     rows.into_iter().map(|row| row.id).collect()
 }
@@ -251,10 +251,10 @@ mod tests {
             row(8, gateway, member, "b"),
         ];
         let ids = |ids: &[u64]| ids.iter().map(|id| NodeId(*id)).collect::<Vec<_>>();
-        assert_eq!(in_order(NodeId(8), NodeId(0), nodes.clone()), ids(&[2, 4, 1, 3]));
-        assert_eq!(in_order(NodeId(7), NodeId(0), nodes.clone()), ids(&[4, 2, 1, 3]));
-        assert_eq!(in_order(NodeId(7), NodeId(3), nodes), ids(&[3, 4, 2, 1]));
-        assert_eq!(in_order(NodeId(7), NodeId(0), Vec::new()), ids(&[]));
+        assert_eq!(in_order(NodeId(8), NodeId(0), &nodes), ids(&[2, 4, 1, 3]));
+        assert_eq!(in_order(NodeId(7), NodeId(0), &nodes), ids(&[4, 2, 1, 3]));
+        assert_eq!(in_order(NodeId(7), NodeId(3), &nodes), ids(&[3, 4, 2, 1]));
+        assert_eq!(in_order(NodeId(7), NodeId(0), &[]), ids(&[]));
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(read_outcome(group, Err(refused())), Err(no_leader.clone()));
         assert_eq!(read_answer(group, Err(failed())), Err(no_leader.clone()));
         let fault = Outcome::Fault(wire::Fault::OutcomeUnknown.into());
-        let said = wire::AskResponse { outcome: Some(fault), now_ms: 0 };
+        let said = wire::QueryResponse { outcome: Some(fault), now_ms: 0 };
         assert_eq!(read_answer(group, Ok(said)), Err(no_leader));
     }
 }

@@ -1,6 +1,7 @@
 //! The first half of a gateway's start: it has no journal, no groups and no disks; it asks what the cluster is, and opens what all
 //! nodes reach alike.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub async fn start(
     pool.learn(roster::load(data_dir.path())?, Vec::new());
     let node_clock = NodeClock::system();
     let way = Way::new(Arc::clone(&pool), Arc::clone(&node_clock));
-    let cluster = cluster(&way, &pool, base.cluster).await?;
+    let cluster = cluster(&way, &pool, data_dir.path(), base.cluster).await?;
     stopwatch.lap("the cluster's answer");
     let clock: Arc<dyn Clock> = node_clock;
     let catalog = Arc::new(RemoteCatalog::new(cluster, way));
@@ -106,7 +107,12 @@ async fn write_to(
 }
 
 /// What the cluster was founded with: waited for as long as it takes, since all others may be started hours later.
-async fn cluster(way: &Way, pool: &Pool, expected: ClusterId) -> Result<ClusterRow, Error> {
+async fn cluster(
+    way: &Way,
+    pool: &Pool,
+    data_dir: &Path,
+    expected: ClusterId,
+) -> Result<ClusterRow, Error> {
     let began = Instant::now();
     let mut told = began;
     loop {
@@ -114,21 +120,21 @@ async fn cluster(way: &Way, pool: &Pool, expected: ClusterId) -> Result<ClusterR
         match asked {
             Ok(Answer::Cluster(Some(row))) if row.cluster == expected => return Ok(row),
             Ok(Answer::Cluster(Some(row))) => {
-                return Err(Error::Join {
-                    address: "a member".to_owned(),
-                    why: format!(
-                        "it is of cluster {}, and this gateway of {expected}",
-                        row.cluster
-                    ),
+                return Err(Error::OtherCluster {
+                    path: data_dir.to_owned(),
+                    found: row.cluster.to_string(),
+                    expected: expected.to_string(),
+                    expected_by: "its identity.json",
                 });
             }
             Ok(_) | Err(_) => {}
         }
         if told.elapsed() >= TOLD_EVERY {
             told = Instant::now();
-            let asked = pool.told().into_iter().map(|row| row.address);
+            let nodes = pool.told();
+            let asked: Vec<&str> = nodes.iter().map(|row| row.address.as_str()).collect();
             tracing::warn!(
-                waited_s = began.elapsed().as_secs(), nodes = ?asked.collect::<Vec<_>>(),
+                waited_s = began.elapsed().as_secs(), nodes = ?asked,
                 "no node answers this gateway: they are down, or they have removed it"
             );
         }

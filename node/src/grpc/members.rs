@@ -7,6 +7,7 @@ use vaultaire_proto::command::members::MemberChange;
 use vaultaire_proto::row::{NodePhase, NodeRole, NodeRow};
 use vaultaire_proto::state::member;
 use vaultaire_proto::wire::admin;
+use vaultaire_proto::wire::v1::DescribeResponse;
 use vaultaire_proto::{Consistency, GroupId, NodeId, Operation, Rejection, Response};
 
 use crate::ask;
@@ -203,7 +204,10 @@ async fn leaves_a_quorum(parts: &Parts, without: NodeId) -> Result<(), Error> {
         return Ok(());
     }
     let told = join_all(left.iter().map(|node| info::ask_one(parts, *node))).await;
-    let alive = told.iter().filter(|told| told.is_ok()).count();
+    // One that is only just starting answers before it can vote.
+    let groups = usize::from(parts.proposer.catalog().cluster().shards) + 1;
+    let votes = |told: &&DescribeResponse| told.groups.len() == groups;
+    let alive = told.iter().flatten().filter(votes).count();
     match alive * 2 > left.len() {
         true => Ok(()),
         false => Err(Error::Unmet(format!(

@@ -156,14 +156,14 @@ impl Pool {
     }
 
     /// Asks a node that has rows.
-    pub async fn ask(
+    pub async fn query(
         &self,
         to: NodeId,
         deadline: Duration,
-        query: wire::AskRequest,
-    ) -> Result<wire::AskResponse, CallError> {
+        query: wire::QueryRequest,
+    ) -> Result<wire::QueryResponse, CallError> {
         let request = self.request(to, Some(deadline), query);
-        answered(client(self, to, Lane::Control)?.ask(request).await)
+        answered(client(self, to, Lane::Control)?.query(request).await)
     }
 
     /// Has a node that has a log commit a command.

@@ -50,7 +50,8 @@ pub struct Unreachable {
 /// Nodes and backends as somebody who has the rows told of them.
 #[derive(Debug, Default)]
 struct Told {
-    nodes: Vec<NodeRow>,
+    /// Shared with whoever asks by them, which every request of a gateway does.
+    nodes: Arc<[NodeRow]>,
     backends: Vec<BackendRow>,
 }
 
@@ -103,12 +104,12 @@ impl Pool {
 
     /// Takes somebody's word for what the rows of the control group say, where this node has none.
     pub fn learn(&self, nodes: Vec<NodeRow>, backends: Vec<BackendRow>) {
-        *self.told.write() = Told { nodes, backends };
+        *self.told.write() = Told { nodes: nodes.into(), backends };
     }
 
     /// All nodes that this one was told of.
-    pub fn told(&self) -> Vec<NodeRow> {
-        self.told.read().nodes.clone()
+    pub fn told(&self) -> Arc<[NodeRow]> {
+        Arc::clone(&self.told.read().nodes)
     }
 
     /// What is known of a node.

@@ -199,11 +199,11 @@ impl Peer for Calls {
         Ok(Response::new(group.take_read_index().await))
     }
 
-    async fn ask(
+    async fn query(
         &self,
-        request: Request<wire::AskRequest>,
-    ) -> Result<Response<wire::AskResponse>, Status> {
-        let answer = answers::ask(self.proposer.get(), request.into_inner()).await;
+        request: Request<wire::QueryRequest>,
+    ) -> Result<Response<wire::QueryResponse>, Status> {
+        let answer = answers::query(self.proposer.get(), request.into_inner()).await;
         answer.map(Response::new).map_err(|error| status::of_refusal(&error))
     }
 

@@ -102,6 +102,8 @@ pub struct Arriving(Mutex<Option<Partial>>);
 struct Partial {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// Where they lie: free while nobody writes there.
+    free: Arc<Semaphore>,
     idle: Idle,
 }
 
@@ -115,7 +117,8 @@ impl Arriving {
     /// Chunks come for as long as the guard is held.
     pub fn begin(&self, landing: &Landing, group: GroupId) -> InUse {
         let (disk, path) = (Arc::clone(&landing.disk), landing.path(group));
-        let partial = Partial { disk, path, idle: Idle::default() };
+        let partial =
+            Partial { disk, path, free: Arc::clone(&landing.free), idle: Idle::default() };
         self.0.lock().insert(partial).idle.uses()
     }
 
@@ -124,10 +127,20 @@ impl Arriving {
         *self.0.lock() = None;
     }
 
+    /// What nobody goes on with, and the place where it lies: nothing arrives there before it is removed.
+    fn take_over(
+        &self,
+        is_over: impl FnOnce(&mut Partial) -> bool,
+    ) -> Option<(Partial, OwnedSemaphorePermit)> {
+        let mut partial = self.0.lock();
+        let landed = Arc::clone(&partial.as_ref()?.free).try_acquire_owned().ok()?;
+        Some((partial.take_if(is_over)?, landed))
+    }
+
     /// Removes what nobody goes on with. To be called all the time.
     pub async fn look_after(&self, group: GroupId, place: &Place) {
         let is_over = |partial: &mut Partial| partial.idle.is_over(IDLE_MAX);
-        let Some(Partial { disk, path, .. }) = self.0.lock().take_if(is_over) else {
+        let Some((Partial { disk, path, .. }, _landed)) = self.take_over(is_over) else {
             return;
         };
         let removed = place.run(move || disk.remove(&path)).await;

@@ -96,8 +96,8 @@ impl Replica {
         let _landed = landing.land()?;
         let first = head.first_chunk;
         let (vote, meta) = messages::read_snapshot_head(head)?;
-        let mut receiver = landing.open(self.id, first, &meta).await?;
         let arriving = self.arriving.begin(landing, self.id);
+        let mut receiver = landing.open(self.id, first, &meta).await?;
         let mut chunks = std::pin::pin!(chunks);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| Refusal::BrokeOff(error.to_string()))?;

@@ -14,49 +14,7 @@ use crate::wire::v1::list_item::Item as ItemOneof;
 use crate::wire::v1::query::Query as QueryOneof;
 use crate::wire::v1::{answer, query};
 
-/// An enum and its oneof, where many variants hold one value: `values` names the message of each and its field.
-macro_rules! exchange {
-    (
-        $domain:ident => $oneof:ident in $module:ident, $what:literal,
-        units [$($unit:ident),*],
-        messages [$($message:ident),*],
-        values { $($value:ident in $named:ident { $inner:ident }),* $(,)? },
-        records { $($record:ident { $($field:ident: $outer:ident),* } in $home:ident),* $(,)? } $(,)?
-    ) => {
-        impl $crate::convert::shape::Choice for $domain {
-            type Oneof = $oneof;
-            const WHAT: &'static str = $what;
-
-            fn to_oneof(&self) -> $oneof {
-                match self {
-                    $(Self::$unit => $oneof::$unit($module::$unit {}),)*
-                    $(Self::$message(inner) => $oneof::$message(Wire::to_wire(inner)),)*
-                    $(Self::$value(inner) => {
-                        $oneof::$value($module::$named { $inner: Field::to_field(inner) })
-                    })*
-                    $(Self::$record { $($field),* } => $oneof::$record($module::$home {
-                        $($outer: Field::to_field($field),)*
-                    }),)*
-                }
-            }
-
-            fn from_oneof(oneof: $oneof) -> Result<Self, Fault> {
-                Ok(match oneof {
-                    $($oneof::$unit($module::$unit {}) => Self::$unit,)*
-                    $($oneof::$message(inner) => Self::$message(Wire::from_wire(inner)?),)*
-                    $($oneof::$value(inner) => {
-                        Self::$value(Field::from_field(inner.$inner, stringify!($inner))?)
-                    })*
-                    $($oneof::$record(inner) => Self::$record {
-                        $($field: Field::from_field(inner.$outer, stringify!($outer))?,)*
-                    },)*
-                })
-            }
-        }
-    };
-}
-
-exchange!(
+choice!(
     Query => QueryOneof in query, "query",
     units [Cluster, Backends, Nodes],
     messages [List, ListVersions, ListUploads],
@@ -67,27 +25,27 @@ exchange!(
         User in User { user },
     },
     records {
-        Buckets { owner: owner, after: after, prefix: prefix, limit: limit } in Buckets,
-        UnsettledBuckets { limit: limit } in UnsettledBuckets,
-        AccessKeys { user: user, after: after, limit: limit } in AccessKeys,
-        Users { after: after, limit: limit } in Users,
-        Version { bucket: bucket, key: key, version: version, manifest: manifest } in Version,
-        Upload { bucket: bucket, key: key, upload: upload } in Upload,
-        Parts { bucket: bucket, key: key, upload: upload, after: after, limit: limit } in Parts,
-        Epochs { shard: shard } in Epochs,
-        Epoch { shard: shard, generation: generation, node: node, epoch: epoch } in Epoch,
-        Garbage { shard: shard, backend: backend, until: until_ms, limit: limit } in Garbage,
-        Blobs { shard: shard, after: after, limit: limit } in Blobs,
-        SweepView { shard: shard, backend: backend, epoch: epoch, blobs: blobs } in SweepView,
-        Versions { shard: shard, after: after, limit: limit } in Versions,
-        ShardBucket { shard: shard, bucket: bucket } in ShardBucket,
-        ShardBackends { shard: shard } in ShardBackends,
-        BlobOf { shard: shard, copy: copy } in BlobOf,
+        Buckets { owner, after, prefix, limit },
+        UnsettledBuckets { limit },
+        AccessKeys { user, after, limit },
+        Users { after, limit },
+        Version { bucket, key, version, manifest },
+        Upload { bucket, key, upload },
+        Parts { bucket, key, upload, after, limit },
+        Epochs { shard },
+        Epoch { shard, generation, node, epoch },
+        Blobs { shard, after, limit },
+        SweepView { shard, backend, epoch, blobs },
+        Versions { shard, after, limit },
+        ShardBucket { shard, bucket },
+        ShardBackends { shard },
+        BlobOf { shard, copy },
     },
+    renamed { Garbage { shard: shard, backend: backend, until: until_ms, limit: limit } },
 );
 wrapped!(Query in wire::Query, query);
 
-exchange!(
+choice!(
     Answer => AnswerOneof in answer, "answer",
     units [],
     messages [List, ListVersions, ListUploads],
@@ -113,7 +71,8 @@ exchange!(
         ShardBackends in OfShardBackends { rows },
         BlobOf in OfBlobOf { row },
     },
-    records { SweepView { epoch: epoch, kept: kept, garbage: garbage } in OfSweepView },
+    records { SweepView { epoch, kept, garbage } },
+    renamed {},
 );
 wrapped!(Answer in wire::Answer, answer);
 

@@ -147,13 +147,14 @@ macro_rules! record {
     };
 }
 
-/// An enum and its oneof. `units` have an empty message, `messages` carry a type that has one, and
-/// `records` are struct variants whose message, of the same name, lies in `$module`.
+/// An enum and its oneof. `units` have an empty message, `messages` carry a type that has one, `values` anything else, in the
+/// one field of the message that is named, and `records` are struct variants whose message, of the same name, lies in `$module`.
 macro_rules! choice {
     (
         $domain:ident => $oneof:ident in $module:ident, $what:literal,
         units [$($unit:ident),* $(,)?],
         messages [$($message:ident),* $(,)?],
+        $(values { $($value:ident in $named:ident { $held:ident }),* $(,)? },)?
         records { $($record:ident { $($field:ident),* }),* $(,)? },
         renamed { $($other:ident { $($inner:ident: $outer:ident),* }),* $(,)? } $(,)?
     ) => {
@@ -167,6 +168,9 @@ macro_rules! choice {
                     $(Self::$message(inner) => {
                         $oneof::$message($crate::convert::shape::Wire::to_wire(inner))
                     })*
+                    $($(Self::$value(inner) => $oneof::$value($module::$named {
+                        $held: $crate::convert::shape::Field::to_field(inner),
+                    }),)*)?
                     $(Self::$record { $($field),* } => $oneof::$record($module::$record {
                         $($field: $crate::convert::shape::Field::to_field($field),)*
                     }),)*
@@ -182,6 +186,12 @@ macro_rules! choice {
                     $($oneof::$message(inner) => {
                         Self::$message($crate::convert::shape::Wire::from_wire(inner)?)
                     })*
+                    $($($oneof::$value(inner) => Self::$value(
+                        $crate::convert::shape::Field::from_field(
+                            inner.$held,
+                            stringify!($held),
+                        )?,
+                    ),)*)?
                     $($oneof::$record(inner) => Self::$record {
                         $($field: $crate::convert::shape::Field::from_field(
                             inner.$field,
