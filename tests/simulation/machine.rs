@@ -68,7 +68,7 @@ impl Machine for Simulated {
         Place::Here(Arc::clone(&self.latency))
     }
 
-    /// So few that a snapshot has many chunks, and breaks off between any two of them.
+    /// So few that a snapshot has many chunks, and may break off between any two of them.
     fn snapshot_chunk_bytes(&self) -> usize {
         1 << 10
     }

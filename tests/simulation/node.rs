@@ -30,7 +30,7 @@ use super::rows;
 use super::workers::work;
 use super::world::World;
 
-/// So little that a snapshot takes seconds, in which its way breaks.
+/// So little that a snapshot takes seconds: in one of a hundred its way breaks meanwhile.
 const SNAPSHOT_BYTES_PER_SECOND: u64 = 2 << 10;
 
 /// What a node has before its first process.
