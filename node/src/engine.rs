@@ -49,6 +49,14 @@ pub struct PeerPort {
     pub servers: TaskTracker,
 }
 
+/// What there is of a node before its groups.
+#[derive(Debug)]
+pub struct Begun {
+    pub port: Option<PeerPort>,
+    /// Groups appear here while they are opened: who asks how far the start is looks here.
+    pub directory: Arc<Directory>,
+}
+
 /// What the first half of a start leaves for the second.
 #[derive(Debug)]
 pub struct Engine {
@@ -85,13 +93,13 @@ impl Engine {
         data_dir: &DataDir,
         identity: Option<&Identity>,
         settings: &Settings,
-        port: Option<PeerPort>,
+        begun: Begun,
         stopwatch: &mut Stopwatch,
     ) -> Result<Self, Error> {
         settings.check_backends(Work::Rows)?;
         let (base, origin) = base(data_dir, identity, settings)?;
-        let ways = Ways::new(&base, data_dir);
-        if let Some(port) = port {
+        let ways = Ways::new(&base, data_dir, begun.directory);
+        if let Some(port) = begun.port {
             ways.serve(data_dir, port, &base)?;
         }
         let Ways { pool, directory, about, registry, proposer: for_gateways, admitting } = ways;
@@ -164,8 +172,7 @@ pub struct Ways {
 }
 
 impl Ways {
-    pub fn new(base: &Base, data_dir: &DataDir) -> Self {
-        let directory: Arc<Directory> = Arc::default();
+    pub fn new(base: &Base, data_dir: &DataDir, directory: Arc<Directory>) -> Self {
         let about = About {
             directory: Arc::clone(&directory),
             data_dir: data_dir.path().to_owned(),

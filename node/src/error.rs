@@ -126,6 +126,13 @@ pub enum Error {
     #[error("no node is running on {place}; start one with `{start}`")]
     NoNode { place: String, start: String },
 
+    /// A command found a node that does not answer yet.
+    #[error(
+        "the node on {place} is starting and does not answer yet: `/readyz` of its HTTP port and its log say what it waits for; in a \
+         cluster more than half of the voters have to run and reach each other"
+    )]
+    NodeStarts { place: String },
+
     /// The node that a command asked said no.
     #[error("{0}")]
     Admin(String),
@@ -154,7 +161,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NoNode { .. } => Exit::NoNode,
+            Self::NoNode { .. } | Self::NodeStarts { .. } => Exit::NoNode,
             Self::Unmet(_)
             | Self::Config { .. }
             | Self::Setting { .. }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use vaultaire_router::service::Readiness;
 
 use crate::metrics::{self, Metrics};
+use crate::raft::directory::Directory;
 use crate::raft::group::{GroupMetrics, Groups, Role};
 use crate::raft::stall::Stall;
 
@@ -29,32 +30,51 @@ const INDEX: &str = include_str!("http/index.html");
 pub struct Parts {
     pub registry: Arc<RwLock<Registry>>,
     pub metrics: Arc<Metrics>,
-    pub groups: Arc<Groups>,
+    /// Empty while the node starts.
+    pub groups: Arc<OnceLock<Arc<Groups>>>,
     pub ready: Arc<Ready>,
+}
+
+impl Parts {
+    /// Of a node whose groups appear in `directory`.
+    pub fn of_start(directory: &Arc<Directory>) -> Self {
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::register(&mut registry));
+        let registry = Arc::new(RwLock::new(registry));
+        let ready = Arc::new(Ready::new(Arc::clone(directory)));
+        Self { registry, metrics, groups: Arc::default(), ready }
+    }
 }
 
 /// Whether the node takes requests, and if not why.
 #[derive(Debug)]
 pub struct Ready {
-    told: RwLock<Result<(), String>>,
+    told: RwLock<Told>,
+    directory: Arc<Directory>,
     stall: OnceLock<Arc<Stall>>,
 }
 
-impl Default for Ready {
-    fn default() -> Self {
-        Self { told: RwLock::new(Err("starting".to_owned())), stall: OnceLock::new() }
-    }
+#[derive(Clone, Debug)]
+enum Told {
+    Starts,
+    Serves,
+    Refuses(String),
 }
 
 impl Ready {
+    /// Of a node that starts; its groups appear in `directory`.
+    pub fn new(directory: Arc<Directory>) -> Self {
+        Self { told: RwLock::new(Told::Starts), directory, stall: OnceLock::new() }
+    }
+
     /// From now on the node serves.
     pub fn serve(&self) {
-        *self.told.write() = Ok(());
+        *self.told.write() = Told::Serves;
     }
 
     /// From now on load balancers should look elsewhere.
     pub fn refuse(&self, why: &str) {
-        *self.told.write() = Err(why.to_owned());
+        *self.told.write() = Told::Refuses(why.to_owned());
     }
 
     /// A node whose log waits for its disk answers nothing.
@@ -69,7 +89,23 @@ impl Readiness for Ready {
         if self.stall.get().is_some_and(|stall| stall.is_stalled()) {
             return Err("the disk of this node's log does not answer".to_owned());
         }
-        self.told.read().clone()
+        match &*self.told.read() {
+            Told::Serves => Ok(()),
+            Told::Refuses(why) => Err(why.clone()),
+            Told::Starts => Err(starting(&self.directory)),
+        }
+    }
+}
+
+/// How far a start is. One that waits for a leader may wait for other nodes to start, or to be reached.
+fn starting(directory: &Directory) -> String {
+    let groups: Vec<GroupMetrics> =
+        directory.all().iter().map(|replica| replica.metrics()).collect();
+    match writable(&groups) {
+        Ok(()) => "starting".to_owned(),
+        Err(why) => format!(
+            "starting: {why}; more than half of the voters have to run and reach each other"
+        ),
     }
 }
 
@@ -100,7 +136,8 @@ async fn readyz(State(parts): State<Parts>) -> Response {
 
 /// Whether writes can be committed: every group has a leader.
 async fn readyz_write(State(parts): State<Parts>) -> Response {
-    verdict(parts.ready.ready().and(writable(&parts.groups.metrics())))
+    let groups = parts.groups.get().map(|groups| groups.metrics()).unwrap_or_default();
+    verdict(parts.ready.ready().and(writable(&groups)))
 }
 
 fn writable(groups: &[GroupMetrics]) -> Result<(), String> {
@@ -125,8 +162,9 @@ fn verdict(ready: Result<(), String>) -> Response {
 }
 
 async fn metrics_text(State(parts): State<Parts>) -> Response {
-    let (groups, journal) = (parts.groups.metrics(), parts.groups.journal());
-    parts.metrics.observe(&groups, &journal, parts.ready.ready().is_ok());
+    if let Some(groups) = parts.groups.get() {
+        parts.metrics.observe(&groups.metrics(), &groups.journal(), parts.ready.ready().is_ok());
+    }
     let text = metrics::text(&parts.registry);
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
@@ -137,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_node_is_not_ready_before_and_after_it_serves() {
-        let ready = Ready::default();
+        let ready = Ready::new(Arc::default());
         assert_eq!(ready.ready(), Err("starting".to_owned()));
         ready.serve();
         assert_eq!(ready.ready(), Ok(()));

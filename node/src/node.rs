@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vaultaire_router::epochs::Epochs;
@@ -16,7 +16,7 @@ use crate::absent;
 use crate::blobs::watch;
 use crate::compare::{self, Comparer};
 use crate::discovery::{self, Announcement};
-use crate::engine::{Engine, PeerPort};
+use crate::engine::{Begun, Engine, PeerPort};
 use crate::error::Error;
 use crate::founding::Opened;
 use crate::gateway::{self, roster};
@@ -43,6 +43,14 @@ const SERVERS_STOP_MAX: Duration = Duration::from_secs(35);
 
 /// How long a stop waits for its write epochs to be closed. The last node of a cluster that stops finds no quorum.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// What is served once the start is over.
+struct Ports {
+    s3: TcpListener,
+    admin: TcpListener,
+    served: Option<Served>,
+    token: Secret,
+}
 
 /// A running node.
 #[derive(Debug)]
@@ -78,30 +86,35 @@ impl Node {
         stopwatch.lap("files and sockets");
         let (stop_rest, rest) = (CancellationToken::new(), TaskTracker::new());
         // Where the start fails, what it has begun to serve ends.
-        let begun = stop_rest.clone().drop_guard();
-        let peers = peer_port.map(|listener| PeerPort {
+        let guard = stop_rest.clone().drop_guard();
+        let port = peer_port.map(|listener| PeerPort {
             listener,
             stop: stop_rest.clone(),
             servers: rest.clone(),
         });
+        let begun = Begun { port, directory: Arc::default() };
+        let announcement = announce(&listeners, served.as_ref())?;
+        let pages = http::Parts::of_start(&begun.directory);
+        // From now on it can be asked how far the start is: where there is no quorum it takes as long as that.
+        rest.spawn(http::serve(listeners.http, pages.clone(), stop_rest.clone()));
         let gateway = identity.as_ref().filter(|identity| identity.gateway());
         let engine = match gateway {
             Some(identity) => {
-                gateway::start::start(&data_dir, identity, &settings, peers, &mut stopwatch).await?
+                gateway::start::start(&data_dir, identity, &settings, begun, &mut stopwatch).await?
             }
             None => {
-                Engine::start(&data_dir, identity.as_ref(), &settings, peers, &mut stopwatch)
+                Engine::start(&data_dir, identity.as_ref(), &settings, begun, &mut stopwatch)
                     .await?
             }
         };
-        let announcement = announce(&listeners, served.as_ref())?;
+        let _ = pages.groups.set(Arc::clone(&engine.groups));
         let mut node = Self {
             announcement,
             timings: Vec::new(),
             data_dir,
             groups: Arc::clone(&engine.groups),
             epochs: Arc::clone(&engine.epochs),
-            ready: Arc::new(Ready::default()),
+            ready: Arc::clone(&pages.ready),
             workers: Workers::default(),
             stop_s3: CancellationToken::new(),
             stop_rest,
@@ -109,8 +122,9 @@ impl Node {
             rest,
             connections_max,
         };
-        begun.disarm();
-        node.serve(engine, &settings, listeners, served, token);
+        guard.disarm();
+        let ports = Ports { s3: listeners.s3, admin: listeners.admin, served, token };
+        node.serve(engine, &settings, ports, &pages);
         node.announcement.write(node.data_dir.path())?;
         node.ready.watch(node.groups.stall());
         node.ready.serve();
@@ -135,16 +149,8 @@ impl Node {
     }
 
     /// Starts every server and worker.
-    fn serve(
-        &self,
-        engine: Engine,
-        settings: &Settings,
-        listeners: Listeners,
-        served: Option<Served>,
-        token: Secret,
-    ) {
-        let mut registry = prometheus_client::registry::Registry::default();
-        let metrics = Arc::new(Metrics::register(&mut registry));
+    fn serve(&self, engine: Engine, settings: &Settings, ports: Ports, pages: &http::Parts) {
+        let metrics = Arc::clone(&pages.metrics);
         let service = S3Service::new(RouterParts {
             catalog: engine.proposer.shared_catalog(),
             registry: Arc::clone(&engine.opened.registry),
@@ -152,22 +158,15 @@ impl Node {
             secrets: Arc::new(Opener::new(Arc::clone(&engine.sealer))),
             epochs: Arc::clone(&engine.epochs),
             readiness: Arc::clone(&self.ready) as _,
-            metrics: vaultaire_router::metrics::Metrics::register(&mut registry),
+            metrics: vaultaire_router::metrics::Metrics::register(&mut pages.registry.write()),
             settings: vaultaire_router::config::Settings {
                 base_domain: settings.base_domain.clone(),
                 ..vaultaire_router::config::Settings::new(Arc::clone(&engine.watch.targets))
             },
         });
-        let tls = served.map(|served| served.server);
-        let server = Server::new(listeners.s3, service, tls).at_most(self.connections_max);
+        let tls = ports.served.map(|served| served.server);
+        let server = Server::new(ports.s3, service, tls).at_most(self.connections_max);
         self.s3.spawn(server.run(self.stop_s3.clone()));
-        let pages = http::Parts {
-            registry: Arc::new(RwLock::new(registry)),
-            metrics: Arc::clone(&metrics),
-            groups: Arc::clone(&engine.groups),
-            ready: Arc::clone(&self.ready),
-        };
-        self.rest.spawn(http::serve(listeners.http, pages, self.stop_rest.clone()));
         let comparer = self.compare(&engine, &metrics);
         let admin = grpc::Parts {
             proposer: engine.proposer.clone(),
@@ -191,7 +190,7 @@ impl Node {
             stop: self.stop_rest.clone(),
         };
         self.rest.spawn(async move {
-            if let Err(error) = grpc::serve(listeners.admin, admin, token).await {
+            if let Err(error) = grpc::serve(ports.admin, admin, ports.token).await {
                 tracing::error!(%error, "the admin port stopped");
             }
         });

@@ -48,6 +48,8 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// `host:port` for its peers.
     pub peer: String,
+    /// `host:port` for health and metrics.
+    pub http: String,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -112,13 +114,13 @@ impl Cluster {
         let number = self.nodes.len() + 1;
         let folder = self.folder.path();
         let at = |name: &str| folder.join(format!("node-{number}{name}"));
-        let peer = free_address();
+        let (peer, http) = (free_address(), free_address());
         let config = at(".toml");
         let zone = self.zones.get(number - 1).copied().unwrap_or_default();
         let more = self.peer_settings;
         let toml = format!(
             "data_dir = \"node-{number}\"\nnode_name = \"node-{number}\"\nzone = \"{zone}\"\n\
-             [s3]\naddr = \"127.0.0.1:0\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"127.0.0.1:0\"\n\
+             [s3]\naddr = \"127.0.0.1:0\"\n[admin]\naddr = \"127.0.0.1:0\"\n[http]\naddr = \"{http}\"\n\
              [peer]\naddr = \"{peer}\"\n{more}[gc]\ndrain = \"1s\"\n\
              [first]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key_file = \"secret\"\nbucket = \"{BUCKET}\"\n"
         );
@@ -126,7 +128,7 @@ impl Cluster {
         let disk = if role == Role::Gateway { "" } else { &disk };
         std::fs::write(&config, format!("{toml}{disk}")).expect("a file can be written");
         let (data_dir, log) = (at(""), at(".log"));
-        self.nodes.push(Node { config, data_dir, peer, log, process: None });
+        self.nodes.push(Node { config, data_dir, peer, http, log, process: None });
         number
     }
 
@@ -179,6 +181,13 @@ impl Cluster {
         let mut command = plain(binary_with_faults());
         command.env(name, value);
         self.start_process(number, command);
+    }
+
+    /// What starts a node, for who does not wait until it serves.
+    pub fn command(&self, number: usize) -> Command {
+        let mut command = vaultaire(&["--json", "server", "--config"]);
+        command.arg(&self.node(number).config);
+        command
     }
 
     fn start_process(&mut self, number: usize, mut command: Command) {

@@ -14,9 +14,9 @@ use vaultaire_proto::wire::admin::cluster_service_client::ClusterServiceClient;
 use vaultaire_proto::wire::admin::operation_service_client::OperationServiceClient;
 
 use crate::cli::dev;
-use crate::discovery;
 use crate::error::Error;
 use crate::secrets::Secret;
+use crate::{discovery, identity};
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
@@ -114,7 +114,11 @@ fn no_node(data_dir: &Path, named: bool) -> Error {
         true => format!("vaultaire dev --data-dir {}", data_dir.display()),
         false => "vaultaire dev".to_owned(),
     };
-    Error::NoNode { place: data_dir.display().to_string(), start }
+    let place = data_dir.display().to_string();
+    match identity::is_held(data_dir) {
+        true => Error::NodeStarts { place },
+        false => Error::NoNode { place, start },
+    }
 }
 
 async fn connect(url: &str, none: Error) -> Result<Channel, Error> {
@@ -158,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::error::Exit;
+    use crate::identity::DataDir;
 
     #[tokio::test]
     async fn where_no_node_runs_the_way_to_start_one_is_told() {
@@ -167,6 +172,15 @@ mod tests {
         let error = target.connect().await.unwrap_err();
         assert_eq!(error.exit(), Exit::NoNode);
         assert!(error.to_string().contains("vaultaire dev --data-dir"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_starts_is_not_told_to_be_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = DataDir::lock(folder.path()).unwrap();
+        let data_dir = Some(folder.path().to_owned());
+        let error = Target { data_dir, admin: None, token_file: None }.connect().await.unwrap_err();
+        assert!(matches!(error, Error::NodeStarts { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use super::roster;
 use crate::ask;
 use crate::blobs::watch;
 use crate::clock::NodeClock;
-use crate::engine::{self, Engine, PeerPort, Ways};
+use crate::engine::{self, Begun, Engine, Ways};
 use crate::error::Error;
 use crate::founding;
 use crate::identity::{DataDir, Identity};
@@ -35,14 +35,14 @@ pub async fn start(
     data_dir: &DataDir,
     identity: &Identity,
     settings: &Settings,
-    port: Option<PeerPort>,
+    begun: Begun,
     stopwatch: &mut Stopwatch,
 ) -> Result<Engine, Error> {
     settings.check_backends(Work::Gateway)?;
     engine::has_peers(identity, settings)?;
     let base = engine::base_of_gateway(data_dir, identity)?;
-    let ways = Ways::new(&base, data_dir);
-    if let Some(port) = port {
+    let ways = Ways::new(&base, data_dir, begun.directory);
+    if let Some(port) = begun.port {
         ways.serve(data_dir, port, &base)?;
     }
     let pool = Arc::clone(&ways.pool);

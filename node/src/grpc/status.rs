@@ -81,6 +81,7 @@ pub fn of(error: &Error) -> Status {
         | Error::Engine { .. }
         | Error::UnexpectedAnswer { .. }
         | Error::NoNode { .. }
+        | Error::NodeStarts { .. }
         | Error::Admin(_)
         | Error::Found(_) => Code::Internal,
     };

@@ -113,7 +113,7 @@ impl Replica {
             };
         }
         let described = meta.clone();
-        let run = landing.place.run(move || receiver.finish(&described));
+        let run = landing.place.run_aside(move || receiver.finish(&described));
         let finished = run.await.map_err(stopped)?;
         drop(arriving);
         self.arriving.end();

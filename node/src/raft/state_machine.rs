@@ -222,7 +222,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             table.install(&meta, rows).map_err(io::Error::other)?;
             Ok(meta)
         };
-        self.meta = self.table.place().run(install).await.map_err(io::Error::other)??;
+        self.meta = self.table.place().run_aside(install).await.map_err(io::Error::other)??;
         self.clock.applied(last_stamp(&self.table.view()));
         Ok(())
     }

@@ -132,7 +132,7 @@ impl Table {
         }
         let (view, place, digests) = (self.view(), self.place.clone(), Arc::clone(&self.digests));
         tokio::spawn(async move {
-            let digest = place.run(move || Digest::of(&view, request, index)).await;
+            let digest = place.run_aside(move || Digest::of(&view, request, index)).await;
             digests.made(digest.ok());
         });
     }

@@ -13,7 +13,7 @@ use super::index::{Found, Index, Place};
 use super::queue::{Change, Queued, Segment, Shared};
 use super::record::{BLOCK_BYTES, HEADER_BYTES};
 use super::segment::{SEGMENT_BYTES_MIN, record_bytes_max};
-use super::supply::Supply;
+use super::supply::{self, Supply};
 use super::writer::{Start, Writer};
 use super::{Completion, Entry, Error, GroupState, Options, Position, Report, Stats, recovery};
 
@@ -48,7 +48,14 @@ impl Journal {
         let supply = {
             let (shared, on_fatal) = (shared.clone(), on_fatal.clone());
             let fail: super::OnFatal = Arc::new(move |reason| shared.fail_all(reason, &on_fatal));
-            Supply::start(disk.clone(), directory.to_owned(), segment_bytes, options.drive, fail)
+            Supply::start(
+                disk.clone(),
+                directory.to_owned(),
+                segment_bytes,
+                supply::PACE,
+                options.drive,
+                fail,
+            )
         };
         let supply = supply.map_err(Error::io("start the file thread of", directory))?;
         let (drive, latency) = (options.drive, options.latency.clone());

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,6 +18,10 @@ use super::{Drive, OnFatal};
 /// Zeros written between two syncs: small, so that the journal's own sync never waits behind a
 /// whole segment.
 const ZERO_BYTES: usize = 1 << 20;
+
+/// Pause behind each of them while nobody waits for the file: the disk is others' too, and a segment lasts longer than this takes
+/// (64 MiB in under two seconds).
+pub const PACE: Duration = Duration::from_millis(20);
 
 /// Pause after a failure, a full disk for example, before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,6 +35,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     segment_bytes: u64,
+    pace: Duration,
     on_fatal: OnFatal,
     state: Mutex<State>,
     changed: Condvar,
@@ -38,6 +43,8 @@ struct Inner {
 
 struct State {
     spare: Spare,
+    /// The writer waits for it.
+    hurried: bool,
     remove: VecDeque<u64>,
     closing: bool,
     /// The thread has given up: nothing is prepared or removed any more.
@@ -78,6 +85,7 @@ impl Supply {
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         segment_bytes: u64,
+        pace: Duration,
         drive: Drive,
         on_fatal: OnFatal,
     ) -> io::Result<Supply> {
@@ -85,9 +93,11 @@ impl Supply {
             disk,
             directory,
             segment_bytes,
+            pace,
             on_fatal,
             state: Mutex::new(State {
                 spare: Spare::Wanted,
+                hurried: false,
                 remove: VecDeque::new(),
                 closing: false,
                 failed: None,
@@ -127,6 +137,8 @@ impl Supply {
                 Spare::Lent => return Err(io::Error::other("the spare segment was taken twice")),
                 Spare::Wanted => state.spare = Spare::Wanted,
             }
+            state.hurried = true;
+            self.inner.changed.notify_all();
             self.inner.changed.wait(&mut state);
         }
     }
@@ -223,7 +235,8 @@ impl Inner {
     }
 
     fn prepare_spare(&self) -> Result<(), Failure> {
-        let file = prepare_file(&*self.disk, &self.directory, self.segment_bytes);
+        let pause = || self.pause();
+        let file = prepare_file(&*self.disk, &self.directory, self.segment_bytes, pause);
         let prepared = match file.map(|file| self.sync_directory().map(|()| file)) {
             Ok(Err(Failure::Fatal(error))) => return Err(Failure::Fatal(error)),
             Ok(Err(Failure::Passing(error))) | Err(error) => Err(error),
@@ -236,9 +249,21 @@ impl Inner {
                 "cannot prepare the next journal segment; free space before this one is full"
             );
         }
-        self.state.lock().spare = prepared.map_or_else(Spare::Failed, Spare::Ready);
+        let mut state = self.state.lock();
+        state.spare = prepared.map_or_else(Spare::Failed, Spare::Ready);
+        state.hurried = false;
         self.changed.notify_all();
         Ok(())
+    }
+
+    fn pause(&self) {
+        let mut state = self.state.lock();
+        let until = Instant::now() + self.pace;
+        while !state.hurried && !state.closing {
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return;
+            }
+        }
     }
 
     /// Removes the first waiting file durably, before the next may go: a gap between segments reads
@@ -273,7 +298,7 @@ impl Inner {
 
 /// A file of zeros under the spare's name, durable.
 pub fn prepare(disk: &dyn Disk, directory: &Path, segment_bytes: u64) -> io::Result<Arc<dyn File>> {
-    let file = prepare_file(disk, directory, segment_bytes)?;
+    let file = prepare_file(disk, directory, segment_bytes, || ())?;
     disk.sync_directory(directory)?;
     Ok(file)
 }
@@ -284,6 +309,7 @@ fn prepare_file(
     disk: &dyn Disk,
     directory: &Path,
     segment_bytes: u64,
+    pause: impl Fn(),
 ) -> io::Result<Arc<dyn File>> {
     let file = disk.create(&directory.join(SPARE_NAME))?;
     file.allocate(segment_bytes)?;
@@ -294,6 +320,7 @@ fn prepare_file(
         file.write_at(&zeros[..len as usize], at)?;
         file.sync()?;
         at += len;
+        pause();
     }
     Ok(file)
 }

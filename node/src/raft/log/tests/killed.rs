@@ -2,6 +2,8 @@
 //! one accepts must survive the power failure after that.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use super::super::disk::simulated::Faults;
 use super::super::supply::Supply;
 use super::*;
@@ -101,8 +103,9 @@ fn the_file_thread_gives_up_at_a_failed_sync_of_the_directory() {
         let tx = Mutex::new(tx);
         let told = Arc::new(move |reason: &str| tx.lock().send(reason.to_owned()).unwrap());
         let directory = Path::new(DIRECTORY).to_owned();
+        let (disk, drive) = (Arc::new(disk), Drive::Thread);
         let supply =
-            Supply::start(Arc::new(disk), directory, SEGMENT_BYTES, Drive::Thread, told).unwrap();
+            Supply::start(disk, directory, SEGMENT_BYTES, Duration::ZERO, drive, told).unwrap();
         if syncs > 0 {
             supply.take().unwrap();
             supply.remove(1).unwrap();

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::super::disk::Real;
 use super::super::disk::simulated::Faults;
+use super::super::supply::Supply;
 use super::*;
 
 const SEGMENT_BYTES: u64 = 256 << 10;
@@ -18,6 +20,24 @@ fn append_and_wait(journal: &Journal, group: u16, entries: Vec<Entry>) {
     let (tx, rx) = mpsc::channel();
     journal.append(group, entries, Box::new(move |result| tx.send(result).unwrap()));
     rx.recv().unwrap().unwrap();
+}
+
+/// With a pace at which it would not be over today.
+#[test]
+fn a_writer_that_waits_for_the_next_segment_and_a_stop_are_not_held_up_by_the_pace() {
+    const PACE: Duration = Duration::from_secs(24 * 60 * 60);
+    let begin = || {
+        let told = Arc::new(|reason: &str| panic!("{reason}"));
+        let (disk, directory) = (Arc::new(Simulated::new(1)), Path::new(DIRECTORY).to_owned());
+        Supply::start(disk, directory, 8 << 20, PACE, Drive::Thread, told).unwrap()
+    };
+    begin().stop();
+    let mut supply = begin();
+    for _ in 0..2 {
+        supply.take().unwrap();
+        supply.taken();
+    }
+    supply.stop();
 }
 
 #[test]
