@@ -29,8 +29,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Cluster {
     pub site: Arc<Site>,
     servers: Vec<Option<Server>>,
-    /// They are hurt by nobody: what is looked at is what they make of the others.
-    gateways: Vec<Server>,
+    /// In the order of their places.
+    gateways: Vec<Option<Server>>,
 }
 
 impl Cluster {
@@ -56,9 +56,8 @@ impl Cluster {
         for number in cluster.site.gateways() {
             cluster.site.settled().await?;
             cluster.site.join(number, Seat::Gateway).await?;
-            let late = Clock::find(GATEWAY_CLOCK.to_owned());
-            let gateway = cluster.site.start(number, late.as_ref())?.ready();
-            cluster.gateways.push(gateway.await?);
+            cluster.gateways.push(None);
+            cluster.begin_gateway(number - voters - 1).await?;
         }
         cluster.site.settled().await?;
         Ok(cluster)
@@ -67,9 +66,29 @@ impl Cluster {
     /// SIGTERM to all gateways, and the wait for their clean ends.
     pub async fn stop_gateways(&mut self) -> Result<(), String> {
         for server in self.gateways.drain(..) {
-            server.stop().await?;
+            server.ok_or_else(|| "it did not run".to_owned())?.stop().await?;
         }
         Ok(())
+    }
+
+    /// SIGKILL to one of them.
+    pub async fn kill_gateway(&mut self, at: u32) -> Result<(), String> {
+        match self.gateways[index(at)].take() {
+            Some(server) => server.kill().await,
+            None => Err("it did not run".to_owned()),
+        }
+    }
+
+    /// Starts one that does not run, its clock late, and waits until it serves.
+    pub async fn begin_gateway(&mut self, at: u32) -> Result<(), Error> {
+        let number = self.site.gateways().start + at;
+        let late = Clock::find(GATEWAY_CLOCK.to_owned());
+        self.gateways[index(at)] = Some(supervised(&self.site, number, late.as_ref()).await?);
+        Ok(())
+    }
+
+    pub fn is_gateway_running(&mut self, at: u32) -> bool {
+        self.gateways[index(at)].as_mut().is_some_and(Server::is_running)
     }
 
     /// Starts a node that does not run, and waits until it serves. One that gives up because others do not answer is started

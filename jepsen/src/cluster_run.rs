@@ -162,7 +162,9 @@ fn possible(nemeses: &[Nemesis]) -> Vec<Nemesis> {
 fn nemeses(args: &Args) -> Vec<Nemesis> {
     match (args.peace, args.nemeses.as_slice()) {
         (true, _) => Vec::new(),
-        (false, []) => NEMESES.into_iter().filter(|nemesis| nemesis.fits(args.nodes)).collect(),
+        (false, []) => {
+            NEMESES.into_iter().filter(|nemesis| nemesis.fits(args.nodes, args.gateways)).collect()
+        }
         (false, asked) => asked.to_vec(),
     }
 }

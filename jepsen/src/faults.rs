@@ -33,6 +33,8 @@ pub enum Nemesis {
     Restart,
     /// SIGKILL to every node, and a start of them all.
     KillAll,
+    /// SIGKILL to a gateway, and a start some time later.
+    KillGateway,
     /// SIGKILL, and a start with a clock that is wrong, or runs at another rate.
     ClockSkew,
     /// A node's file system has no room, for objects or for anything.
@@ -79,11 +81,12 @@ pub enum Sort {
     Member,
 }
 
-pub const NEMESES: [Nemesis; 22] = [
+pub const NEMESES: [Nemesis; 23] = [
     Nemesis::Kill,
     Nemesis::Pause,
     Nemesis::Restart,
     Nemesis::KillAll,
+    Nemesis::KillGateway,
     Nemesis::ClockSkew,
     Nemesis::DiskFull,
     Nemesis::TornJournal,
@@ -117,6 +120,7 @@ impl Nemesis {
             Nemesis::Pause => "pause",
             Nemesis::Restart => "restart",
             Nemesis::KillAll => "kill all",
+            Nemesis::KillGateway => "kill gateway",
             Nemesis::ClockSkew => "clock skew",
             Nemesis::DiskFull => "disk full",
             Nemesis::TornJournal => "torn journal",
@@ -144,6 +148,7 @@ impl Nemesis {
             | Nemesis::Pause
             | Nemesis::Restart
             | Nemesis::KillAll
+            | Nemesis::KillGateway
             | Nemesis::ClockSkew
             | Nemesis::DiskFull
             | Nemesis::TornJournal
@@ -163,9 +168,16 @@ impl Nemesis {
         }
     }
 
-    /// Whether it means anything among so many nodes.
-    pub fn fits(self, nodes: u32) -> bool {
+    /// Whether it hits one of the nodes that keep objects, and no other.
+    pub fn is_of_one_node(self) -> bool {
+        let is_of_all = matches!(self, Nemesis::KillAll | Nemesis::KillGateway);
+        self.sort() == Sort::Process && !is_of_all
+    }
+
+    /// Whether it means anything among so many nodes and gateways.
+    pub fn fits(self, nodes: u32, gateways: u32) -> bool {
         match (self, self.sort()) {
+            (Nemesis::KillGateway, _) => gateways > 0,
             (Nemesis::MajorityRing, _) => nodes >= RING_NODES_MIN,
             (Nemesis::FlippedJournal | Nemesis::CutJournal, _) | (_, Sort::Link | Sort::Member) => {
                 nodes >= LINK_NODES_MIN

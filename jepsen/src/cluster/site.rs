@@ -98,6 +98,11 @@ impl Site {
         self.keepers
     }
 
+    /// How many places there are for nodes that keep objects, and for gateways.
+    pub fn sizes(&self) -> (u32, u32) {
+        (self.keepers, self.gateways().len().try_into().unwrap_or(u32::MAX))
+    }
+
     /// The places of gateways.
     pub fn gateways(&self) -> std::ops::Range<u32> {
         let places = u32::try_from(self.places.len()).unwrap_or(u32::MAX);

@@ -58,8 +58,7 @@ impl Scene<'_> {
 
     fn note(&self, fault: &Fault, phase: Phase) -> Result<(), Error> {
         let (at_ns, kind) = (self.recorder.now_ns(), fault.nemesis.name().to_owned());
-        let is_single = fault.nemesis.sort() == Sort::Process && fault.nemesis != Nemesis::KillAll;
-        let node = is_single.then_some(fault.node);
+        let node = fault.nemesis.is_of_one_node().then_some(fault.node);
         self.recorder.write(&Line::Nemesis { at_ns, kind, node, phase })
     }
 }
@@ -89,6 +88,11 @@ pub async fn run(
     for node in 0..site.keepers() {
         if !cluster.is_running(node) {
             healed.push(cluster.begin(node, None).await);
+        }
+    }
+    for at in 0..site.sizes().1 {
+        if !cluster.is_gateway_running(at) {
+            healed.push(cluster.begin_gateway(at).await);
         }
     }
     healed.push(site.settled().await);

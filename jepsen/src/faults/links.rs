@@ -24,7 +24,7 @@ const RESET_EVERY: Duration = Duration::from_millis(400);
 /// How much the others do before they make snapshots.
 const LAG: Duration = Duration::from_secs(1);
 
-/// The links between the nodes of a site, the guest's included.
+/// The links between the nodes of a site, those of guest and gateways included.
 #[derive(Debug)]
 pub struct Links {
     site: Arc<Site>,
@@ -91,7 +91,7 @@ impl Lane for Links {
             },
             _ => fault.node,
         };
-        let rules = rules(fault.nemesis, node, self.site.keepers(), &mut rng);
+        let rules = rules(fault.nemesis, node, self.site.sizes(), &mut rng);
         let passage = match fault.nemesis {
             Nemesis::Delay => Passage::Delayed(Duration::from_millis(rng.random_range(20..400))),
             Nemesis::HalfOpen => {
@@ -123,21 +123,31 @@ impl Lane for Links {
     }
 }
 
-/// What happens to which links. `node` is the one in the middle of it; the guest's number follows those of the keepers.
-fn rules(nemesis: Nemesis, node: u32, keepers: u32, rng: &mut StdRng) -> Vec<Rule> {
+/// What happens to which links. `node` is the one in the middle of it; the guest's number follows those of the keepers, and those
+/// of the gateways follow the guest's.
+fn rules(
+    nemesis: Nemesis,
+    node: u32,
+    (keepers, gateways): (u32, u32),
+    rng: &mut StdRng,
+) -> Vec<Rule> {
+    let guest = keepers;
     let mut others: Vec<u32> = (0..keepers).filter(|other| *other != node).collect();
     others.shuffle(rng);
-    others.push(keepers);
+    let middle = others.len() / 2;
+    others.extend(guest + 1..=guest + gateways);
+    others.push(guest);
     let both_ways = |rule: fn(u32, u32) -> Rule| -> Vec<Rule> {
         others.iter().flat_map(|other| [rule(node, *other), rule(*other, node)]).collect()
     };
     match nemesis {
         Nemesis::Halves => {
-            // The one side has at least this node, the other at least the guest and one more.
-            let with = rng.random_range(0..others.len() - 1);
-            let (mut here, there) = (others[..with].to_vec(), &others[with..]);
-            here.push(node);
-            apart(&here, there)
+            // The one side has at least this node, the other at least the guest and one more that keeps objects.
+            let apart_at_least = [others.remove(0), guest];
+            others.pop();
+            others.shuffle(rng);
+            let (here, there) = others.split_at(rng.random_range(0..=others.len()));
+            apart(&[here, &[node]].concat(), &[there, &apart_at_least].concat())
         }
         Nemesis::IsolateLeader | Nemesis::LaggingSnapshot => apart(&[node], &others),
         Nemesis::OneWay => {
@@ -149,7 +159,7 @@ fn rules(nemesis: Nemesis, node: u32, keepers: u32, rng: &mut StdRng) -> Vec<Rul
             others.iter().map(one_way).collect()
         }
         Nemesis::Bridge => {
-            let (here, there) = others.split_at(others.len() / 2);
+            let (here, there) = others.split_at(middle);
             apart(here, there)
         }
         Nemesis::MajorityRing => ring(keepers, rng),
@@ -208,7 +218,7 @@ mod tests {
     fn partitions_have_the_shapes_they_are_named_after() {
         for seed in 0..50 {
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut make = |nemesis, keepers| rules(nemesis, 1, keepers, &mut rng);
+            let mut make = |nemesis, keepers| rules(nemesis, 1, (keepers, 1), &mut rng);
             assert_eq!(heard(&make(Nemesis::MajorityRing, 5), 5), [3; 5]);
             assert_eq!(heard(&make(Nemesis::IsolateLeader, 3), 3), [2, 1, 2]);
             assert_eq!(heard(&make(Nemesis::Bridge, 3), 3), [2, 3, 2]);
@@ -217,8 +227,8 @@ mod tests {
             let one_way = heard(&make(Nemesis::OneWay, 3), 3);
             assert!(one_way == [3, 1, 3] || one_way == [2, 3, 2], "{one_way:?}");
             for nemesis in [Nemesis::PacketLoss, Nemesis::Delay, Nemesis::Reset] {
-                // Both directions of the links to two keepers and the guest.
-                assert_eq!(make(nemesis, 3).len(), 6);
+                // Both directions of the links to two keepers, the guest and the gateway.
+                assert_eq!(make(nemesis, 3).len(), 8);
             }
         }
     }

@@ -137,6 +137,10 @@ impl Lane for Processes<'_> {
                     self.check(node, killed);
                 }
             }
+            Nemesis::KillGateway => {
+                let killed = self.cluster.kill_gateway(gateway(fault, self.cluster)).await;
+                self.check(node, killed);
+            }
             Nemesis::DiskFull => {
                 let free = FREE_BYTES[rng.random_range(0..FREE_BYTES.len())];
                 self.cluster.site.squeeze(node, Some(free)).await?;
@@ -167,6 +171,10 @@ impl Lane for Processes<'_> {
                 self.check(node, resumed);
             }
             Nemesis::KillAll => self.cluster.begin_all().await?,
+            Nemesis::KillGateway => {
+                let at = gateway(fault, self.cluster);
+                self.cluster.begin_gateway(at).await?;
+            }
             Nemesis::ClockSkew => {
                 let killed = self.cluster.kill(node).await;
                 self.check(node, killed);
@@ -194,6 +202,11 @@ impl Lane for Processes<'_> {
     fn violations(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.violations)
     }
+}
+
+/// Which gateway a fault hits.
+fn gateway(fault: &Fault, cluster: &Cluster) -> u32 {
+    fault.node % cluster.site.sizes().1
 }
 
 /// Ahead or behind, or at another rate.
