@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vaultaire_proto::object::{Body, Location, Version, VersionEntry};
+use vaultaire_proto::catalog::ListedUpload;
+use vaultaire_proto::object::{Blob, Body, Location, Version, VersionEntry};
 use vaultaire_proto::row::BackendState;
+use vaultaire_proto::state::upload::PART_NUMBER_MAX;
 use vaultaire_proto::state::{invariants, snapshot};
 use vaultaire_proto::{
     Answer, BackendId, BackendKey, BlobKey, Catalog, Consistency, GroupId, Query,
 };
 
 use super::client::Clients;
-use super::found::{CLUSTER, SHARDS};
+use super::found::{BUCKET, CLUSTER, SHARDS};
 use super::linear::{self, Verdict};
 use super::node::{Nodes, Ready};
+use super::upload::uploads;
 use super::world::World;
 
 /// How long a healed cluster may take until every group serves on every node and all are equal.
@@ -123,17 +126,17 @@ async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
             return Err(format!("the versions of shard {shard} are not answered"));
         };
         for (_, entry) in versions {
-            if let VersionEntry::Object(Version { body: Body::Whole(blob), .. }) = entry {
-                let place = |copy: &Location| (copy.backend, copy.key.backend_key(CLUSTER));
-                wanted.extend(blob.copies.iter().map(place));
+            if let VersionEntry::Object(version) = entry {
+                wanted.extend(blobs_of(&version)?.into_iter().flat_map(places));
             }
         }
         drained(ready, shard).await?;
     }
+    wanted.extend(parts(ready).await?.iter().flat_map(places));
     // After the rows: what they refer to may have been moved meanwhile, and then it is looked for again.
     let there = listed(world).await;
     if let Some((backend, key)) = wanted.difference(&there).next() {
-        return Err(format!("a version refers to {key} on {backend}, which is gone"));
+        return Err(format!("a version or an upload refers to {key} on {backend}, which is gone"));
     }
     match there.difference(&wanted).next() {
         Some((backend, key)) => {
@@ -143,6 +146,36 @@ async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
         }
         None => Ok(()),
     }
+}
+
+fn blobs_of(version: &Version) -> Result<Vec<&Blob>, String> {
+    match &version.body {
+        Body::Whole(blob) => Ok(vec![blob]),
+        Body::Parts(parts) => Ok(parts.iter().map(|part| &part.blob).collect()),
+        Body::Manifest { .. } => Err(format!("nobody wrote so many parts: {version:?}")),
+    }
+}
+
+/// The parts of uploads that nobody has ended.
+async fn parts(ready: &Ready) -> Result<Vec<Blob>, String> {
+    let open = uploads(Some(ready)).await.ok_or("uploads are not answered")?;
+    let mut blobs = Vec::new();
+    for ListedUpload { key, id, .. } in open {
+        let limit = usize::from(PART_NUMBER_MAX);
+        let query = Query::Parts { bucket: BUCKET, key, upload: id, after: 0, limit };
+        match ready.catalog.query(query, Consistency::Linearizable).await {
+            Ok(Answer::Parts(Some((_, rows)))) => {
+                blobs.extend(rows.into_iter().map(|row| row.part.blob));
+            }
+            other => return Err(format!("the parts of {id:?} are answered {other:?}")),
+        }
+    }
+    Ok(blobs)
+}
+
+fn places(blob: &Blob) -> Vec<(BackendId, BackendKey)> {
+    let place = |copy: &Location| (copy.backend, copy.key.backend_key(CLUSTER));
+    blob.copies.iter().map(place).collect()
 }
 
 /// Where a sweep would find it.

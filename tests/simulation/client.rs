@@ -2,25 +2,25 @@
 //! sometimes repeated through another node as the same command, as SDKs do; then it is one operation to the end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vaultaire_proto::command::{DeleteVersion, Match, PutVersion, Target, shard_of};
-use vaultaire_proto::object::{Attributes, Blob, Body, VersionEntry};
-use vaultaire_proto::planted::{self, Planted};
+use vaultaire_proto::object::{Attributes, Blob};
 use vaultaire_proto::{
-    Answer, Catalog, CatalogError, Command, Condition, Consistency, ETag, GroupId, NodeId,
-    ObjectKey, Operation, Query, Rejection, RequestId, Response, UserId,
+    Catalog, CatalogError, Command, Condition, NodeId, ObjectKey, Operation, Rejection, RequestId,
+    Response, UploadId, UserId,
 };
 
+use super::content::{self, Sent};
 use super::dice::Dice;
-use super::found::{BUCKET, CLUSTER, NOT_AFTER, SHARDS};
-use super::gateway::{Written, content};
+use super::found::{BUCKET, NOT_AFTER, SHARDS};
+use super::gateway::Written;
 use super::history::{Action, Event, History, Outcome, Value};
 use super::node::{Nodes, Ready};
+use super::upload;
 use super::world::World;
 
 /// Keys in use at the same time.
@@ -28,12 +28,6 @@ const KEYS: u64 = 6;
 
 /// A key is given up after so many operations: what checks them gets slower with each.
 const OPERATIONS_PER_KEY: u64 = 48;
-
-/// No object has more.
-const BYTES_MAX: u64 = 64;
-
-/// How often a read looks for the bytes, as in the router.
-const LOOKS_MAX: u32 = 3;
 
 /// How often a write is held up between its bytes and its proposal. Its node may die meanwhile, and another one propose it.
 const PAUSED_PERMILLE: u64 = 60;
@@ -44,40 +38,67 @@ const OVERSLEPT_PERMILLE: u64 = 150;
 /// How often a client repeats a command that it knows no outcome of.
 const REPEATS_MAX: u64 = 3;
 
+/// How long a client waits for one node, at most. An upload is many steps: those who make them wait less for each.
+const ASKED_MS_MAX: u64 = 15_000;
+const STEP_MS_MAX: u64 = 3000;
+
+/// Attempts beyond those that a client makes for an object: an upload that loses a part is lost.
+const UPLOAD_PATIENCE: u64 = 3;
+
+/// How often a client that does not know what became of a part sends its bytes again, instead of the node the command.
+const RESENT_PERMILLE: u64 = 300;
+
 /// What all clients share.
 pub struct Clients {
     pub world: Arc<World>,
     pub nodes: Nodes,
     pub history: History,
+    /// How many values are written in parts.
+    in_parts_permille: u64,
     keys: Mutex<Vec<(u64, u64)>>,
     stop: CancellationToken,
 }
 
 /// A write that can be proposed, and repeated. Its epoch stays open meanwhile.
-struct Prepared {
+pub(super) struct Prepared {
     command: Command,
     written: Option<Written>,
+    /// What the upload that it begins is called.
+    pub(super) begun: Option<UploadId>,
 }
 
-/// What backends hold of a version.
-enum Holds {
-    Value,
-    /// Or none did answer.
-    Nothing,
-    /// No backend has it: it was moved or replaced meanwhile.
-    Gone,
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Object(Action),
+    Begin,
+    Part(UploadId, Sent),
+    Complete(UploadId, Action),
+    Abort(UploadId),
+}
+
+impl Work {
+    fn is_of_an_upload(self) -> bool {
+        !matches!(self, Self::Object(_))
+    }
+
+    fn aborts(self) -> bool {
+        matches!(self, Self::Abort(_))
+    }
 }
 
 /// What became of one attempt.
-enum Told {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told {
     Outcome(Outcome),
     /// Nothing was done.
     Nothing,
 }
 
 impl Clients {
-    pub fn new(world: Arc<World>, nodes: Nodes) -> Arc<Self> {
+    pub fn new(world: Arc<World>, nodes: Nodes, in_parts_permille: u64) -> Arc<Self> {
         Arc::new(Self {
+            in_parts_permille,
             world,
             nodes,
             history: History::default(),
@@ -103,12 +124,18 @@ impl Clients {
             sleep(dice.ms(0, 120)).await;
             let key = self.key(&dice);
             let action = self.action(&key, &dice);
-            self.operate(client, &key, action, &dice).await;
+            match action.value().is_some_and(content::is_in_parts) {
+                true => self.upload(client, &key, action, &dice).await,
+                false => self.operate(client, &key, action, &dice).await,
+            }
         }
     }
 
     fn action(&self, key: &ObjectKey, dice: &Dice) -> Action {
-        let value = || self.history.fresh_value();
+        let value = || match (self.history.fresh_value(), dice.permille(self.in_parts_permille)) {
+            (value, true) => content::in_parts(value),
+            (value, false) => value,
+        };
         match dice.below(100) {
             0..45 => Action::Read,
             45..70 => Action::Put(value()),
@@ -122,31 +149,9 @@ impl Clients {
     }
 
     async fn operate(&self, client: u64, key: &ObjectKey, action: Action, dice: &Dice) {
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         let began = self.history.now();
-        let (mut prepared, mut unknown) = (None, false);
-        let mut attempts = 1 + dice.below(REPEATS_MAX + 1);
-        let told = loop {
-            let node = *dice.pick(&ids);
-            self.world.trace.add(format_args!("client {client} {action:?} {key} at {node}"));
-            let told = self.ask(node, key, action, &mut prepared, dice).await;
-            attempts -= 1;
-            unknown |= matches!(told, Told::Outcome(Outcome::Unknown));
-            let definite = matches!(told, Told::Outcome(Outcome::Done | Outcome::Refused));
-            // Only a write that may have happened is worth repeating.
-            if attempts == 0 || definite || !unknown || self.stop.is_cancelled() {
-                break told;
-            }
-            let pause = match dice.permille(OVERSLEPT_PERMILLE) {
-                true => dice.ms(3000, 9000),
-                false => dice.ms(10, 1500),
-            };
-            sleep(pause).await;
-        };
-        // An earlier attempt may still take effect, whatever the last one said.
-        let outcome = match told {
+        let outcome = match self.attempt(client, key, Work::Object(action), dice).await.0 {
             Told::Outcome(outcome) => outcome,
-            Told::Nothing if unknown => Outcome::Unknown,
             Told::Nothing => return,
         };
         self.world.trace.add(format_args!("client {client} {action:?} {key} {outcome:?}"));
@@ -158,11 +163,56 @@ impl Clients {
         self.history.add(key, Event { client, action, outcome, began, ended });
     }
 
+    /// Asks nodes until one tells what became of it, or the client has enough.
+    pub(super) async fn attempt(
+        &self,
+        client: u64,
+        key: &ObjectKey,
+        work: Work,
+        dice: &Dice,
+    ) -> (Told, Option<Prepared>) {
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let (mut prepared, mut unknown, request) = (None, false, dice.bytes());
+        let mut attempts = 1 + dice.below(REPEATS_MAX + 1);
+        if work.is_of_an_upload() {
+            attempts += UPLOAD_PATIENCE;
+        }
+        let told = loop {
+            let node = *dice.pick(&ids);
+            self.world.trace.add(format_args!("client {client} {work:?} {key} at {node}"));
+            let told = self.ask(node, key, work, request, &mut prepared, dice).await;
+            attempts -= 1;
+            unknown |= matches!(told, Told::Outcome(Outcome::Unknown));
+            let definite = matches!(told, Told::Outcome(Outcome::Done | Outcome::Refused));
+            // Only a write that may have happened is worth repeating, and an upload that has begun.
+            let worthwhile = unknown || work.is_of_an_upload();
+            if attempts == 0 || definite || !worthwhile || self.stop.is_cancelled() {
+                break told;
+            }
+            // The bytes are sent again: other bytes on backends, under the same request.
+            if matches!(work, Work::Part(..)) && (!unknown || dice.permille(RESENT_PERMILLE)) {
+                prepared = None;
+            }
+            let may_oversleep = unknown || !work.is_of_an_upload();
+            let pause = match may_oversleep && dice.permille(OVERSLEPT_PERMILLE) {
+                true => dice.ms(3000, 9000),
+                false => dice.ms(10, 1500),
+            };
+            sleep(pause).await;
+        };
+        // An earlier attempt may still take effect, whatever the last one said.
+        match told {
+            Told::Nothing if unknown => (Told::Outcome(Outcome::Unknown), prepared),
+            told => (told, prepared),
+        }
+    }
+
     async fn ask(
         &self,
         node: NodeId,
         key: &ObjectKey,
-        action: Action,
+        work: Work,
+        request: [u8; 16],
         prepared: &mut Option<Prepared>,
         dice: &Dice,
     ) -> Told {
@@ -171,25 +221,28 @@ impl Clients {
             return Told::Nothing;
         };
         let asked = async {
-            if action == Action::Read {
+            if work == Work::Object(Action::Read) {
                 return self.read(&ready, key).await;
             }
             if prepared.is_none() {
-                *prepared = self.prepare(&ready, key, action, dice.bytes()).await;
-                if dice.permille(PAUSED_PERMILLE) {
+                *prepared = self.prepare(&ready, key, work, request).await;
+                let has_bytes = prepared.as_ref().is_some_and(|it| it.written.is_some());
+                let late = has_bytes || !work.is_of_an_upload();
+                if late && dice.permille(PAUSED_PERMILLE) {
                     sleep(dice.ms(2000, 8000)).await;
                 }
             }
             match prepared {
-                Some(prepared) => self.write(&ready, action, prepared).await,
+                Some(prepared) => self.write(&ready, work, prepared).await,
                 None => Told::Nothing,
             }
         };
+        let patience = if work.is_of_an_upload() { STEP_MS_MAX } else { ASKED_MS_MAX };
         let told = tokio::select! {
             biased;
             () = ready.over.cancelled() => None,
             () = self.stop.cancelled() => None,
-            told = timeout(dice.ms(200, 15_000), asked) => told.ok(),
+            told = timeout(dice.ms(200, patience), asked) => told.ok(),
         };
         match told {
             Some(told) => told,
@@ -199,9 +252,19 @@ impl Clients {
         }
     }
 
-    async fn write(&self, ready: &Ready, action: Action, prepared: &Prepared) -> Told {
+    async fn write(&self, ready: &Ready, work: Work, prepared: &mut Prepared) -> Told {
         match ready.catalog.commit(prepared.command.clone()).await {
-            Ok(Response::Put(_) | Response::Deleted(_)) => Told::Outcome(Outcome::Done),
+            Ok(Response::Put(_) | Response::Deleted(_) | Response::PartPut { .. }) => {
+                Told::Outcome(Outcome::Done)
+            }
+            Ok(Response::UploadCreated { upload }) => {
+                prepared.begun = Some(upload);
+                Told::Outcome(Outcome::Done)
+            }
+            Ok(Response::Done) if work.aborts() => Told::Outcome(Outcome::Done),
+            Ok(Response::Rejected(Rejection::NoSuchUpload)) if work.aborts() => {
+                Told::Outcome(Outcome::Refused)
+            }
             Ok(Response::Rejected(Rejection::PreconditionFailed | Rejection::NoSuchKey)) => {
                 Told::Outcome(Outcome::Refused)
             }
@@ -214,7 +277,7 @@ impl Clients {
             // A backend of it is drained, and this node has not heard of it.
             Ok(Response::Rejected(Rejection::StaleConfig)) => Told::Nothing,
             Ok(other) => {
-                self.world.fail(format!("{action:?} was answered {other:?}"));
+                self.world.fail(format!("{work:?} was answered {other:?}"));
                 Told::Outcome(Outcome::Unknown)
             }
             Err(
@@ -228,112 +291,38 @@ impl Clients {
         }
     }
 
-    /// As a node reads: where no copy is left it looks again.
-    async fn read(&self, ready: &Ready, key: &ObjectKey) -> Told {
-        for _ in 0..LOOKS_MAX {
-            if let Some(told) = self.look(ready, key).await {
-                return told;
-            }
-        }
-        Told::Nothing
-    }
-
-    async fn look(&self, ready: &Ready, key: &ObjectKey) -> Option<Told> {
-        let query =
-            Query::Version { bucket: BUCKET, key: key.clone(), version: None, manifest: false };
-        match ready.catalog.query(query, Consistency::Linearizable).await {
-            Ok(Answer::Version(None)) => Some(Told::Outcome(Outcome::Found(None))),
-            Ok(Answer::Version(Some(VersionEntry::Object(version)))) => {
-                let value = value_of(version.etag);
-                match self.holds(&version.body, value).await {
-                    Holds::Value => Some(Told::Outcome(Outcome::Found(Some(value)))),
-                    Holds::Nothing => Some(Told::Nothing),
-                    // What the router does where this is planted.
-                    Holds::Gone if planted::is(Planted::CollectedUndrained) => {
-                        Some(Told::Outcome(Outcome::Found(None)))
-                    }
-                    Holds::Gone => None,
-                }
-            }
-            Ok(other) => {
-                self.world.fail(format!("a read was answered {other:?}"));
-                Some(Told::Nothing)
-            }
-            Err(_) => Some(Told::Nothing),
-        }
-    }
-
-    /// Whether backends have what the rows say. What was replaced meanwhile may be gone.
-    async fn holds(&self, body: &Body, value: Value) -> Holds {
-        let Body::Whole(Blob { copies, .. }) = body else {
-            self.world.fail(format!("value {value} is in parts"));
-            return Holds::Nothing;
-        };
-        let mut gone = true;
-        for copy in copies {
-            let key = copy.key.backend_key(CLUSTER);
-            let backend = self.world.registry.get(copy.backend).expect("it was never lost");
-            let got = match backend.get(&key, None).await {
-                Ok(object) => object.collect(BYTES_MAX).await,
-                Err(error) => Err(error),
-            };
-            match got {
-                Ok(bytes) if bytes == content(value) => return Holds::Value,
-                Ok(bytes) => {
-                    let told = format!("{key} holds {bytes:?} and not value {value}");
-                    self.world.fail(told);
-                    return Holds::Nothing;
-                }
-                Err(error) => gone &= error.is_not_found(),
-            }
-        }
-        if gone { Holds::Gone } else { Holds::Nothing }
-    }
-
     /// What a node makes of a write before it proposes it: bytes first.
     async fn prepare(
         &self,
         ready: &Ready,
         key: &ObjectKey,
-        action: Action,
+        work: Work,
         request: [u8; 16],
     ) -> Option<Prepared> {
         let shard = shard_of(BUCKET, key, SHARDS);
-        let target = Target { bucket: BUCKET, bucket_generation: 1, key: key.clone() };
-        let (value, condition) = match action {
-            Action::Read => return None,
-            Action::Delete => {
-                let delete = DeleteVersion {
-                    target,
-                    owner: UserId(1),
-                    version: None,
-                    condition: Condition::default(),
-                };
-                let command = command(shard, request, Operation::DeleteVersion(delete));
-                return Some(Prepared { command, written: None });
+        let write = async |value, bytes| ready.gateway.write(shard, value, bytes).await;
+        let (operation, written) = match work {
+            Work::Object(Action::Delete) => {
+                let (target, condition) = (target(key), Condition::default());
+                let delete = DeleteVersion { target, owner: UserId(1), version: None, condition };
+                (Operation::DeleteVersion(delete), None)
             }
-            Action::Put(value) => (value, Condition::default()),
-            Action::Create(value) => {
-                (value, Condition { if_none_match: Some(Match::Any), ..Condition::default() })
+            Work::Object(action) => {
+                let value = action.value()?;
+                let written = write(value, content::whole(value)).await?;
+                (put(key, action, value, written.blob.clone()), Some(written))
             }
-            Action::Swap { old, new } => {
-                let if_match = Some(Match::ETag(etag(old)));
-                (new, Condition { if_match, ..Condition::default() })
+            Work::Begin => (upload::begin(key), None),
+            Work::Part(upload, part) => {
+                let written = write(part.value, part.bytes()).await?;
+                (upload::put_part(key, upload, part, written.blob.clone()), Some(written))
             }
+            Work::Complete(upload, action) => (upload::complete(key, upload, action)?, None),
+            Work::Abort(upload) => (Operation::AbortUpload { target: target(key), upload }, None),
         };
-        let written = ready.gateway.write(shard, value).await?;
-        let put = PutVersion {
-            target,
-            owner: UserId(1),
-            etag: etag(value),
-            checksum: None,
-            attributes: Attributes::default(),
-            blob: written.blob.clone(),
-            condition,
-            digest: u128::from(value).to_be_bytes(),
-        };
-        let command = command(shard, request, Operation::PutVersion(put));
-        Some(Prepared { command, written: Some(written) })
+        let request = RequestId(request);
+        let command = Command { group: shard, request, not_after: NOT_AFTER, operation };
+        Some(Prepared { command, written, begun: None })
     }
 
     /// Nobody asks anything new; what is under way is given up, its outcome unknown.
@@ -345,45 +334,33 @@ impl Clients {
             }
         }
     }
+}
 
-    /// Reads every key through every node, as long as it takes within a bound.
-    pub async fn read_all(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        for key in self.history.events().keys() {
-            for node in self.nodes.values() {
-                let began = self.history.now();
-                let outcome = loop {
-                    let told = match node.ready() {
-                        Some(ready) => self.read(&ready, key).await,
-                        None => Told::Nothing,
-                    };
-                    match told {
-                        Told::Outcome(outcome) => break outcome,
-                        Told::Nothing if Instant::now() < deadline => {
-                            sleep(Duration::from_millis(100)).await;
-                        }
-                        Told::Nothing => {
-                            let why = "a read after everything was healed has no answer";
-                            return self.world.fail(format!("{why}: {key} at {}", node.id));
-                        }
-                    }
-                };
-                let ended = Some(self.history.now());
-                let action = Action::Read;
-                self.history.add(key, Event { client: 0, action, outcome, began, ended });
-            }
+fn put(key: &ObjectKey, action: Action, value: Value, blob: Blob) -> Operation {
+    Operation::PutVersion(PutVersion {
+        target: target(key),
+        owner: UserId(1),
+        etag: content::etag(value),
+        checksum: None,
+        attributes: Attributes::default(),
+        blob,
+        condition: condition(action),
+        digest: u128::from(value).to_be_bytes(),
+    })
+}
+
+/// What has to be true of the key.
+pub(super) fn condition(action: Action) -> Condition {
+    match action {
+        Action::Put(_) | Action::Delete | Action::Read => Condition::default(),
+        Action::Create(_) => Condition { if_none_match: Some(Match::Any), ..Condition::default() },
+        Action::Swap { old, .. } => {
+            let if_match = Some(Match::ETag(content::etag(old)));
+            Condition { if_match, ..Condition::default() }
         }
     }
 }
 
-fn command(group: GroupId, request: [u8; 16], operation: Operation) -> Command {
-    Command { group, request: RequestId(request), not_after: NOT_AFTER, operation }
-}
-
-fn etag(value: Value) -> ETag {
-    ETag::whole(u128::from(value).to_be_bytes())
-}
-
-fn value_of(etag: ETag) -> Value {
-    u128::from_be_bytes(etag.md5) as Value
+pub(super) fn target(key: &ObjectKey) -> Target {
+    Target { bucket: BUCKET, bucket_generation: 1, key: key.clone() }
 }

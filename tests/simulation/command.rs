@@ -27,6 +27,9 @@ struct Arguments {
     seconds: u64,
     #[arg(long, default_value_t = 5)]
     clients: u64,
+    /// How many of a thousand values are written in parts.
+    #[arg(long, default_value_t = Plan::default().in_parts_permille)]
+    in_parts: u64,
     /// Plants a mistake in the server (`planted.rs` of proto) that a run must find, and stops at the first seed that does.
     #[arg(long)]
     planted: Option<Planted>,
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
     let plan = Plan {
         chaos: Duration::from_secs(arguments.seconds),
         clients: arguments.clients,
+        in_parts_permille: arguments.in_parts,
         planted: arguments.planted,
         crash: None,
         keep,

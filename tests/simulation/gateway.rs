@@ -51,8 +51,8 @@ impl Gateway {
         Self { epochs, targets: Arc::default(), clock, registry }
     }
 
-    /// Writes the bytes of a value, all copies of them; nothing where that, or an epoch, cannot be had.
-    pub async fn write(&self, shard: GroupId, value: Value) -> Option<Written> {
+    /// Writes bytes of a value, all copies of them; nothing where that, or an epoch, cannot be had.
+    pub async fn write(&self, shard: GroupId, value: Value, bytes: Bytes) -> Option<Written> {
         // Not always as many as the bucket wants: what repair makes of them is to be seen.
         let count = match value % 6 {
             0 => 1,
@@ -63,7 +63,7 @@ impl Gateway {
         let copies = Copies { count, ..Copies::default() };
         let chosen = choose(copies).or_else(|| choose(Copies::default()))?;
         let lease = self.epochs.allocate(shard).await.ok()?;
-        let (bytes, key) = (content(value), lease.key);
+        let key = lease.key;
         let size_bytes = bytes.len() as u64;
         let mut digests = Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() });
         digests.update(&bytes);
@@ -97,11 +97,6 @@ impl Gateway {
         let age_max = u64::try_from(EPOCH_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
         self.epochs.rotate(self.clock.now().plus_ms(age_max)).await;
     }
-}
-
-/// The bytes of an object.
-pub fn content(value: Value) -> Bytes {
-    Bytes::copy_from_slice(&value.to_be_bytes())
 }
 
 /// The router draws request ids from the clock and the system, so that no two are equal: here they follow from the seed.

@@ -22,6 +22,16 @@ pub enum Action {
     Read,
 }
 
+impl Action {
+    /// What it writes.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Self::Put(value) | Self::Create(value) | Self::Swap { new: value, .. } => Some(value),
+            Self::Delete | Self::Read => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A write took effect.
@@ -75,8 +85,7 @@ impl History {
         let mut state = self.0.lock();
         let seen = match (event.action, event.outcome) {
             (Action::Read, Outcome::Found(found)) => found,
-            (Action::Put(value) | Action::Create(value), Outcome::Done) => Some(value),
-            (Action::Swap { new, .. }, Outcome::Done) => Some(new),
+            (action, Outcome::Done) => action.value(),
             _ => None,
         };
         if let Some(seen) = seen {

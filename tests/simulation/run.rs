@@ -24,6 +24,8 @@ use super::world::{Backends, World};
 pub struct Plan {
     pub chaos: Duration,
     pub clients: u64,
+    /// Of a thousand values so many are written in parts.
+    pub in_parts_permille: u64,
     pub planted: Option<Planted>,
     pub crash: Option<Crash>,
     pub keep: Keep,
@@ -42,6 +44,7 @@ impl Default for Plan {
         Self {
             chaos: Duration::from_secs(20),
             clients: 5,
+            in_parts_permille: 120,
             planted: None,
             crash: None,
             keep: Keep::Sum,
@@ -115,7 +118,7 @@ async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
         let dice = world.dice.fork("keeper");
         keepers.spawn(keep(Arc::clone(node), dice, calm.clone()));
     }
-    let clients = Clients::new(Arc::clone(&world), nodes.clone());
+    let clients = Clients::new(Arc::clone(&world), nodes.clone(), plan.in_parts_permille);
     let mut working = JoinSet::new();
     for client in 1..=plan.clients {
         working.spawn(Arc::clone(&clients).run(client, world.dice.fork("client")));
@@ -180,6 +183,7 @@ async fn heal(
     tokio::time::sleep(Duration::from_secs(1)).await;
     clients.give_up(&mut working).await;
     let converged = audit::converge(world, nodes).await?;
+    clients.abort_some(&world.dice.fork("uploads")).await;
     clients.read_all(Duration::from_secs(60)).await;
     audit::rows(world, nodes);
     audit::bytes(world, nodes).await;

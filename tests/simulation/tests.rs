@@ -29,7 +29,8 @@ fn a_founding_repeats_bit_by_bit() {
 #[test]
 fn a_seed_repeats_bit_by_bit() {
     let plan = Plan { keep: Keep::Lines, chaos: Duration::from_secs(10), ..Plan::default() };
-    for seed in 1..=3 {
+    // In the second one the cluster is without a quorum nearly all the time.
+    for seed in [1, 3, 4] {
         let (first, second) = (run(seed, plan), run(seed, plan));
         let pairs = first.trace.lines().zip(second.trace.lines()).enumerate();
         for (at, (first, second)) in pairs {
@@ -86,6 +87,7 @@ const SEEDS_PER_STEP: u64 = 60;
 
 #[test]
 fn a_crash_at_any_step_costs_nothing() {
+    let crashing = Plan { chaos: CRASHING, in_parts_permille: 500, ..Plan::default() };
     let next = AtomicU64::new(0);
     let work = || {
         loop {
@@ -96,7 +98,7 @@ fn a_crash_at_any_step_costs_nothing() {
             let how = if at.is_multiple_of(2) { How::Kill } else { How::PowerFailure };
             let came = (1..=SEEDS_PER_STEP).any(|seed| {
                 let crash = Some(Crash { step, times: 1 + seed % 3, how });
-                let outcome = run(seed, Plan { crash, chaos: CRASHING, ..Plan::default() });
+                let outcome = run(seed, Plan { crash, ..crashing });
                 let failures = &outcome.failures;
                 assert!(failures.is_empty(), "{how:?} at {step:?}, seed {seed}: {failures:?}");
                 outcome.crashed
