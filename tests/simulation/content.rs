@@ -6,6 +6,7 @@ use md5::{Digest, Md5};
 use vaultaire_proto::ETag;
 use vaultaire_proto::object::{Blob, Body, Part, Version};
 use vaultaire_proto::state::upload::PART_BYTES_MIN;
+use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
 
 use super::history::Value;
 
@@ -83,6 +84,13 @@ pub fn etag(value: Value) -> ETag {
     let (parts, mut hasher) = (parts(value), Md5::new());
     parts.iter().for_each(|part| hasher.update(part.md5()));
     ETag { md5: hasher.finalize().into(), parts: parts.len() as u16 }
+}
+
+/// The checksum that rows have of bytes.
+pub fn crc64nvme(bytes: &Bytes) -> Option<u64> {
+    let mut digests = Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() });
+    digests.update(bytes);
+    digests.finish().crc64nvme
 }
 
 /// Which value a version says it is, and what each of its blobs has to hold. None: it is none that was written.

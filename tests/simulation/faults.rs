@@ -27,6 +27,9 @@ const LOOKED_AFTER: Duration = Duration::from_millis(50);
 /// How long clients go on after what was to happen.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// What a full disk still takes: less than a segment of the log, or a little more.
+const FREE_BYTES_MAX: u64 = 200 << 10;
+
 /// Between two attempts to tell a shard of a backend.
 const CONFIGURED_AFTER: Duration = Duration::from_millis(200);
 
@@ -164,7 +167,8 @@ impl Chaos {
 
     fn break_disk(&self) -> &'static str {
         let after = Some(self.dice.below(60));
-        let (faults, what) = match self.dice.below(4) {
+        let (faults, what) = match self.dice.below(5) {
+            4 => return self.fill_disk(),
             0 => (Faults { syncs_before_error: after, ..Faults::default() }, "a sync fails"),
             1 => (Faults { reads_before_error: after, ..Faults::default() }, "a read fails"),
             _ => {
@@ -174,6 +178,17 @@ impl Chaos {
         };
         self.node().arm(faults);
         what
+    }
+
+    /// There is room again after a while, or once its process has ended for want of it.
+    fn fill_disk(&self) -> &'static str {
+        let (node, lasts) = (self.node(), self.dice.ms(500, 6000));
+        node.fill(self.dice.below(FREE_BYTES_MAX));
+        tokio::spawn(async move {
+            sleep(lasts).await;
+            node.arm(Faults::default());
+        });
+        "a disk is full"
     }
 
     fn set_clock(&self) -> &'static str {

@@ -19,9 +19,9 @@ use vaultaire_router::epochs::{Epochs, Lease};
 use vaultaire_router::limits::EPOCH_AGE_MAX;
 use vaultaire_router::targets::Targets;
 use vaultaire_storage::backend::{Attributes, once};
-use vaultaire_storage::pipeline::checksum::{Algorithms, Digests};
 use vaultaire_storage::registry::Registry;
 
+use super::content;
 use super::found::CLUSTER;
 use super::history::Value;
 
@@ -65,9 +65,7 @@ impl Gateway {
         let lease = self.epochs.allocate(shard).await.ok()?;
         let key = lease.key;
         let size_bytes = bytes.len() as u64;
-        let mut digests = Digests::new(Algorithms { crc64nvme: true, ..Algorithms::default() });
-        digests.update(&bytes);
-        let crc64nvme = digests.finish().crc64nvme?;
+        let crc64nvme = content::crc64nvme(&bytes)?;
         let (attributes, backend_key) = (Attributes::default(), key.backend_key(CLUSTER));
         let mut copies = Vec::new();
         for backend in chosen {

@@ -128,6 +128,12 @@ impl Node {
         self.files.set_faults(faults);
     }
 
+    /// Its disk takes so much more and nothing beyond, until it is armed anew or its process ends.
+    pub fn fill(&self, free_bytes: u64) {
+        let space_bytes = Some(self.files.used_bytes() + free_bytes);
+        self.arm(Faults { space_bytes, ..Faults::default() });
+    }
+
     /// Its disk does not answer for so long.
     pub fn hang(&self, lasts: Duration) {
         let until = self.world.began.elapsed() + lasts;

@@ -57,6 +57,7 @@ fn faults(dice: &Dice, backends: Backends, trouble: Trouble) -> Faults {
             seed: dice.fork("backend").draw(),
             error_before: 20,
             timeout_after: 20,
+            corrupt_read: 15,
             slow: 40,
             slow_for: Duration::from_millis(700),
             zombie: match trouble {

@@ -96,6 +96,11 @@ impl Simulated {
         self.state.lock().faults = faults;
     }
 
+    /// What all files have.
+    pub fn used_bytes(&self) -> u64 {
+        self.state.lock().used_bytes()
+    }
+
     /// Writes, syncs, creations, renames and removals so far: to count out crash points.
     pub fn writing_operations(&self) -> u64 {
         self.state.lock().writing_operations
@@ -333,19 +338,31 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Whether this file may grow to so many bytes.
+    fn room(&self, size_bytes: u64) -> io::Result<()> {
+        let Some(space) = self.disk.state.lock().faults.space_bytes else {
+            return Ok(());
+        };
+        let own = self.size_bytes()?;
+        let others = self.disk.used_bytes().saturating_sub(own);
+        match size_bytes > own && others + size_bytes > space {
+            true => Err(io::Error::from_raw_os_error(NO_SPACE)),
+            false => Ok(()),
+        }
+    }
+}
+
 impl File for Handle {
     fn size_bytes(&self) -> io::Result<u64> {
         self.with(|_, inode| Ok(inode.current.len() as u64))
     }
 
     fn allocate(&self, size_bytes: u64) -> io::Result<()> {
-        let own = self.size_bytes()?;
-        let used = self.disk.state.lock().used_bytes() - own;
+        let room = self.room(size_bytes);
         self.with(|state, inode| {
             state.writing()?;
-            if state.faults.space_bytes.is_some_and(|space| used + size_bytes > space) {
-                return Err(io::Error::from_raw_os_error(NO_SPACE));
-            }
+            room?;
             inode.current.resize(size_bytes as usize, 0);
             Ok(())
         })
@@ -363,6 +380,7 @@ impl File for Handle {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.room(offset + bytes.len() as u64)?;
         self.with(|state, inode| {
             let power = state.writing();
             // A write that the power failure met may have reached the disk in any part; a later one
