@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use vaultaire::raft::members::Wanted;
 use vaultaire_proto::catalog::ListedUpload;
 use vaultaire_proto::object::{Blob, Body, Location, Version, VersionEntry};
 use vaultaire_proto::row::BackendState;
@@ -64,6 +65,10 @@ async fn equal(nodes: &Nodes) -> Result<(), String> {
             let passed = timeout(BARRIER_MAX, replica.barrier.pass()).await;
             if !matches!(passed, Ok(Ok(()))) {
                 return Err(format!("group {} does not serve: {passed:?}", replica.id));
+            }
+            let voters = Wanted::new(nodes.keys().copied().collect(), Vec::new());
+            if !matches!(replica.has(&voters), Ok(true)) {
+                return Err(format!("somebody has no vote in group {}", replica.id));
             }
         }
     }

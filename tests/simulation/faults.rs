@@ -19,6 +19,7 @@ use super::dice::Dice;
 use super::found;
 use super::network::Weather;
 use super::node::{How, Node, Nodes};
+use super::votes;
 use super::world::{Trouble, World};
 
 /// How often somebody looks whether a node has to be started again.
@@ -111,7 +112,8 @@ impl Chaos {
             80..85 => self.set_clock(),
             85..91 => self.shorten(),
             91..94 => self.hand_over(),
-            94..97 => self.drain(),
+            94..96 => self.drain(),
+            96..98 => self.change_votes(),
             _ => self.darken_voters(),
         };
         self.world.trace.add(format_args!("fault {what}"));
@@ -265,6 +267,10 @@ impl Chaos {
             tokio::spawn(configure(nodes, shard, states, self.dice.fork("drain")));
         }
         if drained.is_some() { "a backend is drained" } else { "no backend is drained any more" }
+    }
+
+    fn change_votes(&self) -> &'static str {
+        votes::change(&self.world, &self.nodes, &self.dice).unwrap_or_else(|| self.mend())
     }
 
     fn hand_over(&self) -> &'static str {

@@ -16,7 +16,7 @@
 //! rounds of every node, and gRPC above it would bring hyper's and h2's own chance along. So the network is cut in at the calls
 //! between nodes, where a message is a value. Whether runs do repeat is not assumed: tests compare the traces, byte by byte.
 //!
-//! How it reads: `found` (the cluster of every run), `run` (one run), `faults` (what goes wrong), `client`, `upload`, `reads` and
+//! How it reads: `found` (the cluster of every run), `run` (one run), `faults` and `votes` (what goes wrong, or changes), `client`, `upload`, `reads` and
 //! `content` (what clients do), `history` and `linear` (what they see, and whether it fits together), `audit` (what must hold in the end), `node` (a
 //! process and its end), `gateway` and `workers` (what it does beside consensus), `machine`, `rows`, `network`, `world`, `dice`, `trace`.
 //! The command `vaultaire-simulate` runs as many seeds as one likes, a planted fault, or one seed again with its trace.
@@ -38,6 +38,7 @@ pub mod rows;
 pub mod run;
 pub mod trace;
 pub mod upload;
+pub mod votes;
 pub mod workers;
 pub mod world;
 

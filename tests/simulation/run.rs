@@ -17,6 +17,7 @@ use super::faults::{Chaos, Counts, keep};
 use super::found::{Founded, founded};
 use super::node::{How, Node, Nodes};
 use super::trace::Keep;
+use super::votes;
 use super::world::{Backends, World};
 
 /// How long a run takes, in virtual time, and with whom.
@@ -182,6 +183,7 @@ async fn heal(
 ) -> Option<Duration> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     clients.give_up(&mut working).await;
+    votes::restore(world, nodes).await;
     let converged = audit::converge(world, nodes).await?;
     clients.abort_some(&world.dice.fork("uploads")).await;
     clients.read_all(Duration::from_secs(60)).await;

@@ -19,6 +19,7 @@ use super::found::BACKENDS;
 use super::network::Network;
 use super::rows::Witness;
 use super::trace::{Keep, Trace};
+use super::votes::Votes;
 
 pub struct World {
     pub began: Instant,
@@ -29,6 +30,7 @@ pub struct World {
     pub registry: Arc<Registry>,
     pub trouble: Trouble,
     failures: Mutex<Vec<String>>,
+    pub votes: Votes,
     /// How often what is drained has changed, and what is.
     drained: Mutex<(u64, Option<BackendId>)>,
     /// What a group's rows were at an index, and who said so first.
@@ -98,6 +100,7 @@ impl World {
             dice,
             trace,
             failures: Mutex::default(),
+            votes: Votes::default(),
             drained: Mutex::default(),
             states: Mutex::default(),
         })

@@ -11,6 +11,7 @@ use openraft::{ChangeMembers, EmptyNode, Instant, RaftMetrics};
 use vaultaire_proto::NodeId;
 
 use super::replica::Replica;
+use super::snapshot;
 use super::types::{LogId, StoredMembership, TypeConfig};
 use crate::error::Error;
 
@@ -198,7 +199,7 @@ impl Replica {
         };
         tracing::info!(group = %self.id, to = node, "handing the lead over");
         let handed = self.raft().trigger().transfer_leader(*node).await;
-        handed.map_err(|error| Error::Engine { what: "consensus", why: error.to_string() })
+        handed.map_err(|error| engine(&error))
     }
 
     /// Lets any other voter lead, where this node does, and waits until one says that it does.
@@ -221,14 +222,17 @@ impl Replica {
         }
     }
 
-    /// Whether the group has exactly the members that are wanted, as far as this node knows: it may be late, never early.
-    pub fn has(&self, wanted: &Wanted) -> bool {
-        let committed = self.committed_membership();
-        let voters: BTreeSet<u64> = committed.voter_ids().collect();
-        let nodes: BTreeSet<u64> = committed.nodes().map(|(node, _)| *node).collect();
-        committed.membership().get_joint_config().len() == 1
+    /// Whether the group has exactly the members that are wanted, as far as this node has applied its log: who is behind may also take
+    /// members of long ago for those that are wanted again, so this says something behind a barrier alone.
+    pub fn has(&self, wanted: &Wanted) -> Result<bool, Error> {
+        let meta = self.table.meta_of(&self.table.view())?;
+        let described = snapshot::describe(&meta);
+        let members = described.map_err(|error| engine(&error))?.last_membership;
+        let voters: BTreeSet<u64> = members.voter_ids().collect();
+        let nodes: BTreeSet<u64> = members.nodes().map(|(node, _)| *node).collect();
+        Ok(members.membership().get_joint_config().len() == 1
             && voters == wanted.voters
-            && nodes == wanted.all()
+            && nodes == wanted.all())
     }
 
     fn committed_membership(&self) -> StoredMembership {
@@ -253,6 +257,10 @@ impl Replica {
             }
         }
     }
+}
+
+fn engine(error: &dyn std::error::Error) -> Error {
+    Error::Engine { what: "consensus", why: error.to_string() }
 }
 
 #[cfg(test)]

@@ -45,12 +45,16 @@ async fn bring(groups: &Groups, proposer: &Proposer, pool: &Pool) -> Result<(), 
     let Some(row) = nodes.iter().find(|row| is_under_way(row)).filter(|_| leads_control) else {
         return Ok(());
     };
-    if groups.replicas().iter().all(|replica| replica.has(&wanted)) {
-        let settle = MemberChange::Settle { node: row.id, phase: row.phase };
-        let operation = Operation::ChangeMembers(settle);
-        proposer.commit_accepted("a node", GroupId::CONTROL, operation).await?;
-        tracing::info!(node = %row.id, phase = ?row.phase, by = %pool.node(), "a change of members is done");
+    for replica in groups.replicas() {
+        replica.barrier.pass().await?;
+        if !replica.has(&wanted)? {
+            return Ok(());
+        }
     }
+    let settle = MemberChange::Settle { node: row.id, phase: row.phase };
+    let operation = Operation::ChangeMembers(settle);
+    proposer.commit_accepted("a node", GroupId::CONTROL, operation).await?;
+    tracing::info!(node = %row.id, phase = ?row.phase, by = %pool.node(), "a change of members is done");
     Ok(())
 }
 
