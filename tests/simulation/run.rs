@@ -136,7 +136,11 @@ async fn simulate(seed: u64, plan: Plan, founded: &Founded) -> Outcome {
     // The first failure is the one that says something; and a run that did not come to its crash says nothing.
     let is_over = world.has_failed() || (crashed.is_some() && !has_crashed());
     let converged = match is_over {
-        true => None,
+        true => {
+            // What is under way belongs to the histories too.
+            clients.give_up(&mut working).await;
+            None
+        }
         false => heal(&world, &nodes, &clients, working).await,
     };
     let undecided = audit::histories(&world, &clients);
