@@ -120,7 +120,7 @@ pub async fn run(args: &Args, binary: PathBuf) -> Result<Judgement, Error> {
         Vec::new()
     } else {
         let scene = Scene { recorder: &shared.recorder, time: args.time, stop: &shared.stop };
-        lane::run(&mut cluster, seed, &possible(&nemeses), scene).await
+        lane::run(&mut cluster, seed, &possible(&nemeses, args.gateways), scene).await
     };
     covered(&shared, &wanted).await;
     shared.stop.store(true, Ordering::Relaxed);
@@ -143,12 +143,13 @@ async fn covered(shared: &Shared<S3>, wanted: &Wanted) {
 }
 
 /// What this machine can do of what is wanted. What it cannot do is lacking in the end, and the verdict says so.
-fn possible(nemeses: &[Nemesis]) -> Vec<Nemesis> {
+fn possible(nemeses: &[Nemesis], gateways: u32) -> Vec<Nemesis> {
     let has_clock = Clock::find(String::new()).is_some();
     let is_possible = |nemesis: &Nemesis| {
         let lacks = match nemesis {
             _ if nemesis.needs_sandbox() && !sandbox::is_inside() => Some("namespaces"),
             Nemesis::ClockSkew if !has_clock => Some("libfaketime"),
+            Nemesis::KillGateway if gateways == 0 => Some("--gateways"),
             _ => None,
         };
         if let Some(lacks) = lacks {

@@ -126,10 +126,10 @@ pub enum Error {
     #[error("no node is running on {place}; start one with `{start}`")]
     NoNode { place: String, start: String },
 
-    /// A command found a node that does not answer yet.
+    /// A command found a process on the data directory, and nobody who answers.
     #[error(
-        "the node on {place} is starting and does not answer yet: `/readyz` of its HTTP port and its log say what it waits for; in a \
-         cluster more than half of the voters have to run and reach each other"
+        "the node on {place} is starting or stopping and does not answer: `/readyz` of its HTTP port and its log say what it waits for; \
+         in a cluster more than half of the voters have to run and reach each other"
     )]
     NodeStarts { place: String },
 

@@ -103,9 +103,7 @@ fn starting(directory: &Directory) -> String {
         directory.all().iter().map(|replica| replica.metrics()).collect();
     match writable(&groups) {
         Ok(()) => "starting".to_owned(),
-        Err(why) => format!(
-            "starting: {why}; more than half of the voters have to run and reach each other"
-        ),
+        Err(why) => format!("starting: {why}"),
     }
 }
 
@@ -148,7 +146,10 @@ fn writable(groups: &[GroupMetrics]) -> Result<(), String> {
             Role::Leader | Role::Follower | Role::Candidate | Role::Learner => {}
         }
         if group.leader.is_none() {
-            return Err(format!("group {} has no leader", group.group));
+            return Err(format!(
+                "group {} has no leader: more than half of its voters have to run and reach each other",
+                group.group
+            ));
         }
     }
     Ok(())
@@ -205,7 +206,8 @@ mod tests {
         );
         let led = group(Role::Leader, Some(1));
         let problem = |other| writable(&[led.clone(), other]).unwrap_err();
-        assert_eq!(problem(group(Role::Candidate, None)), "group 2 has no leader");
+        let leaderless = problem(group(Role::Candidate, None));
+        assert!(leaderless.starts_with("group 2 has no leader: more than half"), "{leaderless}");
         assert_eq!(problem(group(Role::Stopped, Some(1))), "group 2 has stopped");
     }
 }

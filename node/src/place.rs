@@ -56,7 +56,8 @@ impl Place {
         }
     }
 
-    /// The same for long work that no request waits for: it leaves the processors to those that are waited for.
+    /// The same for long work that no request waits for: it leaves the processors to those that are waited for. Each takes a thread,
+    /// so who asks sees to it that there are few: one snapshot arrives at a time, and a group has one digest.
     pub async fn run_aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -99,7 +100,8 @@ impl Place {
 fn aside(work: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
     let thread = thread::Builder::new().name("aside".to_owned()).spawn(move || {
         // On Linux it is this thread's alone. Without it the work is done all the same.
-        let _ = rustix::process::setpriority_process(None, NICENESS);
+        let own = rustix::process::getpriority_process(None).unwrap_or_default();
+        let _ = rustix::process::setpriority_process(None, own.max(NICENESS));
         work();
     });
     thread.map(drop).map_err(|error| Failed(error.to_string()))

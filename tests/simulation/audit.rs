@@ -1,7 +1,7 @@
 //! After everything was healed: all nodes run, every group serves, replicas are equal row by row, the rows keep their invariants, and
 //! what clients were told fits together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use vaultaire_proto::{
 };
 
 use super::client::Clients;
+use super::content;
 use super::found::{BUCKET, CLUSTER, SHARDS};
 use super::linear::{self, Verdict};
 use super::node::{Nodes, Ready};
@@ -34,6 +35,9 @@ const BARRIER_MAX: Duration = Duration::from_secs(5);
 /// How long it may take until no bytes are left that belong to nobody: epochs are retired, closed and swept twice, after clocks
 /// have caught up with what was stamped.
 const BYTES_MAX: Duration = Duration::from_secs(150);
+
+/// How often a copy is read that does not come as it should: backends fail in one of twenty reads.
+const READS_MAX: u32 = 12;
 
 /// More than a run writes.
 const VERSIONS_MAX: usize = 10_000;
@@ -123,7 +127,7 @@ pub async fn bytes(world: &World, nodes: &Nodes) {
 }
 
 async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
-    let mut wanted = BTreeSet::new();
+    let mut wanted = BTreeMap::new();
     for shard in (1..=SHARDS).map(GroupId) {
         let query = Query::Versions { shard, after: None, limit: VERSIONS_MAX };
         let answer = ready.catalog.query(query, Consistency::Linearizable).await;
@@ -140,17 +144,43 @@ async fn agree(world: &World, ready: &Ready) -> Result<(), String> {
     wanted.extend(parts(ready).await?.iter().flat_map(places));
     // After the rows: what they refer to may have been moved meanwhile, and then it is looked for again.
     let there = listed(world).await;
-    if let Some((backend, key)) = wanted.difference(&there).next() {
+    if let Some((backend, key)) = wanted.keys().find(|place| !there.contains(place)) {
         return Err(format!("a version or an upload refers to {key} on {backend}, which is gone"));
     }
-    match there.difference(&wanted).next() {
-        Some((backend, key)) => {
-            let epoch = epoch_of(ready, key).await;
-            let of = there.len();
-            Err(format!("{key} on {backend} belongs to nobody, of {of} blobs; its epoch: {epoch}"))
-        }
-        None => Ok(()),
+    if let Some((backend, key)) = there.iter().find(|place| !wanted.contains_key(place)) {
+        let epoch = epoch_of(ready, key).await;
+        let of = there.len();
+        return Err(format!(
+            "{key} on {backend} belongs to nobody, of {of} blobs; its epoch: {epoch}"
+        ));
     }
+    for ((backend, key), crc64nvme) in wanted {
+        whole(world, backend, &key, crc64nvme).await?;
+    }
+    Ok(())
+}
+
+/// Whether every copy is what its row says, also those that no client has read: a copy of damaged bytes stays damaged, however
+/// often it is read, and bytes that come damaged once come well the next time.
+async fn whole(
+    world: &World,
+    backend: BackendId,
+    key: &BackendKey,
+    crc64nvme: u64,
+) -> Result<(), String> {
+    let store = world.registry.get(backend).expect("it was never lost");
+    let mut last = None;
+    for _ in 0..READS_MAX {
+        let got = match store.get(key, None).await {
+            Ok(object) => object.collect(content::BYTES_MAX).await,
+            Err(error) => Err(error),
+        };
+        match got {
+            Ok(bytes) if content::crc64nvme(&bytes) == Some(crc64nvme) => return Ok(()),
+            got => last = Some(got.map(|bytes| bytes.len())),
+        }
+    }
+    Err(format!("{key} on {backend} is not what its row says: {last:?}"))
 }
 
 fn blobs_of(version: &Version) -> Result<Vec<&Blob>, String> {
@@ -178,8 +208,9 @@ async fn parts(ready: &Ready) -> Result<Vec<Blob>, String> {
     Ok(blobs)
 }
 
-fn places(blob: &Blob) -> Vec<(BackendId, BackendKey)> {
-    let place = |copy: &Location| (copy.backend, copy.key.backend_key(CLUSTER));
+/// Where its copies are, and the checksum that each should have.
+fn places(blob: &Blob) -> Vec<((BackendId, BackendKey), u64)> {
+    let place = |copy: &Location| ((copy.backend, copy.key.backend_key(CLUSTER)), blob.crc64nvme);
     blob.copies.iter().map(place).collect()
 }
 

@@ -88,7 +88,7 @@ impl Chaos {
         self.world.network.change(|weather| *weather = Weather::fair());
         self.world.network.watch_votes(None);
         for node in self.nodes.values() {
-            node.arm(Faults::default());
+            node.disarm();
             node.wall.set_skew(0);
         }
     }
@@ -185,10 +185,10 @@ impl Chaos {
     /// There is room again after a while, or once its process has ended for want of it.
     fn fill_disk(&self) -> &'static str {
         let (node, lasts) = (self.node(), self.dice.ms(500, 6000));
-        node.fill(self.dice.below(FREE_BYTES_MAX));
+        let make_room = node.fill(self.dice.below(FREE_BYTES_MAX));
         tokio::spawn(async move {
             sleep(lasts).await;
-            node.arm(Faults::default());
+            make_room();
         });
         "a disk is full"
     }

@@ -128,10 +128,23 @@ impl Node {
         self.files.set_faults(faults);
     }
 
-    /// Its disk takes so much more and nothing beyond, until it is armed anew or its process ends.
-    pub fn fill(&self, free_bytes: u64) {
+    /// Its disk will not fail any more. That it was to fail may still show.
+    pub fn disarm(&self) {
+        self.files.set_faults(Faults::default());
+    }
+
+    /// Its disk takes so much more and nothing beyond. Answers what ends that.
+    pub fn fill(self: &Arc<Self>, free_bytes: u64) -> impl FnOnce() + Send + use<> {
         let space_bytes = Some(self.files.used_bytes() + free_bytes);
-        self.arm(Faults { space_bytes, ..Faults::default() });
+        let full = Faults { space_bytes, ..Faults::default() };
+        self.arm(full);
+        let node = Arc::clone(self);
+        move || {
+            // Another fault, or another life, has nothing to do with it.
+            if node.files.faults() == full {
+                node.disarm();
+            }
+        }
     }
 
     /// Its disk does not answer for so long.

@@ -33,15 +33,9 @@ struct State {
     taken: Option<NodeId>,
     /// A change is on its way: there is one at a time.
     changing: bool,
-    settled: u64,
 }
 
 impl Votes {
-    /// How many changes every group has followed.
-    pub fn settled(&self) -> u64 {
-        self.0.lock().settled
-    }
-
     /// What is to change: a vote is given back before another one is taken. None: a change is under way.
     fn next(&self, from: &Dice, nodes: &Nodes) -> Option<(NodeId, NodeRole)> {
         let mut state = self.0.lock();
@@ -60,9 +54,7 @@ impl Votes {
     }
 
     fn settle(&self) {
-        let mut state = self.0.lock();
-        state.changing = false;
-        state.settled += 1;
+        self.0.lock().changing = false;
     }
 
     fn are_whole(&self) -> bool {

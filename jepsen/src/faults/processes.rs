@@ -138,8 +138,9 @@ impl Lane for Processes<'_> {
                 }
             }
             Nemesis::KillGateway => {
-                let killed = self.cluster.kill_gateway(gateway(fault, self.cluster)).await;
-                self.check(node, killed);
+                let at = gateway(fault, self.cluster);
+                let killed = self.cluster.kill_gateway(at).await;
+                self.check(self.cluster.site.gateways().start + at, killed);
             }
             Nemesis::DiskFull => {
                 let free = FREE_BYTES[rng.random_range(0..FREE_BYTES.len())];

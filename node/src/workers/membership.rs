@@ -45,17 +45,31 @@ async fn bring(groups: &Groups, proposer: &Proposer, pool: &Pool) -> Result<(), 
     let Some(row) = nodes.iter().find(|row| is_under_way(row)).filter(|_| leads_control) else {
         return Ok(());
     };
+    // The first look costs nothing; a barrier may wait for an election, and no group's change should wait with it.
+    if !have(groups, &wanted)? {
+        return Ok(());
+    }
     for replica in groups.replicas() {
         replica.barrier.pass().await?;
-        if !replica.has(&wanted)? {
-            return Ok(());
-        }
+    }
+    if !have(groups, &wanted)? {
+        return Ok(());
     }
     let settle = MemberChange::Settle { node: row.id, phase: row.phase };
     let operation = Operation::ChangeMembers(settle);
     proposer.commit_accepted("a node", GroupId::CONTROL, operation).await?;
     tracing::info!(node = %row.id, phase = ?row.phase, by = %pool.node(), "a change of members is done");
     Ok(())
+}
+
+/// Whether all groups have these members, as far as this node has applied their logs.
+fn have(groups: &Groups, wanted: &Wanted) -> Result<bool, Error> {
+    for replica in groups.replicas() {
+        if !replica.has(wanted)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_under_way(row: &NodeRow) -> bool {

@@ -99,6 +99,11 @@ impl Simulated {
         self.state.lock().faults = faults;
     }
 
+    /// What is left of them: those that have struck are gone.
+    pub fn faults(&self) -> Faults {
+        self.state.lock().faults
+    }
+
     /// What all files have.
     pub fn used_bytes(&self) -> u64 {
         self.state.lock().used_bytes()
