@@ -58,7 +58,7 @@ async fn a_node_that_waits_for_a_quorum_says_so() {
         }
     };
     answers("/readyz", 503, "starting: group 0 has no leader");
-    answers("/readyz/write", 503, "more than half of the voters have to run");
+    answers("/readyz/write", 503, "more than half of its voters have to run");
     // Whoever restarts what is not alive must leave it alone.
     answers("/livez", 200, "ok");
     answers("/metrics", 200, "vaultaire_build_info");
