@@ -1,12 +1,14 @@
 //! What may happen next in a world. Everything that may, may: the order is the checker's.
 
-use vaultaire_proto::{EpochId, NodeId};
+use vaultaire_proto::object::Location;
+use vaultaire_proto::{BackendId, EpochId, NodeId};
 
 use crate::bounds::{Ask, Workers};
 use crate::fault::Fault;
 use crate::model::Protocol;
-use crate::view::Phase;
-use crate::world::{Stage, Work, World, node};
+use crate::shard;
+use crate::view::{Life, Phase};
+use crate::world::{Purpose, Stage, Work, World, node};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,10 @@ pub enum Action {
     Open { gateway: usize, heard: bool },
     /// A client's request, or its retry, reaches a gateway.
     Begin { request: usize, gateway: usize },
+    /// A worker reads a copy, and begins to write another one. It may act on it however late.
+    Copy { gateway: usize, beside: Location, to: BackendId, replaces: bool },
+    /// A worker reads that there are several copies, and wants to let go of one.
+    LetGo { copy: Location },
     /// A copy of an upload is whole at the backend. The gateway that waits for it proposes.
     Arrive { attempt: usize },
     /// What is left of an upload on its way is lost.
@@ -33,10 +39,10 @@ pub enum Action {
     Tick,
     /// Another node leads. The former one does not know yet.
     Elect,
-    /// The leader's collector reads what is garbage.
-    TakeGarbage,
-    /// The leader's sweeper lists a closed epoch, and asks which of the keys have rows.
-    TakeSweep { node: NodeId, epoch: EpochId },
+    /// The leader's collector reads what is garbage on a backend.
+    TakeGarbage { backend: BackendId },
+    /// The leader's sweeper lists a closed epoch on a backend, and asks which of the keys have rows.
+    TakeSweep { node: NodeId, epoch: EpochId, backend: BackendId },
     /// A worker deletes what it found before.
     Delete { worker: usize },
     /// A worker commits that it did. Not `heard`: it does not know, and may commit the same again.
@@ -51,6 +57,7 @@ pub enum Action {
 pub fn possible(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
     gateways(protocol, world, actions);
     clients(protocol, world, actions);
+    movers(protocol, world, actions);
     for attempt in 0..world.attempts.len() {
         attempts(protocol, world, attempt, actions);
     }
@@ -79,11 +86,12 @@ fn gateways(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
 
 fn clients(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
     let bounds = &protocol.bounds;
-    if world.attempts.len() >= bounds.attempts {
+    let served = |purpose: &Purpose| matches!(purpose, Purpose::Serve { .. });
+    if begun(world, served) >= bounds.attempts {
         return;
     }
     for (request, state) in world.requests.iter().enumerate() {
-        let made = world.attempts.iter().filter(|attempt| attempt.request == request).count();
+        let made = begun(world, |purpose| *purpose == Purpose::Serve { request });
         // A client repeats a request for less time than the shard remembers it.
         let patient = protocol.fault == Some(Fault::ClientTooPatient)
             || state.began.is_none_or(|began| world.now <= began + 1);
@@ -113,6 +121,49 @@ fn clients(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
             }
         }
     }
+}
+
+/// How many attempts there were for something.
+fn begun(world: &World, of: impl Fn(&Purpose) -> bool) -> usize {
+    world.attempts.iter().filter(|attempt| of(&attempt.purpose)).count()
+}
+
+/// What the workers of any node may do about copies, who may have read stale rows: here they read what is, and act later.
+/// A key is given out when they read and not when they write, which nobody can notice.
+fn movers(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
+    let bounds = &protocol.bounds;
+    let copies = world.shard.view.copies();
+    let copied = begun(world, |purpose| matches!(purpose, Purpose::Copy { .. }));
+    if copied < usize::from(bounds.copies) {
+        for (gateway, state) in world.gateways.iter().enumerate() {
+            if state.open.is_some() {
+                let moves = moves(copies, bounds.backends);
+                actions.extend(moves.map(|(beside, to, replaces)| Action::Copy {
+                    gateway,
+                    beside,
+                    to,
+                    replaces,
+                }));
+            }
+        }
+    }
+    let dropped = begun(world, |purpose| matches!(purpose, Purpose::Drop { .. }));
+    if dropped < usize::from(bounds.drops) && copies.len() > 1 {
+        actions.extend(copies.iter().map(|copy| Action::LetGo { copy: *copy }));
+    }
+}
+
+/// The copies that there may be more of, where to, and whether in their place. Where there is but one backend they move
+/// about on it, and on several never to where another copy is.
+fn moves(copies: &[Location], backends: u8) -> impl Iterator<Item = (Location, BackendId, bool)> {
+    let is_free =
+        move |to: BackendId| backends == 1 || copies.iter().all(|copy| copy.backend != to);
+    let free = shard::BACKENDS.into_iter().take(backends.into()).filter(move |to| is_free(*to));
+    free.flat_map(move |to| {
+        let replaced = copies.iter().map(move |copy| (*copy, to, true));
+        let added = copies.first().filter(|_| backends > 1).map(|copy| (*copy, to, false));
+        replaced.chain(added)
+    })
 }
 
 fn attempts(protocol: &Protocol, world: &World, attempt: usize, actions: &mut Vec<Action>) {
@@ -146,15 +197,22 @@ fn epochs(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
             Phase::Open => {
                 actions.push(Action::Close { node, epoch: id });
                 if protocol.fault == Some(Fault::SweepOfOpenEpoch) && free {
-                    actions.push(Action::TakeSweep { node, epoch: id });
+                    let [backend, ..] = shard::BACKENDS;
+                    actions.push(Action::TakeSweep { node, epoch: id, backend });
                 }
             }
-            Phase::Closed(done) => {
-                let last = done + 1 >= u32::from(protocol.bounds.sweeps);
-                if free && (!last || is_last_due(protocol, world, node, id)) {
-                    actions.push(Action::TakeSweep { node, epoch: id });
+            Phase::Closed(done) if free => {
+                let sweeps = u32::from(protocol.bounds.sweeps);
+                let there = shard::BACKENDS.into_iter().zip(done);
+                for (backend, done) in there.take(protocol.bounds.backends.into()) {
+                    let last = done + 1 == sweeps;
+                    let due = !last || is_last_due(protocol, world, (node, id), backend);
+                    if done < sweeps && due {
+                        actions.push(Action::TakeSweep { node, epoch: id, backend });
+                    }
                 }
             }
+            Phase::Closed(_) => {}
             Phase::Swept => actions.push(Action::Prune { node, epoch: id }),
         }
     }
@@ -162,9 +220,14 @@ fn epochs(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
 
 /// The last sweep is due when no upload of the epoch can be on its way any more, for so long that what a worker
 /// deleted until then was committed since, or came too late.
-fn is_last_due(protocol: &Protocol, world: &World, node: NodeId, epoch: EpochId) -> bool {
-    let arriving = world.is_written(node, epoch);
-    let collecting = world.is_collected_early(node, epoch);
+fn is_last_due(
+    protocol: &Protocol,
+    world: &World,
+    epoch: (NodeId, EpochId),
+    backend: BackendId,
+) -> bool {
+    let arriving = world.is_written(epoch, backend);
+    let collecting = world.is_collected_early(epoch, backend);
     match protocol.fault {
         Some(Fault::SweepWithoutGrace) => true,
         Some(Fault::CollectedTooLate) => !arriving,
@@ -176,12 +239,15 @@ fn workers(protocol: &Protocol, world: &World, actions: &mut Vec<Action>) {
     if protocol.bounds.workers == Workers::OnTwoNodes {
         actions.push(Action::Elect);
     }
-    let nothing = match protocol.fault {
-        Some(Fault::CollectorIgnoresRows) => world.shard.view.blobs.is_empty(),
-        _ => !world.shard.view.has_garbage(),
-    };
-    if world.works[world.leader].is_none() && !nothing {
-        actions.push(Action::TakeGarbage);
+    if world.works[world.leader].is_none() {
+        let all = protocol.fault == Some(Fault::CollectorIgnoresRows);
+        for backend in shard::BACKENDS {
+            let blobs = world.shard.view.blobs.iter();
+            let mut there = blobs.filter(|(place, _)| place.backend == backend);
+            if there.any(|(_, life)| all || *life == Life::Garbage) {
+                actions.push(Action::TakeGarbage { backend });
+            }
+        }
     }
     for (worker, work) in world.works.iter().enumerate() {
         let deleted = match work {

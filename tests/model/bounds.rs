@@ -18,13 +18,19 @@ pub struct Bounds {
     pub about: &'static str,
     /// The clients' requests. Each may begin at any time, at any gateway.
     pub asks: &'static [Ask],
-    /// How often each request may be made by its client, the first time included; all of them together.
+    /// How often each request may be made by its client, the first time included; all requests together.
     pub tries: u8,
     pub attempts: usize,
     /// How often a gateway proposes a command again whose outcome it does not know.
     pub repeats: u8,
     /// How often the client of a backend sends an upload again by itself.
     pub resends: u8,
+    /// Backends that there are. Clients' bytes go to the first.
+    pub backends: u8,
+    /// How many copies workers begin to make beside one that there is, or in its place.
+    pub copies: u8,
+    /// How many copies workers try to let go of.
+    pub drops: u8,
     /// Write epochs that each gateway may open.
     pub epochs: [u8; 2],
     /// Crashes of each gateway.
@@ -47,7 +53,7 @@ pub enum Workers {
     OnTwoNodes,
 }
 
-const BASE: Bounds = Bounds {
+pub const BASE: Bounds = Bounds {
     name: "",
     about: "",
     asks: &[],
@@ -55,6 +61,9 @@ const BASE: Bounds = Bounds {
     attempts: 4,
     repeats: 0,
     resends: 0,
+    backends: 1,
+    copies: 0,
+    drops: 0,
     epochs: [1, 0],
     crashes: [0, 0],
     sweeps: 1,
@@ -63,7 +72,7 @@ const BASE: Bounds = Bounds {
 };
 
 /// Sizes that are looked at by every run of the tests.
-pub const SMALL: [Bounds; 4] = [
+pub const SMALL: [Bounds; 6] = [
     Bounds {
         name: "writers",
         about: "two gateways, of which one crashes, and two creates, of which one wins",
@@ -101,10 +110,30 @@ pub const SMALL: [Bounds; 4] = [
         ticks: 2,
         ..BASE
     },
+    Bounds {
+        name: "copies",
+        about: "a second copy, or a move, and two workers that each want to let go of one",
+        asks: &[Ask::Put],
+        attempts: 1,
+        backends: 2,
+        copies: 1,
+        drops: 2,
+        epochs: [1, 1],
+        ..BASE
+    },
+    Bounds {
+        name: "moves",
+        about: "an overwrite, and bytes that move meanwhile, each proposed twice",
+        asks: &[Ask::Put, Ask::Put],
+        attempts: 2,
+        repeats: 1,
+        copies: 1,
+        ..BASE
+    },
 ];
 
 /// Sizes that take minutes.
-pub const FULL: [Bounds; 6] = [
+pub const FULL: [Bounds; 9] = [
     Bounds {
         name: "writers-full",
         about: "two gateways, two writes of which one is a create, and a DELETE, each proposed twice",
@@ -164,6 +193,39 @@ pub const FULL: [Bounds; 6] = [
         attempts: 3,
         repeats: 1,
         ticks: 2,
+        ..BASE
+    },
+    Bounds {
+        name: "copies-full",
+        about: "two copies or moves, and two that workers want to let go of",
+        asks: &[Ask::Put],
+        attempts: 1,
+        backends: 2,
+        copies: 2,
+        drops: 2,
+        epochs: [1, 1],
+        workers: Workers::InSteps,
+        ..BASE
+    },
+    Bounds {
+        name: "copies-deleted-full",
+        about: "two copies or moves of an object that is deleted, and one that is let go of",
+        asks: &[Ask::Put, Ask::Delete],
+        attempts: 2,
+        backends: 2,
+        copies: 2,
+        drops: 1,
+        workers: Workers::InSteps,
+        ..BASE
+    },
+    Bounds {
+        name: "moves-full",
+        about: "moves that arrive twice and late, against an overwrite, under the workers of two leaders",
+        asks: &[Ask::Put, Ask::Put],
+        attempts: 2,
+        repeats: 1,
+        copies: 1,
+        workers: Workers::OnTwoNodes,
         ..BASE
     },
 ];

@@ -1,7 +1,7 @@
 //! Mutants: each is one fault that the protocol is there to exclude, switched on by name, and the
 //! property that has to notice it. A model that finds none of them would show nothing by finding no other.
 
-use crate::bounds::{Ask, Bounds, Workers};
+use crate::bounds::{Ask, BASE, Bounds, Workers};
 use crate::properties;
 
 /// What is done wrong, and where: in the shard's state machine, at a gateway, or in a worker.
@@ -40,6 +40,17 @@ pub enum Fault {
     EpochHeldTooLong,
     /// A client repeats a request when its answer is forgotten.
     ClientTooPatient,
+    /// The shard puts a copy among those of whatever version is visible, and not only where the copy that was read is still one.
+    CopyUnchecked,
+    /// The shard does not know a copy again that it has taken already: a repeated proposal is one that lost, and its bytes
+    /// are garbage.
+    CopyTakenTwice,
+    /// A worker deletes the bytes that it moved before the shard knows of their new place.
+    SourceDeletedFirst,
+    /// The shard forgets the bytes that were moved away from, and lets nobody collect them.
+    SourceForgotten,
+    /// The shard lets go of a copy without a look at how many are left.
+    LastCopyDropped,
 }
 
 /// A fault in a world that is just large enough, and the properties that must find it there.
@@ -51,20 +62,8 @@ pub struct Mutant {
 }
 
 /// One PUT, one epoch, one worker.
-const ONE: Bounds = Bounds {
-    name: "mutant",
-    about: "",
-    asks: &[Ask::Put],
-    tries: 1,
-    attempts: 1,
-    repeats: 0,
-    resends: 0,
-    epochs: [1, 0],
-    crashes: [0, 0],
-    sweeps: 1,
-    ticks: 0,
-    workers: Workers::InSteps,
-};
+const ONE: Bounds =
+    Bounds { name: "mutant", asks: &[Ask::Put], attempts: 1, workers: Workers::InSteps, ..BASE };
 
 /// Every mutant.
 pub fn mutants() -> Vec<Mutant> {
@@ -77,6 +76,11 @@ pub fn mutants() -> Vec<Mutant> {
     let again = Bounds { resends: 1, workers: Workers::OnTwoNodes, ..two_puts.clone() };
     let patient = Bounds { epochs: [2, 0], ticks: 2, ..two_tries.clone() };
     let deposed = Bounds { workers: Workers::OnTwoNodes, ..around };
+    let moved = Bounds { copies: 1, ..ONE };
+    let overwritten = Bounds { copies: 1, ..two_puts.clone() };
+    let moved_again = Bounds { repeats: 1, ..moved.clone() };
+    let outlived = Bounds { epochs: [1, 1], ..moved.clone() };
+    let two_copies = Bounds { backends: 2, drops: 2, ..moved.clone() };
     vec![
         mutant(Fault::NoFence, &[properties::I7, properties::I1], ONE),
         mutant(Fault::DedupeOff, &[properties::I6], two_tries),
@@ -97,6 +101,15 @@ pub fn mutants() -> Vec<Mutant> {
         mutant(Fault::CollectedTooLate, &[properties::I4, properties::I4_IN_THE_END], again),
         mutant(Fault::EpochHeldTooLong, &[properties::I4], ONE),
         mutant(Fault::ClientTooPatient, &[properties::I6], patient),
+        mutant(Fault::CopyUnchecked, &[properties::I1], overwritten),
+        mutant(
+            Fault::CopyTakenTwice,
+            &[properties::ROWS, properties::I3, properties::I1],
+            moved_again,
+        ),
+        mutant(Fault::SourceDeletedFirst, &[properties::I3, properties::I1], moved),
+        mutant(Fault::SourceForgotten, &[properties::I4, properties::I4_IN_THE_END], outlived),
+        mutant(Fault::LastCopyDropped, &[properties::I1], two_copies),
     ]
 }
 

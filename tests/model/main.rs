@@ -1,4 +1,4 @@
-//! `vaultaire-model`: every order in which the write, delete and garbage protocol can go, within small bounds.
+//! `vaultaire-model`: every order in which the write, delete, move and garbage protocol can go, within small bounds.
 //!
 //! **What is checked.** Bytes and rows are changed by different machines at different times: a gateway uploads and then
 //! proposes, an entry is committed late or twice, a worker deletes what it read a moment ago, and any of them may die in
@@ -10,7 +10,7 @@
 //! **What is real.** The shard is `vaultaire_proto::state::apply_entry` over tables in memory, and what workers and
 //! properties read of it goes through `vaultaire_proto::state::query` (`shard.rs`, `view.rs`). So a change of the state
 //! machine is checked, not a copy of it. **What is modelled**, as `router` and `node` do it: clients and gateways
-//! (`gateway.rs`), collector and sweeper (`worker.rs`), the backend, and the network, where uploads and commands are
+//! (`gateway.rs`, `commit.rs`), who copies, moves and lets go of copies (`mover.rs`), collector and sweeper (`worker.rs`), the backends, and the network, where uploads and commands are
 //! delayed without end, sent twice, or lost. Raft is taken for what it promises: one order of entries.
 //!
 //! **How a world grows** is `action.rs`: a PUT begins, arrives, is committed, with or without its answer being heard; its
@@ -33,17 +33,17 @@
 //! cargo run --release -p vaultaire-tests --bin vaultaire-model -- mutants --steps how each mutant is found
 //! ```
 //!
-//! Not here: several versions of a key, multipart uploads, more than one copy of a blob. Transitions and repair are not
-//! either, since `apply` does not know them yet: they will be a kind of `Ask` whose attempt claims, copies and commits, with
-//! the commit as a `Proposal`, and the mutant that compares without the version.
+//! Not here: several versions of a key, multipart uploads, a PUT that writes several copies at once, backends that go.
 
 mod action;
 mod bounds;
 mod check;
+mod commit;
 mod fault;
 mod gateway;
 mod log;
 mod model;
+mod mover;
 mod properties;
 mod shard;
 mod tamper;

@@ -9,7 +9,7 @@ use crate::bounds::Bounds;
 use crate::fault::Fault;
 use crate::log::Log;
 use crate::world::World;
-use crate::{gateway, properties, worker};
+use crate::{commit, gateway, mover, properties, worker};
 
 /// A world of some size, in which at most one thing is done wrong.
 #[derive(Clone, Debug)]
@@ -53,17 +53,23 @@ impl Protocol {
         match action {
             Action::Open { gateway, heard } => gateway::open(self, world, gateway, heard),
             Action::Begin { request, gateway } => gateway::begin(self, world, request, gateway),
+            Action::Copy { gateway, beside, to, replaces } => {
+                mover::copy(self, world, gateway, mover::Copy { beside, to, replaces });
+            }
+            Action::LetGo { copy } => mover::let_go(self, world, copy),
             Action::Arrive { attempt } => gateway::arrive(self, world, attempt),
             Action::Vanish { attempt } => world.attempts[attempt].uploads = 0,
             Action::GiveUp { attempt } => gateway::give_up(world, attempt),
             Action::ProposeEarly { attempt } => gateway::propose(self, world, attempt),
-            Action::Apply { attempt, heard } => gateway::apply(self, world, attempt, heard),
+            Action::Apply { attempt, heard } => commit::apply(self, world, attempt, heard),
             Action::Close { node, epoch } => worker::close(self, world, node, epoch),
             Action::Crash { gateway } => gateway::crash(world, gateway),
             Action::Tick => world.now += 1,
             Action::Elect => world.leader = 1 - world.leader,
-            Action::TakeGarbage => worker::take_garbage(self, world),
-            Action::TakeSweep { node, epoch } => worker::take_sweep(self, world, node, epoch),
+            Action::TakeGarbage { backend } => worker::take_garbage(self, world, backend),
+            Action::TakeSweep { node, epoch, backend } => {
+                worker::take_sweep(self, world, (node, epoch), backend);
+            }
             Action::Delete { worker } => worker::delete(world, worker),
             Action::Commit { worker, heard } => worker::commit(self, world, worker, heard),
             Action::Drop { worker } => world.works[worker] = None,

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use vaultaire_proto::catalog::Answer;
 use vaultaire_proto::command::{
-    ConfigureBucket, DeleteVersion, InitCluster, Match, PutVersion, Target,
+    ConfigureBucket, DeleteVersion, InitCluster, Match, PutCopy, PutVersion, Target,
 };
 use vaultaire_proto::object::{Attributes, Blob, Location};
 use vaultaire_proto::row::{Answered, BackendState, BucketPhase, Settings, Versioning};
@@ -26,7 +26,11 @@ use crate::view::View;
 
 pub const SHARD: GroupId = GroupId(1);
 pub const GENERATION: u32 = 1;
-pub const BACKEND: BackendId = BackendId(1);
+
+/// Every backend that there may be.
+pub const BACKENDS_MAX: usize = 2;
+pub const BACKENDS: [BackendId; BACKENDS_MAX] = [BackendId(1), BackendId(2)];
+
 const BUCKET: BucketId = BucketId(1);
 const OWNER: UserId = UserId(1);
 
@@ -65,13 +69,15 @@ impl Hash for Shard {
 /// What is proposed to the shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proposal {
-    Put { request: usize, blob: BlobKey, create: bool },
+    Put { request: usize, blob: Location, create: bool },
     Delete { request: usize },
+    Copy { bytes: usize, new: Location, beside: Location, replaces: bool },
+    Drop { copy: Location },
     Open { node: NodeId, incarnation: u8 },
     Close { node: NodeId, epoch: EpochId },
-    Swept { node: NodeId, epoch: EpochId, round: u32, last: bool },
+    Swept { node: NodeId, epoch: EpochId, backend: BackendId, round: u32, last: bool },
     Prune { node: NodeId, epoch: EpochId },
-    Collected { blobs: Vec<BlobKey> },
+    Collected { blobs: Vec<Location> },
 }
 
 /// Where a proposal stands in the log, and until when it counts.
@@ -83,8 +89,8 @@ pub struct Place {
 }
 
 impl Shard {
-    /// With a bucket and a backend, as the control group would have told it.
-    pub fn founded() -> Self {
+    /// With a bucket and backends, as the control group would have told it.
+    pub fn founded(backends: u8) -> Self {
         let mut tables = MemTables::default();
         let init = InitCluster {
             cluster: ClusterId([7; 16]),
@@ -100,12 +106,14 @@ impl Shard {
             versioning: Versioning::Off,
         };
         let state = BackendState::Active;
-        let operations = [
+        let mut operations = vec![
             Operation::InitCluster(init),
             Operation::PutSettings(SETTINGS),
             Operation::ConfigureBucket(bucket),
-            Operation::ConfigureBackend { backend: BACKEND, generation: 1, state },
         ];
+        for backend in BACKENDS.into_iter().take(backends.into()) {
+            operations.push(Operation::ConfigureBackend { backend, generation: 1, state });
+        }
         for operation in operations {
             let command = command(operation, INTERNAL, 0);
             let response = append(&mut tables, Place { index: 0, now: 0, not_after: 0 }, command);
@@ -138,28 +146,34 @@ impl Shard {
         let mut command = command_of(proposal, place.not_after);
         let undo = tamper::before(fault, &mut tables, &mut command);
         let request = command.request;
+        let moves = matches!(command.operation, Operation::PutCopy(_));
         let response = append(&mut tables, place, command);
-        tamper::after(fault, &mut tables, undo);
+        tamper::after(fault, &mut tables, undo, moves);
         if request == INTERNAL || fault == Some(Fault::DedupeOff) {
             forget(&mut tables, request);
         }
         (tables, response)
     }
 
-    /// The garbage that a collector may take.
-    pub fn garbage(&self, now: u8) -> Vec<BlobKey> {
+    /// The garbage of a backend that a collector may take.
+    pub fn garbage(&self, backend: BackendId, now: u8) -> Vec<Location> {
         let until = TimeMs(now.into());
-        let due = Query::Garbage { shard: SHARD, backend: BACKEND, until, limit: usize::MAX };
+        let due = Query::Garbage { shard: SHARD, backend, until, limit: usize::MAX };
         let Answer::Garbage(found) = query::answer(&self.tables, &due) else {
             unreachable!("garbage was asked for")
         };
-        found.into_iter().map(|row| row.location.key).collect()
+        found.into_iter().map(|row| row.location).collect()
     }
 
-    /// Which of these blobs of an epoch a sweep has to keep.
-    pub fn kept(&self, node: NodeId, epoch: EpochId, blobs: Vec<BlobKey>) -> Vec<BlobKey> {
+    /// Which of these blobs of an epoch a sweep of a backend has to keep.
+    pub fn kept(
+        &self,
+        (node, epoch): (NodeId, EpochId),
+        backend: BackendId,
+        blobs: Vec<BlobKey>,
+    ) -> Vec<BlobKey> {
         let place = (GENERATION, node, epoch);
-        let view = Query::SweepView { shard: SHARD, backend: BACKEND, epoch: place, blobs };
+        let view = Query::SweepView { shard: SHARD, backend, epoch: place, blobs };
         let Answer::SweepView { kept, .. } = query::answer(&self.tables, &view) else {
             unreachable!("a sweep's view was asked for")
         };
@@ -198,17 +212,23 @@ fn command_of(proposal: &Proposal, not_after: u8) -> Command {
             let delete = DeleteVersion { target: target(), owner: OWNER, version: None, condition };
             command(Operation::DeleteVersion(delete), request_id(*request), not_after)
         }
+        Proposal::Copy { bytes, new, beside, replaces } => internal(Operation::PutCopy(PutCopy {
+            blob: blob_at(*bytes, *new),
+            beside: *beside,
+            replaces: *replaces,
+        })),
+        Proposal::Drop { copy } => internal(Operation::DropCopy { copy: *copy }),
         Proposal::Open { node, incarnation } => {
             internal(Operation::OpenEpoch { node: *node, incarnation: (*incarnation).into() })
         }
         Proposal::Close { node, epoch } => {
             internal(Operation::CloseEpoch { generation, node: *node, epoch: *epoch })
         }
-        Proposal::Swept { node, epoch, round, last } => internal(Operation::EpochSwept {
+        Proposal::Swept { node, epoch, backend, round, last } => internal(Operation::EpochSwept {
             generation,
             node: *node,
             epoch: *epoch,
-            backend: BACKEND,
+            backend: *backend,
             round: *round,
             last: *last,
         }),
@@ -218,13 +238,11 @@ fn command_of(proposal: &Proposal, not_after: u8) -> Command {
             epoch: *epoch,
             limit: PRUNE_PAGE,
         }),
-        Proposal::Collected { blobs } => {
-            internal(Operation::Collected { blobs: blobs.iter().copied().map(location).collect() })
-        }
+        Proposal::Collected { blobs } => internal(Operation::Collected { blobs: blobs.clone() }),
     }
 }
 
-fn put(request: usize, blob: BlobKey, create: bool) -> PutVersion {
+fn put(request: usize, place: Location, create: bool) -> PutVersion {
     let if_none_match = create.then_some(Match::Any);
     PutVersion {
         target: target(),
@@ -232,7 +250,7 @@ fn put(request: usize, blob: BlobKey, create: bool) -> PutVersion {
         etag: ETag::whole(etag(request)),
         checksum: None,
         attributes: Attributes::default(),
-        blob: Blob { size_bytes: 1, crc64nvme: 0, copies: vec![location(blob)] },
+        blob: blob_at(request, place),
         condition: Condition { if_none_match, ..Condition::default() },
         digest: etag(request),
     }
@@ -243,9 +261,10 @@ fn target() -> Target {
     Target { bucket: BUCKET, bucket_generation: 1, key }
 }
 
-/// Where a blob is on the one backend.
-pub fn location(key: BlobKey) -> Location {
-    Location { backend: BACKEND, key }
+/// The bytes of a request, at one place. Their checksum is a good one.
+fn blob_at(bytes: usize, place: Location) -> Blob {
+    let crc64nvme = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Blob { size_bytes: 1, crc64nvme, copies: vec![place] }
 }
 
 /// Stands for the bytes of a request: the same through every try.

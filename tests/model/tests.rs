@@ -39,9 +39,19 @@ fn late_commands_and_forgotten_answers_break_nothing() {
 }
 
 #[test]
+fn copies_that_come_and_go_break_nothing() {
+    holds("copies");
+}
+
+#[test]
+fn moves_against_overwrites_break_nothing() {
+    holds("moves");
+}
+
+#[test]
 fn every_small_size_has_a_test() {
     let names: Vec<&str> = SMALL.iter().map(|bounds| bounds.name).collect();
-    assert_eq!(names, ["writers", "workers", "deletes", "time"]);
+    assert_eq!(names, ["writers", "workers", "deletes", "time", "copies", "moves"]);
 }
 
 #[test]

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 
 use vaultaire_proto::catalog::Answer;
-use vaultaire_proto::object::{Body, VersionEntry};
-use vaultaire_proto::row::{BlobState, EpochState};
+use vaultaire_proto::object::{Body, Location, VersionEntry};
+use vaultaire_proto::row::{BlobState, EpochState, Sweep};
 use vaultaire_proto::state::{invariants, query};
 use vaultaire_proto::tables::MemTables;
-use vaultaire_proto::{BlobKey, EpochId, NodeId, Query, VersionId};
+use vaultaire_proto::{BackendId, EpochId, NodeId, Query, VersionId};
 
-use crate::shard::SHARD;
+use crate::shard::{self, SHARD};
 
 /// The rows, as far as the model looks at them.
 #[derive(Clone, Debug)]
 pub struct View {
     pub epochs: Vec<EpochView>,
-    pub blobs: BTreeMap<BlobKey, Life>,
+    pub blobs: BTreeMap<Location, Life>,
     /// The current version of the key.
     pub head: Option<Head>,
     /// An invariant of the rows that does not hold.
@@ -35,8 +35,8 @@ pub struct EpochView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Open,
-    /// So many sweeps were made.
-    Closed(u32),
+    /// So many sweeps of each backend were made.
+    Closed([u32; shard::BACKENDS_MAX]),
     Swept,
 }
 
@@ -49,12 +49,13 @@ pub enum Life {
 }
 
 /// The visible version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     pub version: VersionId,
     /// Stands for the bytes: every request has its own.
     pub etag: [u8; 16],
-    pub blob: BlobKey,
+    pub place_epoch: u64,
+    pub copies: Vec<Location>,
 }
 
 impl View {
@@ -76,6 +77,16 @@ impl View {
     pub fn has_garbage(&self) -> bool {
         self.blobs.values().any(|life| *life == Life::Garbage)
     }
+
+    /// Which version is visible.
+    pub fn visible(&self) -> Option<VersionId> {
+        self.head.as_ref().map(|head| head.version)
+    }
+
+    /// The copies of the visible version.
+    pub fn copies(&self) -> &[Location] {
+        self.head.as_ref().map_or(&[], |head| &head.copies)
+    }
 }
 
 fn epochs(tables: &MemTables) -> Vec<EpochView> {
@@ -87,16 +98,19 @@ fn epochs(tables: &MemTables) -> Vec<EpochView> {
         id: row.id,
         phase: match row.state {
             EpochState::Open => Phase::Open,
-            EpochState::Closed { sweeps, .. } => {
-                Phase::Closed(sweeps.first().map_or(0, |sweep| sweep.done))
-            }
+            EpochState::Closed { sweeps, .. } => Phase::Closed(done(&sweeps)),
             EpochState::Swept => Phase::Swept,
         },
     };
     rows.into_iter().map(view).collect()
 }
 
-fn blobs(tables: &MemTables) -> BTreeMap<BlobKey, Life> {
+fn done(sweeps: &[Sweep]) -> [u32; shard::BACKENDS_MAX] {
+    let of = |backend: BackendId| sweeps.iter().find(|sweep| sweep.backend == backend);
+    shard::BACKENDS.map(|backend| of(backend).map_or(0, |sweep| sweep.done))
+}
+
+fn blobs(tables: &MemTables) -> BTreeMap<Location, Life> {
     let all = Query::Blobs { shard: SHARD, after: None, limit: usize::MAX };
     let Answer::Blobs(rows) = query::answer(tables, &all) else {
         unreachable!("blobs were asked for")
@@ -106,7 +120,7 @@ fn blobs(tables: &MemTables) -> BTreeMap<BlobKey, Life> {
         BlobState::Garbage { .. } => Life::Garbage,
         BlobState::Spent => Life::Spent,
     };
-    rows.into_iter().map(|(location, row)| (location.key, life(row.state))).collect()
+    rows.into_iter().map(|(location, row)| (location, life(row.state))).collect()
 }
 
 fn head(tables: &MemTables) -> Option<Head> {
@@ -119,6 +133,6 @@ fn head(tables: &MemTables) -> Option<Head> {
         return None;
     };
     let Body::Whole(blob) = version.body else { unreachable!("nothing is put in parts") };
-    let blob = blob.copies.first()?.key;
-    Some(Head { version: version.id, etag: version.etag.md5, blob })
+    let (etag, place_epoch) = (version.etag.md5, version.place_epoch);
+    Some(Head { version: version.id, etag, place_epoch, copies: blob.copies })
 }

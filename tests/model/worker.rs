@@ -1,14 +1,15 @@
 //! What the workers of a shard do: close, sweep and prune epochs, collect garbage. As `node` does it, a worker reads
 //! with a fresh barrier while it leads, and acts on what it read some time later, when it may lead no more.
 
-use vaultaire_proto::{BlobKey, EpochId, NodeId};
+use vaultaire_proto::object::Location;
+use vaultaire_proto::{BackendId, BlobKey, EpochId, NodeId};
 
 use crate::bounds::Workers;
 use crate::fault::Fault;
 use crate::model::Protocol;
-use crate::shard::{Place, Proposal};
+use crate::shard::{self, Place, Proposal};
 use crate::view::{Life, Phase};
-use crate::world::{Sight, Work, World};
+use crate::world::{Sight, Stored, Work, World, is_of};
 
 fn propose(protocol: &Protocol, world: &mut World, proposal: Proposal) {
     let place = Place { index: 0, now: world.now, not_after: u8::MAX };
@@ -26,11 +27,14 @@ pub fn prune(protocol: &Protocol, world: &mut World, node: NodeId, epoch: EpochI
     propose(protocol, world, Proposal::Prune { node, epoch });
 }
 
-/// The leader's collector reads what it may delete.
-pub fn take_garbage(protocol: &Protocol, world: &mut World) {
+/// The leader's collector reads what it may delete of a backend.
+pub fn take_garbage(protocol: &Protocol, world: &mut World, backend: BackendId) {
+    let there = |place: &&Location| place.backend == backend;
     let blobs = match protocol.fault {
-        Some(Fault::CollectorIgnoresRows) => world.shard.view.blobs.keys().copied().collect(),
-        _ => world.shard.garbage(world.now),
+        Some(Fault::CollectorIgnoresRows) => {
+            world.shard.view.blobs.keys().filter(there).copied().collect()
+        }
+        _ => world.shard.garbage(backend, world.now),
     };
     if !blobs.is_empty() {
         begin(protocol, world, Work::Collect { blobs, deleted: false, early: false });
@@ -47,20 +51,29 @@ fn begin(protocol: &Protocol, world: &mut World, work: Work) {
     }
 }
 
-/// The leader's sweeper lists an epoch and asks for the rows of what it found.
-pub fn take_sweep(protocol: &Protocol, world: &mut World, node: NodeId, epoch: EpochId) {
+/// The leader's sweeper lists an epoch on a backend and asks for the rows of what it found.
+pub fn take_sweep(
+    protocol: &Protocol,
+    world: &mut World,
+    (node, epoch): (NodeId, EpochId),
+    backend: BackendId,
+) {
     let done = match world.shard.view.phase(node, epoch) {
-        Some(Phase::Closed(done)) => done,
+        Some(Phase::Closed(done)) => {
+            let of = |(there, done)| (there == backend).then_some(done);
+            shard::BACKENDS.into_iter().zip(done).find_map(of).unwrap_or(0)
+        }
         _ => 0,
     };
     let last = done + 1 >= u32::from(protocol.bounds.sweeps);
-    let of_epoch = |key: &&BlobKey| (key.node, key.epoch) == (node, epoch);
-    let listed: Vec<BlobKey> = world.stored.keys().filter(of_epoch).copied().collect();
+    let is_there = |place: &&Location| is_of(place, (node, epoch)) && place.backend == backend;
+    let listed: Vec<BlobKey> = world.stored.keys().filter(is_there).map(|at| at.key).collect();
     let kept = match protocol.fault {
         Some(Fault::SweepIgnoresRows) => Vec::new(),
-        _ => world.shard.kept(node, epoch, listed.clone()),
+        _ => world.shard.kept((node, epoch), backend, listed.clone()),
     };
-    let orphans: Vec<BlobKey> = listed.into_iter().filter(|key| !kept.contains(key)).collect();
+    let orphans = listed.into_iter().filter(|key| !kept.contains(key));
+    let orphans: Vec<Location> = orphans.map(|key| Location { backend, key }).collect();
     let deleted = orphans.is_empty();
     if last && protocol.fault != Some(Fault::EpochHeldTooLong) {
         // Gateways take another epoch long before its last sweep is due.
@@ -68,17 +81,19 @@ pub fn take_sweep(protocol: &Protocol, world: &mut World, node: NodeId, epoch: E
             gateway.open = gateway.open.filter(|(open, _)| *open != epoch);
         }
     }
-    begin(protocol, world, Work::Sweep { node, epoch, round: done, last, orphans, deleted });
+    let round = done;
+    begin(protocol, world, Work::Sweep { node, epoch, backend, round, last, orphans, deleted });
 }
 
 /// A worker deletes what it found, whoever leads now.
 pub fn delete(world: &mut World, worker: usize) {
     let deposed = worker != world.leader;
     let Some(mut work) = world.works[worker].take() else { return };
-    let (keys, sight) = match &mut work {
+    let (places, sight) = match &mut work {
         Work::Collect { blobs, deleted, early } => {
             *deleted = true;
-            *early = blobs.iter().any(|key| world.is_written(key.node, key.epoch));
+            let early_of = |at: &Location| (at.key.node, at.key.epoch);
+            *early = blobs.iter().any(|at| world.is_written(early_of(at), at.backend));
             (blobs.clone(), Sight::DeposedCollector)
         }
         Work::Sweep { orphans, deleted, .. } => {
@@ -91,16 +106,21 @@ pub fn delete(world: &mut World, worker: usize) {
     if deposed {
         world.seen.add(sight);
     }
-    for key in keys {
-        let visible = world.shard.view.head.is_some_and(|head| head.blob == key);
-        if visible || world.shard.view.blobs.get(&key) == Some(&Life::Live) {
-            world.seen.add(Sight::LiveBytesDeleted);
-        }
-        let stored = world.stored.remove(&key);
+    for place in places {
+        let stored = remove(world, place);
         if swept && stored.is_some_and(|stored| stored.zombie) {
             world.seen.add(Sight::ZombieSwept);
         }
     }
+}
+
+/// Bytes go from their backend.
+pub fn remove(world: &mut World, place: Location) -> Option<Stored> {
+    let view = &world.shard.view;
+    if view.copies().contains(&place) || view.blobs.get(&place) == Some(&Life::Live) {
+        world.seen.add(Sight::LiveBytesDeleted);
+    }
+    world.stored.remove(&place)
 }
 
 /// A worker says that it is done. One that is not heard has not forgotten what it did.
@@ -112,8 +132,8 @@ pub fn commit(protocol: &Protocol, world: &mut World, worker: usize, heard: bool
     let proposal = match work {
         None => return,
         Some(Work::Collect { blobs, .. }) => Proposal::Collected { blobs },
-        Some(Work::Sweep { node, epoch, round, last, .. }) => {
-            Proposal::Swept { node, epoch, round, last }
+        Some(Work::Sweep { node, epoch, backend, round, last, .. }) => {
+            Proposal::Swept { node, epoch, backend, round, last }
         }
     };
     propose(protocol, world, proposal);

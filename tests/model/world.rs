@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vaultaire_proto::{BlobKey, EpochId, NodeId, Rejection, VersionId};
+use vaultaire_proto::object::Location;
+use vaultaire_proto::{BackendId, EpochId, NodeId, Rejection, VersionId};
 
 use crate::bounds::Bounds;
 use crate::shard::Shard;
@@ -21,8 +22,8 @@ pub struct World {
     /// In the order in which they began.
     pub attempts: Vec<Attempt>,
     pub requests: Vec<Request>,
-    /// What the backend holds.
-    pub stored: BTreeMap<BlobKey, Stored>,
+    /// What the backends hold.
+    pub stored: BTreeMap<Location, Stored>,
     pub leader: usize,
     /// What each node's worker is in the middle of.
     pub works: [Option<Work>; 2],
@@ -39,13 +40,13 @@ pub struct Gateway {
     pub open: Option<(EpochId, u8)>,
 }
 
-/// One try to carry out a request. A retry of the client is another one.
+/// One try to carry out a request, where a retry of the client is another one; or a worker's, to change the copies of a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    pub request: usize,
+    pub purpose: Purpose,
     pub gateway: usize,
-    /// Where its bytes go. None: a DELETE has none.
-    pub key: Option<BlobKey>,
+    /// Where its bytes go. None: there are none.
+    pub place: Option<Location>,
     /// The tick after which its command is too late.
     pub not_after: u8,
     pub stage: Stage,
@@ -53,6 +54,25 @@ pub struct Attempt {
     pub uploads: u8,
     /// Copies of its command that may yet be committed.
     pub commands: u8,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    Serve {
+        request: usize,
+    },
+    /// A copy beside one that was read, or in its place.
+    Copy {
+        /// The request whose bytes they are.
+        bytes: usize,
+        beside: Location,
+        replaces: bool,
+    },
+    /// To let go of a copy that was one of several when they were read.
+    Drop {
+        copy: Location,
+    },
 }
 
 /// What the gateway of an attempt is doing about it.
@@ -94,11 +114,11 @@ pub enum Said {
     Refused(Rejection),
 }
 
-/// Bytes at the backend.
+/// Bytes at a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stored {
-    /// Whose bytes they are.
-    pub attempt: usize,
+    /// The request whose bytes they are.
+    pub bytes: usize,
     /// They arrived when nobody waited for them any more.
     pub zombie: bool,
 }
@@ -107,7 +127,7 @@ pub struct Stored {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
     Collect {
-        blobs: Vec<BlobKey>,
+        blobs: Vec<Location>,
         deleted: bool,
         /// It deleted while uploads of one of their epochs might still arrive.
         early: bool,
@@ -115,20 +135,21 @@ pub enum Work {
     Sweep {
         node: NodeId,
         epoch: EpochId,
+        backend: BackendId,
         round: u32,
         last: bool,
-        orphans: Vec<BlobKey>,
+        orphans: Vec<Location>,
         deleted: bool,
     },
 }
 
 /// What the last step showed: a set, since one step may show several things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Seen(u16);
+pub struct Seen(u32);
 
 /// What a step may show. The first ones must never be seen, the others must be reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Sight {
     LiveBytesDeleted = 1 << 0,
     ThroughClosedEpoch = 1 << 1,
@@ -142,15 +163,24 @@ pub enum Sight {
     Refused = 1 << 9,
     DeposedCollector = 1 << 10,
     DeposedSweeper = 1 << 11,
+    VersionMoved = 1 << 12,
+    PlaceEpochKept = 1 << 13,
+    CopyAdded = 1 << 14,
+    CopyReplaced = 1 << 15,
+    CopyDropped = 1 << 16,
+    CopyRefused = 1 << 17,
+    CopyRepeated = 1 << 18,
+    Superseded = 1 << 19,
+    LastCopyKept = 1 << 20,
 }
 
 impl Seen {
     pub fn add(&mut self, sight: Sight) {
-        self.0 |= sight as u16;
+        self.0 |= sight as u32;
     }
 
     pub fn has(self, sight: Sight) -> bool {
-        self.0 & sight as u16 != 0
+        self.0 & sight as u32 != 0
     }
 }
 
@@ -158,7 +188,7 @@ impl World {
     /// A shard that was founded, and nothing else.
     pub fn founded(bounds: &Bounds) -> Self {
         Self {
-            shard: Arc::new(Shard::founded()),
+            shard: Arc::new(Shard::founded(bounds.backends)),
             now: 0,
             versions: 0,
             gateways: Default::default(),
@@ -171,19 +201,20 @@ impl World {
         }
     }
 
-    /// Whether an upload of this epoch may still arrive.
-    pub fn is_written(&self, node: NodeId, epoch: EpochId) -> bool {
-        let of_epoch = |key: &BlobKey| (key.node, key.epoch) == (node, epoch);
+    /// Whether an upload of this epoch may still arrive at this backend.
+    pub fn is_written(&self, epoch: (NodeId, EpochId), backend: BackendId) -> bool {
+        let is_there = |place: Location| is_of(&place, epoch) && place.backend == backend;
         self.attempts
             .iter()
-            .any(|attempt| attempt.uploads > 0 && attempt.key.as_ref().is_some_and(of_epoch))
+            .any(|attempt| attempt.uploads > 0 && attempt.place.is_some_and(is_there))
     }
 
-    /// Whether a collector has deleted of this epoch, while uploads of it might still arrive, and not said so yet.
-    pub fn is_collected_early(&self, node: NodeId, epoch: EpochId) -> bool {
+    /// Whether a collector has deleted of this epoch there, while uploads of it might still arrive, and not said so yet.
+    pub fn is_collected_early(&self, epoch: (NodeId, EpochId), backend: BackendId) -> bool {
         self.works.iter().flatten().any(|work| match work {
             Work::Collect { blobs, early, .. } => {
-                *early && blobs.iter().any(|key| (key.node, key.epoch) == (node, epoch))
+                let is_there = |blob: &Location| is_of(blob, epoch) && blob.backend == backend;
+                *early && blobs.iter().any(is_there)
             }
             Work::Sweep { .. } => false,
         })
@@ -213,6 +244,11 @@ impl World {
             }
         }
     }
+}
+
+/// Whether a place is under the prefix of an epoch.
+pub fn is_of(place: &Location, epoch: (NodeId, EpochId)) -> bool {
+    (place.key.node, place.key.epoch) == epoch
 }
 
 /// The node that a gateway is.
