@@ -138,6 +138,7 @@ pub struct FirstSection {
     /// A file, so that no secret stands in the configuration.
     pub secret_key_file: Option<PathBuf>,
     pub bucket: Option<String>,
+    pub shards: Option<u16>,
 }
 
 impl Config {
@@ -296,7 +297,7 @@ impl FirstSection {
                     .to_owned(),
             });
         }
-        Ok(First { user, bucket: self.bucket })
+        Ok(First { user, bucket: self.bucket, shards: self.shards })
     }
 }
 

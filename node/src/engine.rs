@@ -357,7 +357,7 @@ fn foundation(settings: &Settings) -> InitCluster {
     InitCluster {
         cluster: ClusterId(rand::rng().random()),
         generation: 1,
-        shards: SHARDS,
+        shards: settings.first.shards.unwrap_or(SHARDS),
         region: settings.region.clone(),
         token_key: token_key.to_vec(),
     }

@@ -92,6 +92,10 @@ pub enum Error {
     #[error("{what}: {why}")]
     Engine { what: &'static str, why: String },
 
+    /// A what-if.
+    #[error(transparent)]
+    Simulation(#[from] vaultaire_learner::error::Error),
+
     /// A backend.
     #[error(transparent)]
     Storage(#[from] vaultaire_storage::error::Error),
@@ -177,6 +181,7 @@ impl Error {
             | Self::Tls { .. }
             | Self::Sealed { .. }
             | Self::Engine { .. }
+            | Self::Simulation(_)
             | Self::Storage(_)
             | Self::BackendAbsent { .. }
             | Self::DeletionsHeld { .. }

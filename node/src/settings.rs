@@ -12,8 +12,11 @@ use vaultaire_storage::config::shared::ensure_apart;
 use crate::error::Error;
 use crate::secrets::Credentials;
 
-/// How many index shards a new cluster gets. Fixed for its life.
+/// How many index shards a new cluster gets where nothing else is said. Fixed for its life.
 pub const SHARDS: u16 = 4;
+
+/// More were never founded.
+pub const SHARDS_MAX: u16 = 64;
 
 pub const REGION: &str = "us-east-1";
 pub const S3_PORT: u16 = 9000;
@@ -162,6 +165,8 @@ pub struct First {
     /// The user that owns the credentials.
     pub user: Option<FirstUser>,
     pub bucket: Option<String>,
+    /// How many index shards the cluster has, which stay as many for its life.
+    pub shards: Option<u16>,
 }
 
 /// A user who can sign in from the first second on.
@@ -194,6 +199,13 @@ impl Settings {
                 key: format!("bucket {name}"),
                 why: invalid.to_string(),
             })?;
+        }
+        if let Some(shards) = self.first.shards.filter(|shards| !(1..=SHARDS_MAX).contains(shards))
+        {
+            return Err(Error::Setting {
+                key: "first.shards".to_owned(),
+                why: format!("{shards} is not a number from 1 to {SHARDS_MAX}"),
+            });
         }
         // Only a node that has peers can be a gateway.
         if self.peer.is_none() {

@@ -27,7 +27,7 @@ def free_port():
 class Node:
     """One process and its files; the numbers are the cluster's node ids."""
 
-    def __init__(self, binary, folder, number, fixed_ports, peer_lines=""):
+    def __init__(self, binary, folder, number, fixed_ports, peer_lines="", shards=None):
         self.binary, self.number = binary, number
         # A load balancer has to find a node where it was before.
         s3, http = (free_port(), free_port()) if fixed_ports else (0, 0)
@@ -35,11 +35,12 @@ class Node:
         self.config = self.data_dir + ".toml"
         self.peer = f"127.0.0.1:{free_port()}"
         self.process = self.ready = None
+        split = f"shards = {shards}\n" if shards else ""
         with open(self.config, "w") as file:
             file.write(
                 f'data_dir = "node-{number}"\nnode_name = "node-{number}"\n[s3]\naddr = "127.0.0.1:{s3}"\n[admin]\naddr = "127.0.0.1:0"\n'
                 f'[http]\naddr = "127.0.0.1:{http}"\n[peer]\naddr = "{self.peer}"\n{peer_lines}[first]\naccess_key = "{ACCESS_KEY}"\n'
-                f'secret_key_file = "secret"\nbucket = "{BUCKET}"\n[backends.hot]\nkind = "disk"\npath = "disk-{number}"\n'
+                f'secret_key_file = "secret"\nbucket = "{BUCKET}"\n{split}[backends.hot]\nkind = "disk"\npath = "disk-{number}"\n'
             )
 
     def run(self, *line):
@@ -73,11 +74,12 @@ class Node:
         return self.run("cluster", "members", "--data-dir", self.data_dir)["members"]
 
 
-def form(binary, folder, count, fixed_ports=False, peer_lines=""):
-    """So many voters, all of them members; `peer_lines` are more of every node's [peer] section."""
+def form(binary, folder, count, fixed_ports=False, peer_lines="", shards=None):
+    """So many voters, all of them members; `peer_lines` are more of every node's [peer] section, `shards` other than
+    there are by default."""
     with open(os.path.join(folder, "secret"), "w") as file:
         file.write(SECRET_KEY)
-    nodes = [Node(binary, folder, number, fixed_ports, peer_lines) for number in range(1, count + 1)]
+    nodes = [Node(binary, folder, number, fixed_ports, peer_lines, shards) for number in range(1, count + 1)]
     first = nodes[0]
     first.run("cluster", "init", "--config", first.config)
     first.start()

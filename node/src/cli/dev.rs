@@ -156,7 +156,7 @@ fn settings(path: &Path, args: &Args) -> Settings {
         garbage: Garbage::default(),
         write_to: Vec::new(),
         backends: backends.into(),
-        first: First { user: None, bucket: Some(args.bucket.clone()) },
+        first: First { user: None, bucket: Some(args.bucket.clone()), shards: None },
     }
 }
 

@@ -13,8 +13,10 @@ pub mod info;
 pub mod key;
 pub mod operations;
 pub mod output;
+pub mod prices;
 pub mod run;
 pub mod server;
+pub mod simulate;
 pub mod status;
 pub mod verify;
 
@@ -71,6 +73,10 @@ enum Command {
     Operations(operations::Args),
     /// Compare the catalog with the bytes on every backend.
     Verify(verify::Args),
+    /// Show what an access log would have cost under each policy, and at best.
+    Simulate(simulate::Args),
+    /// Show, check and compare price books.
+    Prices(prices::Args),
     /// Check a configuration file.
     Config(check::Args),
     /// Print a completion script for a shell.
@@ -117,6 +123,8 @@ fn carry_out(cli: Cli) -> Result<(), Error> {
         Command::Cluster(args) => brief(cluster::run(args, output)),
         Command::Operations(args) => brief(operations::run(args, output)),
         Command::Verify(args) => brief(verify::run(args, output)),
+        Command::Simulate(args) => simulate::run(&args, output),
+        Command::Prices(args) => prices::run(args, output),
         Command::Config(args) => check::run(args, output),
         Command::Completions(args) => completions::run(&args),
     }
@@ -172,6 +180,8 @@ mod tests {
             "vaultaire operations --json",
             "vaultaire operations wait nodes/4",
             "vaultaire verify --json --no-checksums",
+            "vaultaire simulate --log f.csv --policies stay,break-even --json",
+            "vaultaire prices diff builtin f.toml",
             "vaultaire config check f.toml",
             "vaultaire completions bash",
         ] {

@@ -79,6 +79,7 @@ pub fn of(error: &Error) -> Status {
         | Error::DefaultCredentials { .. }
         | Error::Tls { .. }
         | Error::Engine { .. }
+        | Error::Simulation(_)
         | Error::UnexpectedAnswer { .. }
         | Error::NoNode { .. }
         | Error::NodeStarts { .. }

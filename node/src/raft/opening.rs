@@ -24,14 +24,12 @@ use crate::error::Error;
 use crate::files::{self, Readers};
 use crate::machine::Machine;
 use crate::place::Place;
+use crate::settings::SHARDS_MAX;
 use crate::tables::Store;
 use crate::throttle::Throttle;
 
 /// How long the first command of a group may be on its way.
 const FOUNDING_NOT_AFTER_MS: u64 = 10 * 60 * 1000;
-
-/// More shards than this were never founded.
-const SHARDS_MAX: u16 = 64;
 
 /// Beside the tables: which cluster journal and tables are of. Written before either is.
 const CLUSTER_FILE: &str = "cluster";

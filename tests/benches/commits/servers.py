@@ -49,9 +49,10 @@ def busy_seconds():
 class Vaultaire:
     name = "vaultaire"
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, shards):
         os.makedirs(folder)
-        self.nodes = form(binary, folder, MEMBERS)
+        self.shards = shards
+        self.nodes = form(binary, folder, MEMBERS, shards=shards)
         first = self.nodes[0]
         # One copy: nobody should look for bytes that were never written, in order to copy them.
         first.run("bucket", "copies", BUCKET, "1", "--data-dir", first.data_dir)
@@ -62,7 +63,7 @@ class Vaultaire:
 
     def spread(self):
         """Waits until no node leads more groups than its share, which is how a cluster that was left alone is."""
-        share = -(-(SHARDS + 1) // MEMBERS)
+        share = -(-(self.shards + 1) // MEMBERS)
         deadline = time.monotonic() + SPREAD_MAX_S
         while max(len(member["leads"]) for member in self.nodes[0].members()) > share:
             if time.monotonic() > deadline:
@@ -72,7 +73,7 @@ class Vaultaire:
     def leaders(self):
         """The leader of each shard, in their order."""
         leads = {group: member["node"] for member in self.nodes[0].members() for group in member["leads"]}
-        return [leads[str(shard)] for shard in range(1, SHARDS + 1)]
+        return [leads[str(shard)] for shard in range(1, self.shards + 1)]
 
     def followers(self):
         """The two nodes that do not lead most shards."""

@@ -27,9 +27,9 @@ class Vaultaire:
     name = "vaultaire"
     access_key, secret_key = ACCESS_KEY, SECRET_KEY
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, shards):
         os.makedirs(folder)
-        self.nodes = form(binary, folder, NODES)
+        self.nodes = form(binary, folder, NODES, shards=shards)
         first = self.nodes[0]
         first.run("bucket", "copies", BUCKET, str(COPIES), "--data-dir", first.data_dir)
         self.hosts = [node.host for node in self.nodes]

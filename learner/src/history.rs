@@ -1,0 +1,159 @@
+//! From accesses to lives: a version of an object from its PUT to the DELETE or PUT that ends it.
+
+use vaultaire_proto::prices::Book;
+use vaultaire_proto::prices::calendar::{DAY_S, Ticks};
+
+use crate::error::Error;
+use crate::logs::{Access, Log, Operation};
+
+/// The longest time that is simulated.
+pub const DAYS_MAX: u64 = 36_525;
+
+/// The time that is priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From here on something moves, and everything is charged.
+    pub from_s: u64,
+    /// The last access, rounded up to a day.
+    pub until_s: u64,
+}
+
+impl Window {
+    /// Of a log, from its beginning or from a time within it.
+    pub fn of(log: &Log, charge_from_s: Option<u64>) -> Result<Self, Error> {
+        let from_s = charge_from_s.unwrap_or(log.first_s);
+        if !(log.first_s..=log.last_s).contains(&from_s) {
+            return Err(Error::ChargeFrom { at: from_s, first: log.first_s, last: log.last_s });
+        }
+        let window = Self { from_s, until_s: log.last_s.next_multiple_of(DAY_S) };
+        match window.days() {
+            days if days > DAYS_MAX => Err(Error::TooLong { days, max: DAYS_MAX }),
+            _ => Ok(window),
+        }
+    }
+
+    /// Days that it touches.
+    pub fn days(self) -> u64 {
+        (self.until_s / DAY_S - self.from_s / DAY_S).max(1)
+    }
+}
+
+/// Looked up for the whole window, and for the stays that go on after it.
+pub fn ticks(book: &Book, window: Window) -> Ticks {
+    let stays = book.tiers.iter().map(|tier| u64::from(tier.stay_days_min));
+    let after = stays.max().unwrap_or(0) + 3;
+    Ticks::new(book.month, window.from_s / DAY_S..window.until_s / DAY_S + after)
+}
+
+/// A read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub at_s: u64,
+    pub bytes: u64,
+}
+
+/// One version, as far as it lies in the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    pub object: u32,
+    pub size_bytes: u64,
+    /// It was PUT then, or was there when the window began.
+    pub from_s: u64,
+    pub is_new: bool,
+    /// When it was last read or written before.
+    pub idle_since_s: u64,
+    /// When it ended, or the window did.
+    pub until_s: u64,
+    /// In the order of their times.
+    pub reads: Vec<Read>,
+}
+
+/// A version that has not ended yet.
+struct Open {
+    size_bytes: u64,
+    created_s: u64,
+    is_put: bool,
+    idle_since_s: u64,
+    reads: Vec<Read>,
+}
+
+/// The lives of one object, in order. Those that ended before the window are none.
+pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>, Error> {
+    let mut lives = Vec::new();
+    let mut open: Option<Open> = None;
+    for access in accesses {
+        match access.operation {
+            Operation::Put => {
+                end(&mut lives, open.take(), access, window);
+                open = Some(Open {
+                    size_bytes: size(log, access)?,
+                    created_s: access.at_s,
+                    is_put: true,
+                    idle_since_s: access.at_s,
+                    reads: Vec::new(),
+                });
+            }
+            Operation::Get => {
+                let version = match &mut open {
+                    Some(version) => version,
+                    None => open.insert(existing(log, access)?),
+                };
+                let bytes = access.sent_bytes.unwrap_or(version.size_bytes);
+                match access.at_s < window.from_s {
+                    true => version.idle_since_s = access.at_s,
+                    false => version.reads.push(Read { at_s: access.at_s, bytes }),
+                }
+            }
+            Operation::Delete => {
+                let version = match open.take() {
+                    Some(version) => version,
+                    None => existing(log, access)?,
+                };
+                end(&mut lives, Some(version), access, window);
+            }
+        }
+    }
+    if let (Some(version), Some(last)) = (open, accesses.last()) {
+        let at_the_end = Access { at_s: window.until_s, ..*last };
+        end(&mut lives, Some(version), &at_the_end, window);
+    }
+    Ok(lives)
+}
+
+fn end(lives: &mut Vec<Life>, open: Option<Open>, by: &Access, window: Window) {
+    let Some(open) = open.filter(|_| by.at_s >= window.from_s) else { return };
+    let is_new = open.is_put && open.created_s >= window.from_s;
+    // One that ended in the very second in which charging begins was never charged for.
+    if !is_new && by.at_s == window.from_s && open.reads.is_empty() {
+        return;
+    }
+    lives.push(Life {
+        object: by.object,
+        size_bytes: open.size_bytes,
+        from_s: open.created_s.max(window.from_s),
+        is_new,
+        idle_since_s: open.idle_since_s,
+        until_s: by.at_s,
+        reads: open.reads,
+    });
+}
+
+/// What the log has never seen written was there when it began.
+fn existing(log: &Log, access: &Access) -> Result<Open, Error> {
+    Ok(Open {
+        size_bytes: size(log, access)?,
+        created_s: log.first_s,
+        is_put: false,
+        idle_since_s: log.first_s,
+        reads: Vec::new(),
+    })
+}
+
+fn size(log: &Log, access: &Access) -> Result<u64, Error> {
+    access.size_bytes.ok_or_else(|| Error::NoSize {
+        bucket: log.names.bucket(access.object).to_owned(),
+        key: log.names.key(access.object).to_owned(),
+        line: access.line,
+        operation: access.operation.name(),
+    })
+}

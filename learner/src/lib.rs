@@ -1,0 +1,21 @@
+//! What should live where: what an access log would have cost under any policy and price book, and what it could have cost
+//! at best. It moves nothing, and knows no cluster: whoever runs it brings the log.
+//!
+//! ```text
+//! logs/*      a file -> accesses
+//! history     accesses -> lives: each version from its PUT to its end, with its reads
+//! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
+//! pricing     a life and decisions -> charges          ledger    charges -> a bill
+//! simulate    all of it, for every object; report: what comes out
+//! ```
+
+pub mod error;
+pub mod history;
+pub mod ledger;
+pub mod logs;
+pub mod optimum;
+pub mod points;
+pub mod policies;
+pub mod pricing;
+pub mod report;
+pub mod simulate;

@@ -1,0 +1,93 @@
+//! What comes out, in the form in which programs read it. Money is in nano-dollars.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vaultaire_proto::prices::calendar::Date;
+
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::logs::{Names, Told};
+use crate::pricing::Kind;
+
+/// The whole result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub book: String,
+    /// Seconds since 1970.
+    pub charge_from: u64,
+    pub until: u64,
+    pub objects: u64,
+    pub versions: u64,
+    pub log: Told,
+    /// Where objects may be.
+    pub tiers: Vec<String>,
+    pub optimum: Bill,
+    pub all_hot: Bill,
+    pub policies: BTreeMap<String, Bill>,
+}
+
+/// What everything cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bill {
+    pub total_nanousd: i128,
+    pub by_bucket: BTreeMap<String, i128>,
+    pub by_kind: ByKind,
+    /// Of days with charges, as `2026-11-29`.
+    pub by_day: BTreeMap<String, i128>,
+    pub transitions: u64,
+    pub restores: u64,
+}
+
+/// Each kind of charge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ByKind {
+    pub storage: i128,
+    pub requests: i128,
+    pub retrieval: i128,
+    pub transitions: i128,
+    pub early_delete: i128,
+    pub monitoring: i128,
+    pub restore_copy: i128,
+    pub egress: i128,
+}
+
+impl ByKind {
+    fn of(&mut self, kind: Kind) -> &mut i128 {
+        match kind {
+            Kind::Storage => &mut self.storage,
+            Kind::Requests => &mut self.requests,
+            Kind::Retrieval => &mut self.retrieval,
+            Kind::Transitions => &mut self.transitions,
+            Kind::EarlyDelete => &mut self.early_delete,
+            Kind::Monitoring => &mut self.monitoring,
+            Kind::RestoreCopy => &mut self.restore_copy,
+            Kind::Egress => &mut self.egress,
+        }
+    }
+}
+
+impl Bill {
+    pub fn of(ledger: &Ledger<'_>, names: &Names) -> Result<Self, Error> {
+        let mut bill = Self {
+            // A bucket without charges is there as well.
+            by_bucket: names.buckets.iter().map(|name| (name.clone(), 0)).collect(),
+            transitions: ledger.transitions,
+            restores: ledger.restores,
+            ..Self::default()
+        };
+        let mut by_day: BTreeMap<u64, i128> = BTreeMap::new();
+        for line in ledger.lines()? {
+            let amount = line.amount.0;
+            bill.total_nanousd += amount;
+            *bill.by_kind.of(line.kind) += amount;
+            *by_day.entry(line.day).or_default() += amount;
+            if let Some(sum) = bill.by_bucket.get_mut(&names.buckets[line.bucket as usize]) {
+                *sum += amount;
+            }
+        }
+        bill.by_day =
+            by_day.into_iter().map(|(day, sum)| (Date::of_day(day).to_string(), sum)).collect();
+        Ok(bill)
+    }
+}

@@ -1,0 +1,265 @@
+//! A whole log under every policy, and at best. Objects are independent of each other here, so threads share them.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use vaultaire_proto::money::NanoUsd;
+use vaultaire_proto::prices::Book;
+use vaultaire_proto::prices::calendar::Ticks;
+
+use crate::error::Error;
+use crate::history::{self, Life, Window};
+use crate::ledger::Ledger;
+use crate::logs::{Access, Log};
+use crate::optimum;
+use crate::policies::{self, Policy};
+use crate::pricing::{Prices, Step, charge};
+use crate::report::{Bill, Report};
+
+/// How the optimum is called among the policies.
+pub const OPTIMUM: &str = "optimum";
+
+/// What is to be simulated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// None: from the beginning of the log.
+    pub charge_from_s: Option<u64>,
+    /// Names. Empty: all.
+    pub policies: Vec<String>,
+    /// Tiers whose objects have to be restored are allowed too.
+    pub allow_archive: bool,
+    /// Where reads go, as the book names it. None: nowhere that costs anything.
+    pub egress: Option<NanoUsd>,
+    pub threads: NonZeroUsize,
+}
+
+/// A decision, as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub object: u32,
+    pub policy: usize,
+    /// None: it was new.
+    pub from: Option<usize>,
+    pub step: Step,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Outcome {
+    pub report: Report,
+    /// Of the policies in the order of their names' list, and of the optimum at last; only where they were asked for.
+    pub decisions: Vec<Decision>,
+    pub names: Vec<&'static str>,
+}
+
+/// Everything that threads share.
+struct Task<'a> {
+    log: &'a Log,
+    book: &'a Book,
+    ticks: &'a Ticks,
+    window: Window,
+    allowed: Vec<usize>,
+    egress: NanoUsd,
+    policies: Vec<Box<dyn Policy>>,
+    keep_decisions: bool,
+    done: &'a AtomicU64,
+}
+
+/// What one thread found.
+struct Part<'a> {
+    /// Of each policy, and of the optimum.
+    ledgers: Vec<Ledger<'a>>,
+    decisions: Vec<Decision>,
+    versions: u64,
+}
+
+/// Simulates a log. `done` counts the accesses that were looked at.
+pub fn run(
+    log: &Log,
+    book: &Book,
+    options: &Options,
+    keep_decisions: bool,
+    done: &AtomicU64,
+) -> Result<Outcome, Error> {
+    let policies = chosen(&options.policies)?;
+    let window = Window::of(log, options.charge_from_s)?;
+    let ticks = history::ticks(book, window);
+    let task = Task {
+        log,
+        book,
+        ticks: &ticks,
+        window,
+        allowed: allowed(book, options.allow_archive),
+        egress: options.egress.unwrap_or_default(),
+        policies,
+        keep_decisions,
+        done,
+    };
+    let whole = task.shared(options.threads.get())?;
+    let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
+    let mut of_policies = Vec::new();
+    for policy in &task.policies {
+        let bill = bills.next().unwrap_or_else(|| Ok(Bill::default()))?;
+        of_policies.push((policy.name().to_owned(), bill));
+    }
+    let mut last = || bills.next().unwrap_or_else(|| Ok(Bill::default()));
+    let (optimum, all_hot) = (last()?, last()?);
+    let report = Report {
+        book: book.name.clone(),
+        charge_from: window.from_s,
+        until: window.until_s,
+        objects: log.names.objects.len() as u64,
+        versions: whole.versions,
+        log: log.told.clone(),
+        tiers: task.allowed.iter().map(|tier| book.tiers[*tier].name.clone()).collect(),
+        optimum,
+        all_hot,
+        policies: of_policies.into_iter().collect(),
+    };
+    let names = task.policies.iter().map(|policy| policy.name()).chain([OPTIMUM]).collect();
+    Ok(Outcome { report, decisions: whole.decisions, names })
+}
+
+/// Policies by their names.
+fn chosen(names: &[String]) -> Result<Vec<Box<dyn Policy>>, Error> {
+    let all = policies::all();
+    for name in names {
+        if !all.iter().any(|policy| policy.name() == name) {
+            let known: Vec<&str> = all.iter().map(|policy| policy.name()).collect();
+            return Err(Error::NoSuchPolicy { name: name.clone(), known: known.join(", ") });
+        }
+    }
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok(all.into_iter().filter(|policy| is_wanted(policy.name())).collect())
+}
+
+/// The tiers that may be used.
+fn allowed(book: &Book, allow_archive: bool) -> Vec<usize> {
+    let usable = |(_, tier): &(usize, &vaultaire_proto::prices::Tier)| {
+        allow_archive || tier.restore.is_none()
+    };
+    book.tiers.iter().enumerate().filter(usable).map(|(place, _)| place).collect()
+}
+
+impl<'a> Task<'a> {
+    /// Cuts the objects into one share for each thread.
+    fn shared(&self, threads: usize) -> Result<Part<'a>, Error> {
+        let shares = cut(&self.log.accesses, threads);
+        let parts: Vec<Result<Part<'a>, Error>> = thread::scope(|scope| {
+            let running: Vec<_> =
+                shares.into_iter().map(|share| scope.spawn(|| self.part(share))).collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined
+                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        let mut whole = self.nothing();
+        for part in parts {
+            let part = part?;
+            whole.versions += part.versions;
+            whole.decisions.extend(part.decisions);
+            for (own, theirs) in whole.ledgers.iter_mut().zip(part.ledgers) {
+                own.merge(theirs);
+            }
+        }
+        Ok(whole)
+    }
+
+    fn nothing(&self) -> Part<'a> {
+        // Those of the policies, of the optimum, and of doing nothing.
+        let ledgers =
+            vec![Ledger::new(self.book, self.ticks, self.window); self.policies.len() + 2];
+        Part { ledgers, decisions: Vec::new(), versions: 0 }
+    }
+
+    fn part(&self, accesses: &[Access]) -> Result<Part<'a>, Error> {
+        let mut part = self.nothing();
+        for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
+            for life in history::lives(self.log, self.window, of_one)? {
+                part.versions += 1;
+                self.live(&life, &mut part);
+            }
+            self.done.fetch_add(of_one.len() as u64, Ordering::Relaxed);
+        }
+        Ok(part)
+    }
+
+    /// One life, under everything.
+    fn live(&self, life: &Life, part: &mut Part<'a>) {
+        let cards = self.book.cards(life.size_bytes);
+        let egress_byte = self.book.for_bytes(self.egress, 1);
+        let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
+        let bucket = self.log.names.bucket_of(life.object);
+        let of_policies = self
+            .policies
+            .iter()
+            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, life));
+        let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
+        for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
+            charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));
+            if self.keep_decisions && place <= self.policies.len() {
+                self.keep(place, life, &steps, &mut part.decisions);
+            }
+        }
+    }
+
+    fn keep(&self, policy: usize, life: &Life, steps: &[Step], decisions: &mut Vec<Decision>) {
+        let mut from = (!life.is_new).then_some(self.book.hot);
+        for step in steps {
+            decisions.push(Decision { object: life.object, policy, from, step: *step });
+            from = Some(step.tier);
+        }
+    }
+}
+
+/// New objects are put into the hot tier, and stay there.
+fn nothing(book: &Book, life: &Life) -> Vec<Step> {
+    let step = Step { at_s: life.from_s, tier: book.hot };
+    if life.is_new { vec![step] } else { Vec::new() }
+}
+
+/// Shares of about the same size; an object is never cut.
+fn cut(accesses: &[Access], shares: usize) -> Vec<&[Access]> {
+    let mut rest = accesses;
+    let mut cut = Vec::new();
+    for left in (1..=shares).rev() {
+        let wanted = rest.len() / left;
+        let last = wanted.checked_sub(1).and_then(|last| rest.get(last));
+        let end = match last {
+            Some(last) if left > 1 => {
+                wanted + rest[wanted..].iter().take_while(|next| next.object == last.object).count()
+            }
+            _ if left > 1 => 0,
+            _ => rest.len(),
+        };
+        let (share, others) = rest.split_at(end);
+        cut.push(share);
+        rest = others;
+    }
+    cut
+}
+
+/// Writes decisions as a table: `timestamp,bucket,key,policy,from,to`.
+pub fn write_decisions(
+    out: impl Write,
+    log: &Log,
+    book: &Book,
+    outcome: &Outcome,
+) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(["timestamp", "bucket", "key", "policy", "from", "to"])?;
+    for decision in &outcome.decisions {
+        let name = |tier: usize| book.tiers[tier].name.as_str();
+        writer.write_record([
+            decision.step.at_s.to_string().as_str(),
+            log.names.bucket(decision.object),
+            log.names.key(decision.object),
+            outcome.names[decision.policy],
+            decision.from.map_or("", name),
+            name(decision.step.tier),
+        ])?;
+    }
+    writer.flush()
+}

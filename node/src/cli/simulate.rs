@@ -1,0 +1,218 @@
+//! `vaultaire simulate`: what an access log would have cost under each policy, and at best. It needs no cluster.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use vaultaire_learner::error::Error as LearnerError;
+use vaultaire_learner::logs::{Log, csv};
+use vaultaire_learner::report::{Bill, Report};
+use vaultaire_learner::simulate::{self, Options, Outcome};
+use vaultaire_proto::money::NanoUsd;
+use vaultaire_proto::prices::Book;
+
+use crate::cli::output::{Output, table};
+use crate::cli::prices;
+use crate::error::Error;
+
+const READING: &str = "reading {wide_bar} {bytes}/{total_bytes}, {eta} left";
+const SIMULATING: &str = "simulating {wide_bar} {pos}/{len} accesses, {eta} left";
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Buckets that are listed one by one for people; programs get all.
+const BUCKETS_MAX: usize = 20;
+
+/// Show what an access log would have cost under each policy, and at best.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The log: a table with the header timestamp,bucket,key,operation,size,bytes.
+    #[arg(long)]
+    log: PathBuf,
+    /// A price book: a file, or the name of one that comes along.
+    #[arg(long, default_value = "builtin")]
+    prices: String,
+    /// Charge from this time on, in seconds since 1970; until then only habits are learnt.
+    #[arg(long, value_name = "SECONDS")]
+    charge_from: Option<u64>,
+    /// Only these policies.
+    #[arg(long, value_delimiter = ',')]
+    policies: Vec<String>,
+    /// Use tiers too whose objects have to be restored before they can be read.
+    #[arg(long)]
+    allow_archive: bool,
+    /// Price what is read as sent there, as the price book calls it. Without it reads leave for free.
+    #[arg(long, value_name = "WHERE")]
+    egress_to: Option<String>,
+    /// Write every decision of every policy to this file.
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, output: Output) -> Result<(), Error> {
+    let book = prices::book(&args.prices)?;
+    if let Some(warning) = prices::warning(&book) {
+        tell(&format!("warning: {warning}"));
+    }
+    let options = Options {
+        charge_from_s: args.charge_from,
+        policies: args.policies.clone(),
+        allow_archive: args.allow_archive,
+        egress: egress(&book, args.egress_to.as_deref())?,
+        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    // A file that cannot be written is better known before the work than after.
+    let decisions = args.decisions.as_deref().map(create).transpose()?;
+    let log = read(&args.log, output)?;
+    let outcome = simulated(&log, &book, &options, decisions.is_some(), output)?;
+    if let (Some(file), Some(path)) = (decisions, &args.decisions) {
+        let written = simulate::write_decisions(BufWriter::new(file), &log, &book, &outcome);
+        written.map_err(|source| Error::file("write", path, source))?;
+    }
+    let told = &outcome.report.log;
+    if let Some(line) = &told.first_garbage {
+        let (garbage, lines) = (told.garbage, told.lines);
+        tell(&format!(
+            "warning: {garbage} of {lines} lines are no accesses and were skipped; the first is {line:?}"
+        ));
+    }
+    if told.backwards > 0 {
+        tell(&format!(
+            "warning: {} lines were earlier than the one before; they were sorted",
+            told.backwards
+        ));
+    }
+    output.print(&outcome.report, || text(&outcome))
+}
+
+fn egress(book: &Book, to: Option<&str>) -> Result<Option<NanoUsd>, Error> {
+    let Some(to) = to else { return Ok(None) };
+    let found = book.egress.iter().find(|(name, _)| name == to);
+    found.map(|(_, price)| Some(*price)).ok_or_else(|| {
+        let known: Vec<&str> = book.egress.iter().map(|(name, _)| name.as_str()).collect();
+        Error::Usage(format!("--egress-to {to}: {} knows {}", book.name, known.join(", ")))
+    })
+}
+
+fn create(path: &Path) -> Result<File, Error> {
+    File::create(path).map_err(|source| Error::file("create", path, source))
+}
+
+fn read(path: &Path, output: Output) -> Result<Log, Error> {
+    let size_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    let bar = bar(output, READING, size_bytes);
+    let log = csv::read(path, |read_bytes| bar.set_position(read_bytes)).map_err(failed);
+    bar.finish_and_clear();
+    log
+}
+
+fn simulated(
+    log: &Log,
+    book: &Book,
+    options: &Options,
+    keep_decisions: bool,
+    output: Output,
+) -> Result<Outcome, Error> {
+    let bar = bar(output, SIMULATING, log.accesses.len() as u64);
+    let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                bar.set_position(done.load(Ordering::Relaxed));
+                thread::park_timeout(REDRAW_INTERVAL);
+            }
+            bar.finish_and_clear();
+        });
+        let outcome = simulate::run(log, book, options, keep_decisions, &done);
+        over.store(true, Ordering::Relaxed);
+        outcome.map_err(failed)
+    })
+}
+
+fn failed(error: LearnerError) -> Error {
+    match error {
+        LearnerError::NoSuchPolicy { .. } | LearnerError::ChargeFrom { .. } => {
+            Error::Usage(error.to_string())
+        }
+        other => Error::Simulation(other),
+    }
+}
+
+fn bar(output: Output, template: &str, length: u64) -> ProgressBar {
+    if !output.is_watched() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn tell(text: &str) {
+    // Nothing is left to tell it to when stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// For people: every policy beside doing nothing and the best that was possible, in all and for each bucket.
+fn text(outcome: &Outcome) -> String {
+    let report = &outcome.report;
+    let of_all = |bill: &Bill| bill.total_nanousd;
+    let mut text = format!(
+        "{} versions of {} objects, priced by {}, in {}\n\n{}",
+        report.versions,
+        report.objects,
+        report.book,
+        report.tiers.join(", "),
+        compared(report, &outcome.names, of_all),
+    );
+    let buckets: Vec<&String> = report.all_hot.by_bucket.keys().collect();
+    if buckets.len() > 1 {
+        for bucket in buckets.iter().take(BUCKETS_MAX) {
+            let of_one = |bill: &Bill| bill.by_bucket.get(*bucket).copied().unwrap_or(0);
+            text += &format!("\n\n{bucket}\n{}", compared(report, &outcome.names, of_one));
+        }
+        if buckets.len() > BUCKETS_MAX {
+            text += &format!(
+                "\n\nand {} buckets more: --json has them all",
+                buckets.len() - BUCKETS_MAX
+            );
+        }
+    }
+    text
+}
+
+fn compared(report: &Report, names: &[&str], amount: impl Fn(&Bill) -> i128) -> String {
+    let (all_hot, optimum) = (amount(&report.all_hot), amount(&report.optimum));
+    let row = |name: &str, bill: &Bill| {
+        let cost = amount(bill);
+        vec![
+            name.to_owned(),
+            dollars(cost),
+            share(all_hot - cost, all_hot).map_or("-".to_owned(), |share| format!("{share:.1} %")),
+            share(cost, optimum).map_or("-".to_owned(), |share| format!("{:.3}", share / 100.0)),
+            bill.transitions.to_string(),
+            bill.restores.to_string(),
+        ]
+    };
+    let policies = names.iter().filter_map(|name| Some((*name, report.policies.get(*name)?)));
+    let rows = [("all hot", &report.all_hot)]
+        .into_iter()
+        .chain(policies)
+        .chain([(simulate::OPTIMUM, &report.optimum)])
+        .map(|(name, bill)| row(name, bill));
+    table(&["POLICY", "COST", "SAVING", "OF OPTIMUM", "MOVES", "RESTORES"], rows)
+}
+
+/// In per cent. None: of nothing.
+fn share(part: i128, whole: i128) -> Option<f64> {
+    (whole != 0).then(|| part as f64 / whole as f64 * 100.0)
+}
+
+fn dollars(nanos: i128) -> String {
+    format!("${:.2}", nanos as f64 / 1e9)
+}
