@@ -10,8 +10,9 @@
 //! longer is not better: the next one begins later, and may begin just too late for two reads.)
 //!
 //! **Which midnights.** Between two events (a read, the end) all that changes with the time of a move is rent, in
-//! proportion. So of all plans one of the cheapest has each of its moves at a corner: next to an event, or where a minimum
-//! stay or an idle age of the tier before or after ends, counted from another move. Only these midnights are looked at.
+//! proportion to the day's price. So of all plans one of the cheapest has each of its moves at a corner: next to an event or at the
+//! beginning of a month, or where a minimum stay or an idle age of the tier before or after ends, counted from a corner.
+//! Only these midnights are looked at.
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,8 @@ struct Search<'a> {
     prices: Prices<'a>,
     allowed: &'a [usize],
     life: &'a Life,
+    /// How long after its entry something ends in a tier, and nothing at all, in order.
+    offsets: Vec<u64>,
     now_s: u64,
     ways: Vec<Way>,
     /// Each step, and the one before it.
@@ -51,8 +54,15 @@ struct Search<'a> {
 
 /// The cheapest steps of a life, and what they cost. Reading it from outside (egress) is not counted.
 pub fn steps(prices: Prices<'_>, allowed: &[usize], life: &Life) -> (Vec<Step>, Exact) {
-    let mut search =
-        Search { prices, allowed, life, now_s: life.from_s, ways: Vec::new(), trail: Vec::new() };
+    let mut search = Search {
+        prices,
+        allowed,
+        life,
+        offsets: offsets(prices, allowed),
+        now_s: life.from_s,
+        ways: Vec::new(),
+        trail: Vec::new(),
+    };
     search.begin();
     for read in &life.reads {
         search.gap(read.at_s, read.at_s);
@@ -61,6 +71,16 @@ pub fn steps(prices: Prices<'_>, allowed: &[usize], life: &Life) -> (Vec<Step>, 
     // At the last midnight, if it ends then, nothing moves any more.
     search.gap(life.until_s, life.until_s.saturating_sub(1));
     search.best()
+}
+
+fn offsets(prices: Prices<'_>, allowed: &[usize]) -> Vec<u64> {
+    let cards = allowed.iter().map(|tier| &prices.cards[*tier]);
+    let ends = cards
+        .flat_map(|card| card.phases.iter().map(|phase| phase.idle_s).chain([card.stay_min_s]));
+    let mut offsets: Vec<u64> = ends.chain([0]).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    offsets
 }
 
 impl Search<'_> {
@@ -109,15 +129,16 @@ impl Search<'_> {
         let range = end_of_day(self.now_s)..=last_s;
         let first_s = *range.start();
         let add = |corners: &mut BTreeSet<u64>, at_s: u64| {
-            let before = at_s / DAY_S * DAY_S;
-            corners.extend([before, before + DAY_S].into_iter().filter(|at| range.contains(at)));
+            let around = [at_s / DAY_S * DAY_S, at_s.next_multiple_of(DAY_S)];
+            corners.extend(around.into_iter().filter(|at| range.contains(at)));
         };
         add(&mut corners, first_s);
         add(&mut corners, last_s);
-        for tier in self.allowed {
-            let stay_s = self.card(*tier).stay_min_s;
-            if stay_s > 0 && last_s > stay_s {
-                add(&mut corners, last_s - stay_s);
+        if range.start() < range.end() {
+            for at_s in self.turns(first_s, last_s) {
+                for offset_s in &self.offsets {
+                    add(&mut corners, at_s.saturating_sub(*offset_s));
+                }
             }
         }
         for way in &self.ways {
@@ -139,6 +160,19 @@ impl Search<'_> {
         }
         self.wait(to_s);
         self.prune();
+    }
+
+    /// From a time on, for as long as a move within some midnights can matter: events and the midnights around them, and beginnings
+    /// of months.
+    fn turns(&self, first_s: u64, last_s: u64) -> impl Iterator<Item = u64> {
+        let furthest_s = last_s + self.offsets.last().copied().unwrap_or(0);
+        let known = self.life.reads.partition_point(|read| read.at_s < last_s);
+        let reads = self.life.reads[known..].iter().map(|read| read.at_s);
+        let events = reads.take_while(move |at_s| *at_s <= furthest_s).chain([self.life.until_s]);
+        let around = events.flat_map(|at_s| {
+            [at_s / DAY_S * DAY_S, at_s, at_s.next_multiple_of(DAY_S), end_of_day(at_s)]
+        });
+        self.prices.ticks.months(first_s, furthest_s).chain(around)
     }
 
     /// When something ends for a way that stays where it is.

@@ -48,6 +48,17 @@ impl Ticks {
         (self.until(to_s) - self.until(from_s)).max(0)
     }
 
+    /// When the price of a day changes within some time: at the beginning of a month, where months cost the same.
+    pub fn months(&self, from_s: u64, to_s: u64) -> impl Iterator<Item = u64> + '_ {
+        let of_day = |day: u64| {
+            let known =
+                day.checked_sub(self.first_day).and_then(|place| usize::try_from(place).ok());
+            known.and_then(|place| self.days.get(place)).map(|(_, in_a_second)| *in_a_second)
+        };
+        let days = from_s.div_ceil(DAY_S)..=to_s / DAY_S;
+        days.filter(move |day| of_day(*day) != of_day(day.saturating_sub(1))).map(|day| day * DAY_S)
+    }
+
     fn until(&self, at_s: u64) -> i128 {
         let known = (at_s / DAY_S).checked_sub(self.first_day);
         let known = known.and_then(|place| self.days.get(usize::try_from(place).ok()?));
