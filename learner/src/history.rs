@@ -96,7 +96,7 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
             Operation::Get => {
                 let version = match &mut open {
                     Some(version) => version,
-                    None => open.insert(existing(log, access)?),
+                    None => open.insert(unseen(log, access, accesses)?),
                 };
                 let bytes = access.sent_bytes.unwrap_or(version.size_bytes);
                 match access.at_s < window.from_s {
@@ -107,7 +107,7 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
             Operation::Delete => {
                 let version = match open.take() {
                     Some(version) => version,
-                    None => existing(log, access)?,
+                    None => unseen(log, access, accesses)?,
                 };
                 end(&mut lives, Some(version), access, window);
             }
@@ -138,13 +138,16 @@ fn end(lives: &mut Vec<Life>, open: Option<Open>, by: &Access, window: Window) {
     });
 }
 
-/// What the log has never seen written was there when it began.
-fn existing(log: &Log, access: &Access) -> Result<Open, Error> {
+/// What the log has never seen written was there when it began. What it has seen deleted, and not written again, is there since
+/// it was seen again.
+fn unseen(log: &Log, access: &Access, accesses: &[Access]) -> Result<Open, Error> {
+    let is_first = accesses.first() == Some(access);
+    let since_s = if is_first { log.first_s } else { access.at_s };
     Ok(Open {
         size_bytes: size(log, access)?,
-        created_s: log.first_s,
+        created_s: since_s,
         is_put: false,
-        idle_since_s: log.first_s,
+        idle_since_s: since_s,
         reads: Vec::new(),
     })
 }

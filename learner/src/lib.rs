@@ -19,3 +19,6 @@ pub mod policies;
 pub mod pricing;
 pub mod report;
 pub mod simulate;
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,10 @@ pub fn read(path: &Path, mut progress: impl FnMut(u64)) -> Result<Log, Error> {
     loop {
         match read_line(&mut reader, &mut record).map_err(failed)? {
             Line::End => break,
-            Line::Text => reading.line(&record, reader.position().line()),
+            Line::Text => {
+                let line = record.position().map_or(0, csv::Position::line);
+                reading.line(&record, line);
+            }
             Line::Garbage => reading.garbage("it is not UTF-8".to_owned(), "it is no text"),
         }
         if reading.told.lines.is_multiple_of(PROGRESS_LINES) {
