@@ -19,3 +19,4 @@ mod repair;
 mod snapshots;
 mod start;
 mod surfaces;
+mod what_if;

@@ -1,0 +1,124 @@
+//! `vaultaire simulate` and `vaultaire prices`: no node runs, and none is needed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use vaultaire_tests::server::binary;
+
+/// Photos that are never read again, and one small file that is read every day.
+fn log(folder: &Path) -> String {
+    const START_S: u64 = 1_767_225_600;
+    const DAY_S: u64 = 86_400;
+    let mut text = "timestamp,bucket,key,operation,size,bytes\n".to_owned();
+    for number in 0..20 {
+        text += &format!("{},photos,2026/{number}.raw,PUT,50000000,\n", START_S + number);
+    }
+    text += &format!("{},site,index.html,PUT,4000,\n", START_S + 30);
+    for day in 1..200 {
+        text += &format!("{},site,index.html,GET,4000,\n", START_S + day * DAY_S);
+    }
+    let path = folder.join("log.csv");
+    fs::write(&path, text).expect("the folder takes files");
+    path.display().to_string()
+}
+
+fn vaultaire(line: &[&str]) -> Output {
+    Command::new(binary()).args(line).output().expect("the binary runs")
+}
+
+fn json(line: &[&str]) -> Value {
+    let output = vaultaire(line);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line:?}: {told}");
+    serde_json::from_slice(&output.stdout).expect("JSON alone on stdout")
+}
+
+fn refused(line: &[&str], code: i32, told: &str) {
+    let output = vaultaire(line);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{line:?}: {stderr}");
+    assert!(stderr.contains(told), "{line:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{line:?}");
+}
+
+#[test]
+fn a_log_is_simulated_and_its_decisions_are_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, decisions) = (log(folder.path()), folder.path().join("decisions.csv"));
+    let decisions = decisions.display().to_string();
+    let found = json(&["simulate", "--log", &log, "--json", "--decisions", &decisions]);
+    let total = |bill: &Value| bill["total_nanousd"].as_i64().expect("an integer");
+    let (all_hot, optimum) = (total(&found["all_hot"]), total(&found["optimum"]));
+    assert_eq!(total(&found["policies"]["stay"]), all_hot);
+    assert!(optimum * 3 < all_hot, "photos that nobody reads belong elsewhere: {found}");
+    for name in ["age-30-90", "intelligent-tiering", "break-even"] {
+        let cost = total(&found["policies"][name]);
+        assert!((optimum..=all_hot).contains(&cost), "{name}: {found}");
+    }
+    // The small file stays where it is, under everything.
+    let of_site = |bill: &Value| bill["by_bucket"]["site"].as_i64();
+    assert_eq!(of_site(&found["optimum"]), of_site(&found["all_hot"]));
+    let written = fs::read_to_string(&decisions).expect("it was written");
+    assert!(written.starts_with("timestamp,bucket,key,policy,from,to\n"));
+    assert!(written.contains("photos,2026/7.raw,optimum,,GLACIER_IR\n"), "{written}");
+    assert!(written.contains("photos,2026/7.raw,age-30-90,STANDARD,STANDARD_IA\n"), "{written}");
+    // People read a table.
+    let text = vaultaire(&["simulate", "--log", &log, "--policies", "break-even"]).stdout;
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("OF OPTIMUM") && !text.contains("age-30-90"), "{text}");
+}
+
+#[test]
+fn a_book_that_is_shown_is_a_book_that_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, own) = (log(folder.path()), folder.path().join("own.toml"));
+    let own = own.display().to_string();
+    let shown = vaultaire(&["prices", "show", "builtin"]).stdout;
+    fs::write(&own, &shown).expect("the folder takes files");
+    let by = |book: &str| json(&["simulate", "--log", &log, "--json", "--prices", book]);
+    assert_eq!(by(&own), by("builtin"));
+    assert_eq!(
+        json(&["prices", "diff", "builtin", &own, "--json"])["differences"],
+        Value::Array(vec![])
+    );
+    // One price less, and one day long ago.
+    let text = String::from_utf8_lossy(&shown).replace("\"0.0125\"\nput", "\"0.01\"\nput");
+    let text = text.replacen("date = \"2026", "date = \"2016", 1);
+    fs::write(&own, text).expect("the folder takes files");
+    let differences = json(&["prices", "diff", "builtin", &own, "--json"])["differences"].clone();
+    let differs = |what: &str| {
+        differences.as_array().is_some_and(|all| all.iter().any(|one| one["what"] == what))
+    };
+    assert!(differs("date") && differs("tier.STANDARD_IA.storage_gb_month"), "{differences}");
+    let warning = json(&["prices", "check", &own, "--json"])["warning"].to_string();
+    assert!(warning.contains("days ago"), "{warning}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = log(folder.path());
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("the folder takes files");
+        path.display().to_string()
+    };
+    let header = "timestamp,bucket,key,operation,size,bytes\n";
+    let simulate = |log: &str, more: &[&str], code, told: &str| {
+        refused(&[&["simulate", "--log", log], more].concat(), code, told);
+    };
+    simulate(&file("empty", ""), &[], 1, "is empty");
+    simulate(&file("garbage", &format!("{header}a,b\n")), &[], 1, "is it the right file?");
+    simulate(&file("sizeless", &format!("{header}9,b,k,PUT,,\n")), &[], 1, "b/k (line 2) is PUT");
+    simulate("/nowhere/at/all", &[], 1, "/nowhere/at/all");
+    simulate(&log, &["--policies", "stya"], 2, "there is no policy \"stya\"");
+    simulate(&log, &["--charge-from", "5"], 2, "outside of the log");
+    simulate(&log, &["--egress-to", "mars"], 2, "internet");
+    let book = vaultaire(&["prices", "show", "builtin"]).stdout;
+    let negative = String::from_utf8_lossy(&book).replacen("\"0.023\"", "\"-0.023\"", 1);
+    let negative = file("negative.toml", &negative);
+    simulate(&log, &["--prices", &negative], 1, "STANDARD: storage_gb_month is \"-0.023\"");
+    refused(&["prices", "check", "no-such-book"], 1, "aws-us-east-1");
+}
