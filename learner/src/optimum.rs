@@ -124,42 +124,42 @@ impl Search<'_> {
 
     /// Goes to the next event. Something may move at midnights until then.
     fn gap(&mut self, to_s: u64, moves_until_s: u64) {
-        let last_s = moves_until_s / DAY_S * DAY_S;
-        let mut corners = BTreeSet::new();
-        let range = end_of_day(self.now_s)..=last_s;
-        let first_s = *range.start();
+        let (first_s, last_s) = (end_of_day(self.now_s), moves_until_s / DAY_S * DAY_S);
+        if first_s <= last_s {
+            self.midnights(first_s, last_s);
+        }
+        self.wait(to_s);
+    }
+
+    /// Goes to the last of some midnights, moving at the corners.
+    fn midnights(&mut self, first_s: u64, last_s: u64) {
         let add = |corners: &mut BTreeSet<u64>, at_s: u64| {
             let around = [at_s / DAY_S * DAY_S, at_s.next_multiple_of(DAY_S)];
-            corners.extend(around.into_iter().filter(|at| range.contains(at)));
+            corners.extend(around.into_iter().filter(|at_s| (first_s..=last_s).contains(at_s)));
         };
-        add(&mut corners, first_s);
-        add(&mut corners, last_s);
-        if range.start() < range.end() {
+        let mut corners = BTreeSet::from([first_s, last_s]);
+        if first_s < last_s {
             for at_s in self.turns(first_s, last_s) {
-                for offset_s in &self.offsets {
-                    add(&mut corners, at_s.saturating_sub(*offset_s));
-                }
+                self.offsets
+                    .iter()
+                    .for_each(|offset_s| add(&mut corners, at_s.saturating_sub(*offset_s)));
             }
-        }
-        for way in &self.ways {
-            for at_s in self.corners_of(way) {
-                add(&mut corners, at_s);
+            for way in &self.ways {
+                self.corners_of(way).for_each(|at_s| add(&mut corners, at_s));
             }
         }
         while let Some(at_s) = corners.pop_first() {
             self.wait(at_s);
             let known = self.ways.len();
             self.transitions();
-            for way in self.ways.get(known..).unwrap_or(&[]) {
-                for at_s in self.corners_of(way) {
-                    add(&mut corners, at_s);
+            if at_s < last_s {
+                for way in &self.ways[known..] {
+                    let later = self.corners_of(way).filter(|later_s| *later_s > at_s);
+                    later.for_each(|at_s| add(&mut corners, at_s));
                 }
             }
-            corners = corners.split_off(&(at_s + 1));
             self.prune();
         }
-        self.wait(to_s);
-        self.prune();
     }
 
     /// From a time on, for as long as a move within some midnights can matter: events and the midnights around them, and beginnings
@@ -176,12 +176,11 @@ impl Search<'_> {
     }
 
     /// When something ends for a way that stays where it is.
-    fn corners_of(&self, way: &Way) -> impl Iterator<Item = u64> + use<> {
+    fn corners_of(&self, way: &Way) -> impl Iterator<Item = u64> {
         let idle_since_s = way.idle_since_s;
-        let steps: Vec<u64> =
-            self.card(way.tier).phases.iter().skip(1).map(|phase| phase.idle_s).collect();
+        let steps = self.prices.cards[way.tier].phases.iter().skip(1);
         let ends = [way.bound_until_s, way.readable_until_s].into_iter().filter(|at_s| *at_s > 0);
-        ends.chain(steps.into_iter().map(move |idle_s| idle_since_s + idle_s))
+        ends.chain(steps.map(move |phase| idle_since_s + phase.idle_s))
     }
 
     /// Time passes.

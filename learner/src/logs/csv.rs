@@ -84,7 +84,8 @@ fn read_line(
 struct Reading {
     names: Names,
     buckets: HashMap<String, u32>,
-    objects: HashMap<(u32, String), u32>,
+    /// Of each bucket.
+    objects: Vec<HashMap<String, u32>>,
     accesses: Vec<Access>,
     told: Told,
     last_s: u64,
@@ -141,14 +142,18 @@ impl Reading {
                 let fresh = count(&self.names.buckets);
                 self.names.buckets.push(bucket.to_owned());
                 self.buckets.insert(bucket.to_owned(), fresh);
+                self.objects.push(HashMap::new());
                 fresh
             }
         };
-        let names = &mut self.names;
-        *self.objects.entry((bucket, key.to_owned())).or_insert_with(|| {
-            names.objects.push((bucket, key.to_owned()));
-            count(&names.objects) - 1
-        })
+        let objects = &mut self.objects[bucket as usize];
+        if let Some(known) = objects.get(key) {
+            return *known;
+        }
+        let fresh = count(&self.names.objects);
+        self.names.objects.push((bucket, key.to_owned()));
+        objects.insert(key.to_owned(), fresh);
+        fresh
     }
 
     fn finish(mut self, path: String) -> Result<Log, Error> {
