@@ -4,18 +4,21 @@
 //! ```text
 //! logs/*      a file -> accesses
 //! history     accesses -> lives: each version from its PUT to its end, with its reads
+//! gaps        accesses -> how long each prefix leaves its objects alone, as it was known at some time
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
 //! simulate    all of it, for every object; report: what comes out
 //! ```
 
 pub mod error;
+pub mod gaps;
 pub mod history;
 pub mod ledger;
 pub mod logs;
 pub mod optimum;
 pub mod points;
 pub mod policies;
+pub mod prefixes;
 pub mod pricing;
 pub mod report;
 pub mod simulate;

@@ -14,7 +14,7 @@ use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Access, Log};
 use crate::optimum;
-use crate::policies::{self, Policy};
+use crate::policies::{self, Policy, World};
 use crate::pricing::{Prices, Step, charge};
 use crate::report::{Bill, Report};
 
@@ -83,15 +83,16 @@ pub fn run(
     keep_decisions: bool,
     done: &AtomicU64,
 ) -> Result<Outcome, Error> {
-    let policies = chosen(&options.policies)?;
     let window = Window::of(log, options.charge_from_s)?;
+    let allowed = allowed(book, options.allow_archive);
+    let policies = chosen(&options.policies, World { log, book, window, allowed: &allowed })?;
     let ticks = history::ticks(book, window);
     let task = Task {
         log,
         book,
         ticks: &ticks,
         window,
-        allowed: allowed(book, options.allow_archive),
+        allowed,
         egress: options.egress.unwrap_or_default(),
         policies,
         keep_decisions,
@@ -122,17 +123,15 @@ pub fn run(
     Ok(Outcome { report, decisions: whole.decisions, names })
 }
 
-/// Policies by their names.
-fn chosen(names: &[String]) -> Result<Vec<Box<dyn Policy>>, Error> {
-    let all = policies::all();
-    for name in names {
-        if !all.iter().any(|policy| policy.name() == name) {
-            let known: Vec<&str> = all.iter().map(|policy| policy.name()).collect();
-            return Err(Error::NoSuchPolicy { name: name.clone(), known: known.join(", ") });
-        }
+/// Policies by their names, in the order of all.
+fn chosen(names: &[String], world: World<'_>) -> Result<Vec<Box<dyn Policy>>, Error> {
+    let known = policies::NAMES;
+    if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::NoSuchPolicy { name: name.clone(), known: known.join(", ") });
     }
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    Ok(all.into_iter().filter(|policy| is_wanted(policy.name())).collect())
+    let wanted = known.into_iter().filter(|name| is_wanted(name));
+    Ok(wanted.filter_map(|name| policies::named(name, world)).collect())
 }
 
 /// The tiers that may be used.
@@ -195,7 +194,7 @@ impl<'a> Task<'a> {
         let of_policies = self
             .policies
             .iter()
-            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, life));
+            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, (life, bucket)));
         let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
         for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
             charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));

@@ -70,6 +70,7 @@ fn what_is_no_log_is_refused_with_what_was_found() {
     let told = |text: &str| try_read(text).unwrap_err().to_string();
     assert!(told("").contains("is empty"));
     assert!(told("timestamp,bucket,key,operation,size,bytes\n").contains("is empty"));
+    assert!(try_read("\u{feff}timestamp,bucket,key,operation,size,bytes\n9,b,k,PUT,1,\n").is_ok());
     assert!(told("time,bucket\n1,b\n").contains("it has to be \"timestamp,bucket,key"));
     let garbage = format!("{}\nnot a line\nnor this\n", csv::HEADER);
     assert!(told(&garbage).contains("\"not a line\" is no line of a log (it has not six columns)"));
@@ -86,12 +87,12 @@ fn garbage_is_counted_skipped_and_shown_once() {
          130,,k,GET,5,\n\
          140,b,k,GET,-5,\n\
          150,b,k,GET,5,\n\
-         90,b,\"with,comma\",PUT,7,\n",
+         90,b,\" with,comma \",PUT, 7,\n",
     );
     assert_eq!((log.told.lines, log.told.garbage, log.told.backwards), (8, 5, 1));
     assert_eq!(log.told.first_garbage.as_deref(), Some("soon,b,k,GET,5,"));
     assert_eq!((log.first_s, log.last_s), (90, 150));
-    assert_eq!(log.names.key(1), "with,comma");
+    assert_eq!(log.names.key(1), " with,comma ");
 }
 
 fn lives(lines: &str, charge_from_s: Option<u64>) -> Vec<Life> {
@@ -197,6 +198,54 @@ fn text(lines: &[(u64, usize, usize, u64)]) -> String {
         writeln!(text, "{at},{bucket},prefix/{object},{name},{size},").unwrap();
     }
     text
+}
+
+/// Objects that are read for some days after they are written and never again, beside some that are read for ever.
+fn habits() -> Vec<(u64, usize, usize, u64)> {
+    let mut lines = Vec::new();
+    for number in 0..200_u64 {
+        let (object, written) = (usize::try_from(number).unwrap() * 2, number * DAY_S / 2);
+        lines.push((written, object, 0, 20_000_000));
+        lines.extend((1..4).map(|day| (written + day * DAY_S, object, 1, 20_000_000)));
+    }
+    for object in [1, 3, 5, 7] {
+        lines.push((object as u64, object, 0, 20_000_000));
+        lines.extend((1..200).map(|day| (day * DAY_S + 7, object, 1, 20_000_000)));
+    }
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn adaptive_ttl_learns_what_each_prefix_does() {
+    let log = read(&text(&habits()));
+    let report = run(&log, &options()).report;
+    let of = |name: &str, bucket: &str| report.policies[name].by_bucket[bucket];
+    for other in ["stay", "age-30-90", "break-even", "intelligent-tiering"] {
+        assert!(of("adaptive-ttl", "photos") < of(other, "photos"), "{other}: {report:#?}");
+    }
+    // What is read every day stays where it is.
+    assert_eq!(of("adaptive-ttl", "logs"), of("stay", "logs"));
+}
+
+#[test]
+fn what_was_learnt_knows_nothing_of_what_comes() {
+    let lines = habits();
+    let whole = run(&read(&text(&lines)), &options());
+    for cut in [300, 555, 800, 1_111] {
+        let log = read(&text(&lines[..cut]));
+        let part = run(&log, &options());
+        let before = |outcome: &Outcome| -> Vec<_> {
+            let known = u32::try_from(log.names.objects.len()).unwrap();
+            let rules = outcome
+                .decisions
+                .iter()
+                .filter(|one| outcome.names[one.policy] != simulate::OPTIMUM && one.object < known);
+            rules.filter(|one| one.step.at_s < log.last_s).cloned().collect()
+        };
+        assert!(before(&part).iter().any(|one| part.names[one.policy] == "adaptive-ttl"));
+        assert_eq!(before(&part), before(&whole), "{cut} lines");
+    }
 }
 
 /// Everything that is said twice is the same.

@@ -53,7 +53,7 @@ fn a_log_is_simulated_and_its_decisions_are_written() {
     let (all_hot, optimum) = (total(&found["all_hot"]), total(&found["optimum"]));
     assert_eq!(total(&found["policies"]["stay"]), all_hot);
     assert!(optimum * 3 < all_hot, "photos that nobody reads belong elsewhere: {found}");
-    for name in ["age-30-90", "intelligent-tiering", "break-even"] {
+    for name in ["age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even"] {
         let cost = total(&found["policies"][name]);
         assert!((optimum..=all_hot).contains(&cost), "{name}: {found}");
     }

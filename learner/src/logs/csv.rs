@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord};
 
 use crate::error::Error;
 use crate::logs::{Access, Log, Names, Operation, Told};
@@ -19,6 +19,9 @@ const TIME_MAX_S: u64 = 32_503_680_000;
 /// An exabyte is more than any object has.
 const SIZE_MAX: u64 = 1 << 60;
 
+/// Some spreadsheets begin a file with it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// How much of a bad line is shown.
 const SHOWN_CHARS: usize = 100;
 
@@ -27,14 +30,15 @@ pub fn read(path: &Path, mut progress: impl FnMut(u64)) -> Result<Log, Error> {
     let shown = path.display().to_string();
     let failed = |source| Error::File { path: shown.clone(), source };
     let file = File::open(path).map_err(failed)?;
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(file);
+    // Keys may begin and end with blanks.
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
     let mut record = StringRecord::new();
     let is_there = read_line(&mut reader, &mut record).map_err(failed)?;
     if is_there == Line::End {
         return Err(Error::Empty { path: shown });
     }
-    if record.iter().ne(HEADER.split(',')) {
+    let columns = record.iter().map(|column| column.trim_start_matches(BYTE_ORDER_MARK).trim());
+    if columns.ne(HEADER.split(',')) {
         let found = show(&record);
         return Err(Error::Header { path: shown, found, wanted: HEADER });
     }
@@ -116,11 +120,12 @@ impl Reading {
 
     fn access(&mut self, record: &StringRecord, line: u64) -> Result<Access, &'static str> {
         let [at, bucket, key, operation, size, bytes] = fields(record)?;
-        let at_s: u64 = at.parse().map_err(|_| "its time is no number of seconds since 1970")?;
+        let at_s: u64 =
+            at.trim().parse().map_err(|_| "its time is no number of seconds since 1970")?;
         if at_s > TIME_MAX_S {
             return Err("its time is too late: seconds since 1970 are meant, not milliseconds");
         }
-        let operation = match operation {
+        let operation = match operation.trim() {
             "PUT" => Operation::Put,
             "GET" => Operation::Get,
             "DELETE" => Operation::Delete,
@@ -185,9 +190,9 @@ fn fields(record: &StringRecord) -> Result<[&str; 6], &'static str> {
 }
 
 fn number(text: &str) -> Result<Option<u64>, ()> {
-    match text {
+    match text.trim() {
         "" => Ok(None),
-        _ => text.parse().ok().filter(|number| *number <= SIZE_MAX).map(Some).ok_or(()),
+        text => text.parse().ok().filter(|number| *number <= SIZE_MAX).map(Some).ok_or(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::error::Error;
 
 const READING: &str = "reading {wide_bar} {bytes}/{total_bytes}, {eta} left";
 const SIMULATING: &str = "simulating {wide_bar} {pos}/{len} accesses, {eta} left";
-const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Buckets that are listed one by one for people; programs get all.
 const BUCKETS_MAX: usize = 20;
@@ -118,19 +118,17 @@ fn simulated(
     output: Output,
 ) -> Result<Outcome, Error> {
     let bar = bar(output, SIMULATING, log.accesses.len() as u64);
-    let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                bar.set_position(done.load(Ordering::Relaxed));
-                thread::park_timeout(REDRAW_INTERVAL);
-            }
-            bar.finish_and_clear();
-        });
-        let outcome = simulate::run(log, book, options, keep_decisions, &done);
-        over.store(true, Ordering::Relaxed);
-        outcome.map_err(failed)
-    })
+    let done = AtomicU64::new(0);
+    let outcome = thread::scope(|scope| {
+        let work = scope.spawn(|| simulate::run(log, book, options, keep_decisions, &done));
+        while !work.is_finished() {
+            bar.set_position(done.load(Ordering::Relaxed));
+            thread::sleep(REDRAW_INTERVAL);
+        }
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    bar.finish_and_clear();
+    outcome.map_err(failed)
 }
 
 fn failed(error: LearnerError) -> Error {

@@ -82,7 +82,7 @@ fn a_book_that_makes_no_sense_says_where() {
         ("put_1000 = \"0.01\"\n", "", "missing field `put_1000`"),
         ("\"0.01\"\nget", "\"0.0000001\"\nget", "whole number of nano-dollars"),
         ("hot = \"STANDARD\"", "hot = \"WARM\"", "it names one of the tiers"),
-        ("2026-11-29", "yesterday", "2026-11-29"),
+        ("2026-06-05", "yesterday", "2026-11-29"),
         ("idle_days = 90", "idle_days = 20", "each native step comes later"),
         ("format = 1", "format = 2", "this version reads 1"),
         ("format = 1", "format = 1\nfree_gb = 5", "unknown field `free_gb`"),

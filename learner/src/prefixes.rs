@@ -1,0 +1,70 @@
+//! What objects have in common: their bucket, the first two folders of their key, and the kind of file that its ending tells.
+
+use std::collections::HashMap;
+
+use crate::logs::Names;
+
+/// How many folders count.
+const FOLDERS: usize = 2;
+
+/// A longer ending is part of a name.
+const ENDING_MAX: usize = 8;
+
+/// The group of every object. The first groups are the buckets themselves, for prefixes of which too little is known.
+#[derive(Debug)]
+pub struct Prefixes {
+    of_object: Vec<u32>,
+}
+
+impl Prefixes {
+    pub fn new(names: &Names) -> Self {
+        let mut known: HashMap<(u32, &str, String), u32> = HashMap::new();
+        let mut next = u32::try_from(names.buckets.len()).unwrap_or(u32::MAX);
+        let of_object = names.objects.iter().map(|(bucket, key)| {
+            let place = (*bucket, folders(key), ending(key));
+            *known.entry(place).or_insert_with(|| {
+                next = next.saturating_add(1);
+                next - 1
+            })
+        });
+        Self { of_object: of_object.collect() }
+    }
+
+    pub fn of(&self, object: u32) -> u32 {
+        self.of_object[object as usize]
+    }
+}
+
+/// The first folders, with their slashes.
+fn folders(key: &str) -> &str {
+    let end =
+        key.match_indices('/').nth(FOLDERS - 1).or_else(|| key.match_indices('/').next_back());
+    end.map_or("", |(place, _)| &key[..=place])
+}
+
+/// `jpg` of `a/b.JPG`. Numbers are no kind of file.
+fn ending(key: &str) -> String {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let is_kind = ending.len() <= ENDING_MAX
+        && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && ending.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if is_kind { ending.to_ascii_lowercase() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_endings_make_a_group() {
+        assert_eq!(folders("a/b/c/d.jpg"), "a/b/");
+        assert_eq!(folders("a/d.jpg"), "a/");
+        assert_eq!(folders("d.jpg"), "");
+        assert_eq!(folders("//x"), "//");
+        assert_eq!(ending("a.b/c"), "");
+        assert_eq!(ending("a/b.JPG"), "jpg");
+        assert_eq!(ending("a/part.0001"), "");
+        assert_eq!(ending("a/b.something-long"), "");
+    }
+}
