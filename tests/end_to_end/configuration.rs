@@ -68,6 +68,11 @@ fn what_cannot_work_is_refused_with_its_key() {
         ("resweep = []", "resweep = [\"2h\", \"1h\"]", "gc.resweep"),
         ("addr = \"127.0.0.1:0\"\n[gc]", "addr = \"localhost\"\n[gc]", "line"),
         ("[gc]", "[gc", "line"),
+        (
+            "\"blobs\"\n",
+            "\"blobs\"\n[first]\nshards = 65\n",
+            "first.shards: 65 is not a number from 1 to 64",
+        ),
     ] {
         let text = SOUND.replace(from, to);
         assert_ne!(text, SOUND, "{from}");
@@ -161,7 +166,7 @@ fn two_sections_for_one_place_are_refused_with_both_names() {
 fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     let folder = folder();
     let path = folder.path().join("vaultaire.toml");
-    write(&path, SOUND);
+    write(&path, &format!("{SOUND}[first]\nshards = 2\n"));
     run(check(&path)).done();
     let manager =
         std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
@@ -192,6 +197,8 @@ fn a_sound_file_starts_a_node_that_tells_its_service_manager() {
     let status = status.done().json();
     assert_eq!(status["region"], "eu-central-1");
     assert_eq!(status["backends"][0]["name"], "disk");
+    // The control group and two shards.
+    assert_eq!(status["groups"].as_array().map(Vec::len), Some(3), "{status}");
     assert!(folder.path().join("blobs").is_dir(), "paths are relative to the file");
     assert!(ended.success(), "SIGTERM drains: {ended}");
 }
