@@ -107,7 +107,9 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
             Operation::Delete => {
                 let version = match open.take() {
                     Some(version) => version,
-                    None => unseen(log, access, accesses)?,
+                    None if accesses.first() == Some(access) => unseen(log, access, accesses)?,
+                    // S3 takes a DELETE of what is gone.
+                    None => continue,
                 };
                 end(&mut lives, Some(version), access, window);
             }

@@ -74,10 +74,12 @@ pub fn steps(prices: Prices<'_>, allowed: &[usize], life: &Life) -> (Vec<Step>, 
 }
 
 fn offsets(prices: Prices<'_>, allowed: &[usize]) -> Vec<u64> {
-    let cards = allowed.iter().map(|tier| &prices.cards[*tier]);
-    let ends = cards
+    let cards = || allowed.iter().map(|tier| &prices.cards[*tier]);
+    let ends = cards()
         .flat_map(|card| card.phases.iter().map(|phase| phase.idle_s).chain([card.stay_min_s]));
-    let mut offsets: Vec<u64> = ends.chain([0]).collect();
+    // A restored copy is paid for a day, or until the end of the object.
+    let copies = cards().filter(|card| card.restore.is_some()).map(|_| DAY_S);
+    let mut offsets: Vec<u64> = ends.chain(copies).chain([0]).collect();
     offsets.sort_unstable();
     offsets.dedup();
     offsets

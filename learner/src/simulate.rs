@@ -30,7 +30,7 @@ pub struct Options {
     pub policies: Vec<String>,
     /// Tiers whose objects have to be restored are allowed too.
     pub allow_archive: bool,
-    /// Where reads go, as the book names it. None: nowhere that costs anything.
+    /// What a gigabyte costs on its way to whoever reads. None: nothing.
     pub egress: Option<NanoUsd>,
     pub threads: NonZeroUsize,
 }

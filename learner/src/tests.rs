@@ -104,7 +104,7 @@ fn lives(lines: &str, charge_from_s: Option<u64>) -> Vec<Life> {
 
 #[test]
 fn a_version_lives_from_its_put_to_what_ends_it() {
-    let lines = "100,b,k,PUT,5,\n200,b,k,GET,5,3\n300,b,k,PUT,6,\n300,b,k,GET,6,\n400,b,k,DELETE,,\n500,b,k,PUT,7,\n";
+    let lines = "100,b,k,PUT,5,\n200,b,k,GET,5,3\n300,b,k,PUT,6,\n300,b,k,GET,6,\n400,b,k,DELETE,,\n450,b,k,DELETE,,\n500,b,k,PUT,7,\n";
     let found = lives(lines, None);
     let life = |size_bytes, from_s, until_s, reads: &[(u64, u64)]| Life {
         object: 0,
