@@ -52,7 +52,7 @@ pub struct Read {
     pub bytes: u64,
 }
 
-/// One version, as far as it lies in the window.
+/// One version: its whole life, or as far as it lies in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     pub object: u32,
@@ -68,28 +68,50 @@ pub struct Life {
     pub reads: Vec<Read>,
 }
 
+impl Life {
+    /// As far as it lies in a window. None: it had ended by then.
+    pub fn within(&self, window: Window) -> Option<Self> {
+        if self.until_s < window.from_s {
+            return None;
+        }
+        let is_new = self.is_new && self.from_s >= window.from_s;
+        let before = self.reads.partition_point(|read| read.at_s < window.from_s);
+        let reads = self.reads[before..].to_vec();
+        // One that ended in the very second in which charging begins was never charged for.
+        if !is_new && self.until_s == window.from_s && reads.is_empty() {
+            return None;
+        }
+        let last_before = before.checked_sub(1).map(|last| self.reads[last].at_s);
+        Some(Self {
+            from_s: self.from_s.max(window.from_s),
+            is_new,
+            idle_since_s: last_before.unwrap_or(self.idle_since_s),
+            reads,
+            ..*self
+        })
+    }
+}
+
 /// A version that has not ended yet.
 struct Open {
     size_bytes: u64,
     created_s: u64,
     is_put: bool,
-    idle_since_s: u64,
     reads: Vec<Read>,
 }
 
-/// The lives of one object, in order. Those that ended before the window are none.
-pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>, Error> {
+/// The lives of one object, in order, over the whole log. What did not end lives until `until_s`.
+pub fn lives(log: &Log, until_s: u64, accesses: &[Access]) -> Result<Vec<Life>, Error> {
     let mut lives = Vec::new();
     let mut open: Option<Open> = None;
     for access in accesses {
         match access.operation {
             Operation::Put => {
-                end(&mut lives, open.take(), access, window);
+                lives.extend(open.take().map(|open| open.ended(access.object, access.at_s)));
                 open = Some(Open {
                     size_bytes: size(log, access)?,
                     created_s: access.at_s,
                     is_put: true,
-                    idle_since_s: access.at_s,
                     reads: Vec::new(),
                 });
             }
@@ -99,10 +121,7 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
                     None => open.insert(unseen(log, access, accesses)?),
                 };
                 let bytes = access.sent_bytes.unwrap_or(version.size_bytes);
-                match access.at_s < window.from_s {
-                    true => version.idle_since_s = access.at_s,
-                    false => version.reads.push(Read { at_s: access.at_s, bytes }),
-                }
+                version.reads.push(Read { at_s: access.at_s, bytes });
             }
             Operation::Delete => {
                 let version = match open.take() {
@@ -111,33 +130,28 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
                     // S3 takes a DELETE of what is gone.
                     None => continue,
                 };
-                end(&mut lives, Some(version), access, window);
+                lives.push(version.ended(access.object, access.at_s));
             }
         }
     }
     if let (Some(version), Some(last)) = (open, accesses.last()) {
-        let at_the_end = Access { at_s: window.until_s, ..*last };
-        end(&mut lives, Some(version), &at_the_end, window);
+        lives.push(version.ended(last.object, until_s));
     }
     Ok(lives)
 }
 
-fn end(lives: &mut Vec<Life>, open: Option<Open>, by: &Access, window: Window) {
-    let Some(open) = open.filter(|_| by.at_s >= window.from_s) else { return };
-    let is_new = open.is_put && open.created_s >= window.from_s;
-    // One that ended in the very second in which charging begins was never charged for.
-    if !is_new && by.at_s == window.from_s && open.reads.is_empty() {
-        return;
+impl Open {
+    fn ended(self, object: u32, until_s: u64) -> Life {
+        Life {
+            object,
+            size_bytes: self.size_bytes,
+            from_s: self.created_s,
+            is_new: self.is_put,
+            idle_since_s: self.created_s,
+            until_s,
+            reads: self.reads,
+        }
     }
-    lives.push(Life {
-        object: by.object,
-        size_bytes: open.size_bytes,
-        from_s: open.created_s.max(window.from_s),
-        is_new,
-        idle_since_s: open.idle_since_s,
-        until_s: by.at_s,
-        reads: open.reads,
-    });
 }
 
 /// What the log has never seen written was there when it began. What it has seen deleted, and not written again, is there since
@@ -149,7 +163,6 @@ fn unseen(log: &Log, access: &Access, accesses: &[Access]) -> Result<Open, Error
         size_bytes: size(log, access)?,
         created_s: since_s,
         is_put: false,
-        idle_since_s: since_s,
         reads: Vec::new(),
     })
 }

@@ -11,17 +11,22 @@
 //! ```
 
 pub mod error;
+pub mod forecasts;
 pub mod gaps;
+pub mod hazards;
 pub mod history;
 pub mod ledger;
 pub mod logs;
+pub mod model;
 pub mod optimum;
+pub mod planner;
 pub mod points;
 pub mod policies;
 pub mod prefixes;
 pub mod pricing;
 pub mod report;
 pub mod simulate;
+pub mod traces;
 
 #[cfg(test)]
 mod tests;

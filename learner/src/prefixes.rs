@@ -14,20 +14,31 @@ const ENDING_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Prefixes {
     of_object: Vec<u32>,
+    /// Of each prefix, in their order after the buckets.
+    buckets: Vec<u32>,
+    first: u32,
 }
 
 impl Prefixes {
     pub fn new(names: &Names) -> Self {
         let mut known: HashMap<(u32, &str, String), u32> = HashMap::new();
-        let mut next = u32::try_from(names.buckets.len()).unwrap_or(u32::MAX);
+        let first = u32::try_from(names.buckets.len()).unwrap_or(u32::MAX);
+        let (mut next, mut buckets) = (first, Vec::new());
         let of_object = names.objects.iter().map(|(bucket, key)| {
             let place = (*bucket, folders(key), ending(key));
             *known.entry(place).or_insert_with(|| {
+                buckets.push(*bucket);
                 next = next.saturating_add(1);
                 next - 1
             })
         });
-        Self { of_object: of_object.collect() }
+        let of_object = of_object.collect();
+        Self { of_object, buckets, first }
+    }
+
+    /// The bucket of a prefix. None: it is one itself.
+    pub fn bucket(&self, group: u32) -> Option<u32> {
+        self.buckets.get(group.checked_sub(self.first)? as usize).copied()
     }
 
     pub fn of(&self, object: u32) -> u32 {

@@ -10,9 +10,12 @@ use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::Ticks;
 
 use crate::error::Error;
+use crate::forecasts::{Forecaster, Object, Subject};
+use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Access, Log};
+use crate::model::forecaster::Learnt;
 use crate::optimum;
 use crate::policies::{self, Policy, World};
 use crate::pricing::{Prices, Step, charge};
@@ -32,6 +35,8 @@ pub struct Options {
     pub allow_archive: bool,
     /// What a gigabyte costs on its way to whoever reads. None: nothing.
     pub egress: Option<NanoUsd>,
+    /// Of what is random in learning.
+    pub seed: u64,
     pub threads: NonZeroUsize,
 }
 
@@ -63,9 +68,13 @@ struct Task<'a> {
     allowed: Vec<usize>,
     egress: NanoUsd,
     policies: Vec<Box<dyn Policy>>,
+    forecaster: Option<&'a dyn Forecaster>,
     keep_decisions: bool,
     done: &'a AtomicU64,
 }
+
+/// Lives are foretold in groups with about so many decisions.
+const POINTS_AT_ONCE: usize = 4_096;
 
 /// What one thread found.
 struct Part<'a> {
@@ -84,6 +93,25 @@ pub fn run(
     done: &AtomicU64,
 ) -> Result<Outcome, Error> {
     let window = Window::of(log, options.charge_from_s)?;
+    let is_wanted = options.policies.is_empty() || options.policies.iter().any(|name| name == "learned");
+    if !is_wanted {
+        return foretold(log, book, options, keep_decisions, None, done);
+    }
+    let shares = cut(&log.accesses, options.threads.get());
+    let learnt = Learnt::new(log, window, &shares, options.seed)?;
+    foretold(log, book, options, keep_decisions, Some(&learnt), done)
+}
+
+/// The same, with somebody who knows.
+pub fn foretold(
+    log: &Log,
+    book: &Book,
+    options: &Options,
+    keep_decisions: bool,
+    forecaster: Option<&dyn Forecaster>,
+    done: &AtomicU64,
+) -> Result<Outcome, Error> {
+    let window = Window::of(log, options.charge_from_s)?;
     let allowed = allowed(book, options.allow_archive);
     let policies = chosen(&options.policies, World { log, book, window, allowed: &allowed })?;
     let ticks = history::ticks(book, window);
@@ -95,6 +123,7 @@ pub fn run(
         allowed,
         egress: options.egress.unwrap_or_default(),
         policies,
+        forecaster,
         keep_decisions,
         done,
     };
@@ -175,18 +204,34 @@ impl<'a> Task<'a> {
 
     fn part(&self, accesses: &[Access]) -> Result<Part<'a>, Error> {
         let mut part = self.nothing();
+        let (mut objects, mut points) = (Vec::new(), 0);
         for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
-            for life in history::lives(self.log, self.window, of_one)? {
-                part.versions += 1;
-                self.live(&life, &mut part);
+            let lives = history::lives(self.log, self.window.until_s, of_one)?;
+            let object = Object::new(of_one[0].object, lives, self.window);
+            points += object.subjects.iter().map(|subject| subject.points.len() + 1).sum::<usize>();
+            objects.push(object);
+            if points >= POINTS_AT_ONCE {
+                self.live(&std::mem::take(&mut objects), &mut part);
+                points = 0;
             }
             self.done.fetch_add(of_one.len() as u64, Ordering::Relaxed);
         }
+        self.live(&objects, &mut part);
         Ok(part)
     }
 
+    fn live(&self, objects: &[Object], part: &mut Part<'a>) {
+        let forecasts = self.forecaster.map(|forecaster| forecaster.forecasts(objects));
+        let mut forecasts = forecasts.unwrap_or_default().into_iter();
+        for subject in objects.iter().flat_map(|object| &object.subjects) {
+            part.versions += 1;
+            self.live_one(subject, &forecasts.next().unwrap_or_default(), part);
+        }
+    }
+
     /// One life, under everything.
-    fn live(&self, life: &Life, part: &mut Part<'a>) {
+    fn live_one(&self, subject: &Subject, forecasts: &[Option<Forecast>], part: &mut Part<'a>) {
+        let life = &subject.life;
         let cards = self.book.cards(life.size_bytes);
         let egress_byte = self.book.for_bytes(self.egress, 1);
         let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
@@ -194,7 +239,7 @@ impl<'a> Task<'a> {
         let of_policies = self
             .policies
             .iter()
-            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, (life, bucket)));
+            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, (subject, bucket), forecasts));
         let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
         for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
             charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));

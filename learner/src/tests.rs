@@ -57,6 +57,7 @@ fn options() -> Options {
         policies: Vec::new(),
         allow_archive: true,
         egress: None,
+        seed: 1,
         threads: NonZeroUsize::new(3).unwrap(),
     }
 }
@@ -99,7 +100,8 @@ fn lives(lines: &str, charge_from_s: Option<u64>) -> Vec<Life> {
     let log = read(lines);
     let window = Window::of(&log, charge_from_s).unwrap();
     let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
-    of_each.flat_map(|accesses| history::lives(&log, window, accesses).unwrap()).collect()
+    let whole = of_each.flat_map(|accesses| history::lives(&log, window.until_s, accesses).unwrap());
+    whole.filter_map(|life| life.within(window)).collect()
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn what_was_not_seen_written_was_there_when_the_log_began() {
     assert_eq!((found[2].from_s, found[2].until_s, found[2].size_bytes), (100, 300, 9));
     let log = read("200,b,k,GET,,3\n");
     let window = Window::of(&log, None).unwrap();
-    let error = history::lives(&log, window, &log.accesses).unwrap_err().to_string();
+    let error = history::lives(&log, window.until_s, &log.accesses).unwrap_err().to_string();
     assert!(error.contains("b/k (line 2) is GET, but no line tells its size"), "{error}");
 }
 
@@ -304,7 +306,8 @@ proptest! {
             let mut ledger = Ledger::new(&book, &ticks, window);
             for accesses in log.accesses.chunk_by(|one, next| one.object == next.object) {
                 let mut rest = steps.remove(&accesses[0].object).unwrap_or_default();
-                for life in history::lives(&log, window, accesses).unwrap() {
+                let lives = history::lives(&log, window.until_s, accesses).unwrap();
+                for life in lives.iter().filter_map(|life| life.within(window)) {
                     let own = rest.iter().enumerate();
                     // A version's own begin when it does, and end with it.
                     let ends = own.take_while(|(place, step)| {

@@ -4,13 +4,15 @@ pub mod adaptive_ttl;
 pub mod age;
 pub mod break_even;
 pub mod intelligent_tiering;
+pub mod learned;
 
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::card::Card;
 
-use crate::history::{Life, Read, Window};
+use crate::forecasts::Subject;
+use crate::hazards::Forecast;
+use crate::history::{Read, Window};
 use crate::logs::Log;
-use crate::points;
 use crate::pricing::{Prices, Step};
 
 /// An object as a policy sees it.
@@ -26,9 +28,13 @@ pub struct View<'a> {
     /// Where it is, and since when.
     pub tier: usize,
     pub entered_s: u64,
+    /// Until when it is paid for there in any case.
+    pub bound_until_s: u64,
     pub idle_s: u64,
     /// Its reads since it entered its tier.
     pub reads_there: &'a [Read],
+    /// What is expected of it, where somebody knows.
+    pub forecast: Option<&'a Forecast>,
 }
 
 impl View<'_> {
@@ -74,8 +80,8 @@ pub struct World<'a> {
 }
 
 /// The name of every policy, in the order in which they are shown.
-pub const NAMES: [&str; 5] =
-    ["stay", "age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even"];
+pub const NAMES: [&str; 6] =
+    ["stay", "age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even", "learned"];
 
 /// The policy of a name.
 pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
@@ -86,6 +92,7 @@ pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
         "intelligent-tiering" => Box::new(intelligent_tiering::IntelligentTiering),
         "adaptive-ttl" => Box::new(adaptive_ttl::AdaptiveTtl::new(log, book, window, allowed)),
         "break-even" => Box::new(break_even::BreakEven),
+        "learned" => Box::new(learned::Learned),
         _ => return None,
     })
 }
@@ -95,33 +102,46 @@ pub fn steps(
     policy: &dyn Policy,
     prices: Prices<'_>,
     allowed: &[usize],
-    (life, bucket): (&Life, u32),
+    (subject, bucket): (&Subject, u32),
+    forecasts: &[Option<Forecast>],
 ) -> Vec<Step> {
+    let Subject { life, points, .. } = subject;
     let mut steps = Vec::new();
-    let (mut tier, mut entered_s, mut reads_before) = (prices.book.hot, life.from_s, 0);
-    let view = |tier, entered_s, at_s, idle_since_s, reads_there| View {
+    let mut forecasts = forecasts.iter().map(Option::as_ref);
+    let mut next_forecast = || forecasts.next().flatten();
+    let mut view = View {
         prices,
         allowed,
         object: life.object,
         bucket,
         size_bytes: life.size_bytes,
-        at_s,
-        tier,
-        entered_s,
-        idle_s: at_s - idle_since_s,
-        reads_there,
+        at_s: life.from_s,
+        tier: prices.book.hot,
+        entered_s: life.from_s,
+        bound_until_s: 0,
+        idle_s: 0,
+        reads_there: &[],
+        forecast: None,
     };
     if life.is_new {
-        tier = policy.place(view(tier, entered_s, life.from_s, life.from_s, &[]));
-        steps.push(Step { at_s: life.from_s, tier });
+        view.forecast = next_forecast();
+        view.tier = policy.place(view);
+        view.bound_until_s = life.from_s + view.card(view.tier).stay_min_s;
+        steps.push(Step { at_s: life.from_s, tier: view.tier });
     }
-    for point in points::of(life) {
-        let reads_there = &life.reads[reads_before..point.reads];
-        let wanted =
-            policy.decide(view(tier, entered_s, point.at_s, point.idle_since_s, reads_there));
-        if wanted != tier {
-            (tier, entered_s, reads_before) = (wanted, point.at_s, point.reads);
-            steps.push(Step { at_s: point.at_s, tier });
+    let mut reads_before = 0;
+    for point in points {
+        view.at_s = point.at_s;
+        view.idle_s = point.at_s - point.idle_since_s;
+        view.reads_there = &life.reads[reads_before..point.reads];
+        view.forecast = next_forecast();
+        let wanted = policy.decide(view);
+        if wanted != view.tier {
+            view.tier = wanted;
+            view.entered_s = point.at_s;
+            view.bound_until_s = point.at_s + view.card(wanted).stay_min_s;
+            reads_before = point.reads;
+            steps.push(Step { at_s: point.at_s, tier: wanted });
         }
     }
     steps

@@ -1,0 +1,21 @@
+//! A network that foretells when objects are read, learnt from the log itself: what lies before a time, and nothing else.
+//!
+//! ```text
+//! grid         when something is learnt
+//! memory       accesses of one object -> what is remembered of it
+//! rates, days  accesses of all -> what is known of each group; statistics: both
+//! features     all of these -> what a network sees at the moment of a decision
+//! samples      what was seen, and what came of it       train, network   samples -> chances
+//! forecaster   all of it, over a whole log
+//! ```
+
+pub mod days;
+pub mod features;
+pub mod forecaster;
+pub mod grid;
+pub mod memory;
+pub mod network;
+pub mod rates;
+pub mod samples;
+pub mod statistics;
+pub mod train;

@@ -1,0 +1,226 @@
+//! What a network learns from: decisions of the past, what was seen then, and what came of it.
+
+use std::thread;
+
+use vaultaire_proto::prices::calendar::DAY_S;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::Error;
+use crate::hazards::{BOUNDS_DAYS, SPANS};
+use crate::forecasts::Moment;
+use crate::history::{self, Life, Window};
+use crate::logs::{Access, Log};
+use crate::model::features::{self, Features, Scene};
+use crate::model::memory::Memory;
+use crate::model::statistics::{ReadDay, Statistics};
+use crate::points::{self, end_of_day};
+
+/// What is foretold: of the next read, of the end, and of both after that read.
+pub const HEADS: usize = 4;
+
+/// Everything that is foretold.
+pub const OUTPUTS: usize = HEADS * SPANS;
+
+/// A network learns from about so many.
+pub const SAMPLES_MAX: u64 = 150_000;
+
+/// A decision, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Random, and the same whatever else is in the log: samples are taken and ordered by it.
+    pub lot: u64,
+    /// The same for all of one object.
+    pub object_lot: u64,
+    pub at_s: u64,
+    pub size_bytes: u64,
+    pub features: Features,
+    /// The first read of the next day with reads. None: there was none.
+    next_s: Option<u64>,
+    /// The first of the day with reads after that one.
+    later_s: Option<u64>,
+    end_s: Option<u64>,
+}
+
+/// What came of it, as far as it was known at some time: for each output what happened, and whether that says anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Labels {
+    pub happened: [f32; OUTPUTS],
+    pub is_known: [f32; OUTPUTS],
+}
+
+impl Sample {
+    /// Of what was known until then.
+    pub fn labels(&self, known_s: u64) -> Labels {
+        let known = |at_s: Option<u64>| at_s.filter(|at_s| *at_s < known_s);
+        let mut labels = Labels { happened: [0.0; OUTPUTS], is_known: [0.0; OUTPUTS] };
+        let (next_s, end_s) = (known(self.next_s), known(self.end_s));
+        labels.of_gap(0, self.at_s, next_s, end_s, known_s);
+        let midnight_s = next_s.map(end_of_day);
+        if let Some(from_s) = midnight_s.filter(|at_s| *at_s < known_s.min(end_s.unwrap_or(known_s))) {
+            labels.of_gap(2, from_s, known(self.later_s), end_s, known_s);
+        }
+        labels
+    }
+}
+
+impl Labels {
+    fn of_gap(&mut self, head: usize, from_s: u64, read_s: Option<u64>, end_s: Option<u64>, known_s: u64) {
+        // A read may come in the very second of a decision, but not before.
+        let days = |at_s: u64| at_s.saturating_sub(from_s) as f64 / DAY_S as f64;
+        let (read, end, known) = (read_s.map(days), end_s.map(days), days(known_s));
+        for span in 0..SPANS {
+            let (begins, ends) = (f64::from(BOUNDS_DAYS[span]), f64::from(BOUNDS_DAYS[span + 1]));
+            let within = |at: Option<f64>| at.is_some_and(|at| at <= ends);
+            let (of_read, of_end) = (head * SPANS + span, (head + 1) * SPANS + span);
+            // Only a span that is over says anything: of one that is not, those would count to which something happened already.
+            if known < ends {
+                return;
+            }
+            self.is_known[of_read] = 1.0;
+            if within(read) {
+                self.happened[of_read] = 1.0;
+                return;
+            }
+            self.is_known[of_end] = 1.0;
+            if within(end) {
+                self.happened[of_end] = 1.0;
+                return;
+            }
+        }
+    }
+}
+
+/// Takes samples for every network that will be trained.
+#[derive(Debug)]
+pub struct Sampler<'a> {
+    log: &'a Log,
+    window: Window,
+    statistics: &'a Statistics,
+    seed: u64,
+    /// For each network: of which lots it takes.
+    below: Vec<u64>,
+}
+
+impl<'a> Sampler<'a> {
+    pub fn new(log: &'a Log, window: Window, statistics: &'a Statistics, seed: u64) -> Self {
+        let below = (0..statistics.grid.models()).map(|model| {
+            let known = statistics.points_before(statistics.grid.trained(model));
+            match SAMPLES_MAX >= known {
+                true => u64::MAX,
+                false => u64::MAX / known * SAMPLES_MAX,
+            }
+        });
+        let below = below.collect();
+        Self { log, window, statistics, seed, below }
+    }
+
+    /// All that any network will need, in the order of their lots.
+    pub fn take(&self, shares: &[&[Access]]) -> Result<Vec<Sample>, Error> {
+        let parts: Vec<Result<Vec<Sample>, Error>> = thread::scope(|scope| {
+            let running: Vec<_> =
+                shares.iter().map(|share| scope.spawn(|| self.share(share))).collect();
+            let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut samples = Vec::new();
+        for part in parts {
+            samples.append(&mut part?);
+        }
+        samples.sort_unstable_by_key(|sample| (sample.lot, sample.at_s));
+        Ok(samples)
+    }
+
+    /// Of those, what one network takes.
+    pub fn of_model<'b>(&self, model: usize, samples: &'b [Sample]) -> impl Iterator<Item = &'b Sample> {
+        let grid = &self.statistics.grid;
+        let (below, known_s) = (self.below[model], grid.begins(grid.trained(model)));
+        samples
+            .iter()
+            .take_while(move |sample| sample.lot < below)
+            .filter(move |sample| sample.at_s < known_s)
+    }
+
+    fn share(&self, share: &[Access]) -> Result<Vec<Sample>, Error> {
+        let mut samples = Vec::new();
+        for accesses in share.chunk_by(|one, next| one.object == next.object) {
+            let lives = history::lives(self.log, self.window.until_s, accesses)?;
+            self.object(&lives, &mut samples);
+        }
+        Ok(samples)
+    }
+
+    fn object(&self, lives: &[Life], samples: &mut Vec<Sample>) {
+        let Some(object) = lives.first().map(|life| life.object) else { return };
+        let names = &self.log.names;
+        let object_lot = xxh3_64_with_seed(names.key(object).as_bytes(), self.seed);
+        let mut memory = Memory::default();
+        for life in lives {
+            let ends_s = (life.until_s < self.window.until_s).then_some(life.until_s);
+            let days: Vec<ReadDay> = ReadDay::of(&life.reads).collect();
+            let points = points::of(life).into_iter();
+            let points = points.map(|point| Moment { at_s: point.at_s, reads: point.reads });
+            let created = life.is_new.then_some(Moment { at_s: life.from_s, reads: 0 });
+            let moments: Vec<Moment> = created.into_iter().chain(points).collect();
+            remember(&mut memory, life, &moments, |memory, moment| {
+                let Moment { at_s, reads } = moment;
+                let model = match self.statistics.grid.knows(at_s) {
+                    Some(model) if memory.is_seen && self.statistics.grid.step(at_s) > 0 => model,
+                    _ => return,
+                };
+                let lot = lot(object_lot, at_s);
+                if lot >= self.below[model] {
+                    return;
+                }
+                let next = next_day(&days, life, reads);
+                let prefix = self.statistics.prefixes.of(object);
+                let scene = Scene { memory, size_bytes: life.size_bytes, at_s, bucket: names.bucket_of(object), prefix };
+                samples.push(Sample {
+                    lot,
+                    object_lot,
+                    at_s,
+                    size_bytes: life.size_bytes,
+                    features: features::of(scene, self.statistics),
+                    next_s: days.get(next).map(|day| day.first_s),
+                    later_s: days.get(next + 1).map(|day| day.first_s),
+                    end_s: ends_s,
+                });
+            });
+        }
+    }
+}
+
+/// The next day with reads, where so many reads were before. What comes later on a day of which something was seen is of that day.
+fn next_day(days: &[ReadDay], life: &Life, reads: usize) -> usize {
+    match life.reads.get(reads) {
+        Some(next) => days.partition_point(|day| day.last_s < next.at_s),
+        None => days.len(),
+    }
+}
+
+/// Goes through a whole life, and stops at some moments.
+pub fn remember(
+    memory: &mut Memory,
+    life: &Life,
+    moments: &[Moment],
+    mut at: impl FnMut(&Memory, Moment),
+) {
+    memory.begin(life);
+    let mut known = 0;
+    for moment in moments {
+        for read in &life.reads[known..moment.reads] {
+            memory.read(*read);
+        }
+        known = moment.reads;
+        memory.fade(moment.at_s / DAY_S);
+        at(memory, *moment);
+    }
+    for read in &life.reads[known..] {
+        memory.read(*read);
+    }
+    memory.end(life);
+}
+
+/// Random, of an object and a time.
+fn lot(object_lot: u64, at_s: u64) -> u64 {
+    xxh3_64_with_seed(&at_s.to_le_bytes(), object_lot)
+}

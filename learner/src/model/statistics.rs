@@ -1,0 +1,140 @@
+//! What is known of groups at any time: one look at every object of a log.
+
+use std::thread;
+
+use vaultaire_proto::prices::calendar::DAY_S;
+
+use crate::error::Error;
+use crate::history::{self, Life, Read, Window};
+use crate::logs::{Access, Log};
+use crate::model::days::{self, Days};
+use crate::model::grid::Grid;
+use crate::model::rates::{self, Kind, Rates};
+use crate::points;
+use crate::prefixes::Prefixes;
+
+/// What is known of groups.
+#[derive(Debug)]
+pub struct Statistics {
+    pub grid: Grid,
+    pub prefixes: Prefixes,
+    pub rates: Rates,
+    pub days: Days,
+    /// Decisions before the end of each step.
+    points: Vec<u64>,
+}
+
+/// A day on which an object was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadDay {
+    pub first_s: u64,
+    pub last_s: u64,
+    pub requests: u64,
+    pub bytes: u64,
+}
+
+impl ReadDay {
+    /// In order.
+    pub fn of(reads: &[Read]) -> impl Iterator<Item = Self> {
+        let of_a_day = reads.chunk_by(|one, next| one.at_s / DAY_S == next.at_s / DAY_S);
+        of_a_day.map(|reads| Self {
+            first_s: reads[0].at_s,
+            last_s: reads[reads.len() - 1].at_s,
+            requests: reads.len() as u64,
+            bytes: reads.iter().fold(0, |sum, read| sum.saturating_add(read.bytes)),
+        })
+    }
+}
+
+/// Times its size that were sent, in 1/256; a log may be wrong about sizes.
+pub fn times_q8(bytes: u64, size_bytes: u64) -> u64 {
+    let times = (u128::from(bytes) << 8) / u128::from(size_bytes.max(1));
+    u64::try_from(times).unwrap_or(u64::MAX).min(1 << 24)
+}
+
+impl Statistics {
+    pub fn new(log: &Log, window: Window, shares: &[&[Access]]) -> Result<Self, Error> {
+        let grid = Grid::new(log, window);
+        let prefixes = Prefixes::new(&log.names);
+        let count = |share: &[Access]| -> Result<Counters, Error> {
+            let mut counters = Counters::new(grid);
+            for accesses in share.chunk_by(|one, next| one.object == next.object) {
+                for life in history::lives(log, window.until_s, accesses)? {
+                    let bucket = log.names.bucket_of(life.object);
+                    counters.life(&life, [bucket, prefixes.of(life.object)]);
+                }
+            }
+            Ok(counters)
+        };
+        let parts: Vec<Result<Counters, Error>> = thread::scope(|scope| {
+            let running: Vec<_> = shares.iter().map(|share| scope.spawn(|| count(share))).collect();
+            let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut all = Counters::new(grid);
+        for part in parts {
+            let part = part?;
+            all.rates.merge(part.rates);
+            all.days.merge(part.days);
+            all.points.iter_mut().zip(part.points).for_each(|(own, theirs)| *own += theirs);
+        }
+        for step in 1..all.points.len() {
+            all.points[step] += all.points[step - 1];
+        }
+        let rates = Rates::new(&all.rates, |group| prefixes.bucket(group));
+        Ok(Self { grid, rates, days: Days::new(all.days), prefixes, points: all.points })
+    }
+
+    /// Decisions before the beginning of a step.
+    pub fn points_before(&self, step: usize) -> u64 {
+        step.checked_sub(1).map_or(0, |before| self.points[before])
+    }
+}
+
+struct Counters {
+    grid: Grid,
+    rates: rates::Counter,
+    days: days::Counter,
+    points: Vec<u64>,
+}
+
+impl Counters {
+    fn new(grid: Grid) -> Self {
+        Self { grid, rates: rates::Counter::new(grid), days: days::Counter::default(), points: vec![0; grid.steps()] }
+    }
+
+    fn life(&mut self, life: &Life, groups: [u32; 2]) {
+        let ended = life.until_s < self.grid.until_s;
+        // One that was there when the log began is known since it was first seen.
+        let seen_s = match life.is_new {
+            true => life.from_s,
+            false => life.reads.first().map_or(life.until_s, |read| read.at_s),
+        };
+        groups.iter().for_each(|group| self.days.born(*group, seen_s));
+        let points = points::of(life).into_iter().map(|point| point.at_s);
+        for at_s in points.chain([seen_s]).filter(|at_s| *at_s >= seen_s) {
+            self.points[self.grid.step(at_s)] += 1;
+        }
+        let created_s = life.from_s;
+        let (mut kind, mut since_s) = (Kind::ReadAfterPut, created_s);
+        for day in ReadDay::of(&life.reads) {
+            for group in groups {
+                let times = times_q8(day.bytes, life.size_bytes);
+                self.days.read(group, day.first_s, day.requests, times);
+            }
+            if day.first_s > seen_s || life.is_new {
+                self.rates.lasted(groups, kind, since_s, (since_s, day.first_s), true);
+                self.rates.lasted(groups, Kind::ReadByAge, created_s, (since_s, day.first_s), true);
+            }
+            (kind, since_s) = (Kind::ReadAfterRead, day.last_s);
+        }
+        if life.is_new || kind == Kind::ReadAfterRead {
+            self.rates.lasted(groups, kind, since_s, (since_s, life.until_s), false);
+            self.rates.lasted(groups, Kind::ReadByAge, created_s, (since_s, life.until_s), false);
+        }
+        self.rates.lasted(groups, Kind::EndByAge, created_s, (seen_s, life.until_s), ended);
+        if ended {
+            groups.iter().for_each(|group| self.days.gone(*group, life.until_s));
+        }
+    }
+}

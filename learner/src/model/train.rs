@@ -1,0 +1,161 @@
+//! Training: from a seed, on one thread, in the same order each time.
+
+use candle_core::{Device, Tensor};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+use crate::model::features::COUNT;
+use crate::model::network::Network;
+use crate::model::samples::{Labels, OUTPUTS, Sample};
+
+/// Samples in one step, and questions at once. (Kernels hand tensors of 65,536 numbers and more to threads of their own, which
+/// spin: on a busy machine that was fifty times slower.)
+pub const BATCH: usize = 512;
+
+/// Steps at least, and times over all samples at most.
+const STEPS: usize = 2_000;
+const EPOCHS_MAX: usize = 30;
+
+/// Of fewer nothing is learnt, and the rates of groups have to do.
+pub const SAMPLES_MIN: usize = 500;
+
+/// The largest step; it falls to nothing along half a cosine.
+const RATE: f64 = 2e-3;
+
+/// Weights shrink by it.
+const DECAY: f64 = 1e-3;
+
+/// One of so many objects is kept for the correction.
+const KEPT_OF: u64 = 8;
+
+/// What it learns from, and what came of each.
+pub struct Lesson<'a> {
+    pub sample: &'a Sample,
+    pub labels: Labels,
+    pub weight: f32,
+}
+
+/// A network that has learnt from these.
+pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Network> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (mean, scale) = standard(lessons);
+    let mut network = Network::new(&mean, &scale, || random.sample(StandardNormal))?;
+    let var = |name: &str, d: f64| std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
+    if lessons.len() < var("SMIN", 500.0) as usize {
+        return Ok(network);
+    }
+    let (kept, mut learnt): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) =
+        lessons.iter().partition(|lesson| lesson.sample.object_lot % KEPT_OF == 0);
+    let steps_of_epoch = learnt.len().div_ceil(BATCH);
+    let epochs = (var("STEPS", 2000.0) as usize).div_ceil(steps_of_epoch).min(EPOCHS_MAX);
+    let params = ParamsAdamW { lr: RATE, weight_decay: var("DECAY", DECAY), ..ParamsAdamW::default() };
+    let mut optimizer = AdamW::new(network.weights.clone(), params)?;
+    let all = (epochs * steps_of_epoch) as f64;
+    let mut step = 0;
+    for _ in 0..epochs {
+        learnt.shuffle(&mut random);
+        for batch in learnt.chunks(BATCH) {
+            let angle = std::f64::consts::PI * f64::from(step) / all;
+            optimizer.set_learning_rate(RATE * (1.0 + angle.cos()) / 2.0);
+            optimizer.backward_step(&loss(&network, batch)?)?;
+            step += 1;
+        }
+    }
+    correct(&mut network, &kept)?;
+    Ok(network)
+}
+
+/// Masked binary cross-entropy, in the mean over samples.
+fn loss(network: &Network, batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
+    let count = batch.len();
+    let of = |values: fn(&Labels) -> &[f32; OUTPUTS]| {
+        let flat: Vec<f32> = batch.iter().flat_map(|lesson| *values(&lesson.labels)).collect();
+        Tensor::from_vec(flat, (count, OUTPUTS), &Device::Cpu)
+    };
+    let (happened, known) = (of(|labels| &labels.happened)?, of(|labels| &labels.is_known)?);
+    let weights: Vec<f32> = batch.iter().map(|lesson| lesson.weight).collect();
+    let weights = Tensor::from_vec(weights, (count, 1), &Device::Cpu)?;
+    let logits = network.logits(&seen(batch)?)?;
+    // max(x, 0) - x y + ln(1 + exp(-|x|)), which is large nowhere.
+    let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    let each = ((logits.relu()? - (&logits * happened)?)? + tail)?;
+    (each * known)?.broadcast_mul(&weights)?.sum_all()? / count as f64
+}
+
+fn seen(batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
+    let flat: Vec<f32> = batch.iter().flat_map(|lesson| lesson.sample.features).collect();
+    Tensor::from_vec(flat, (batch.len(), COUNT), &Device::Cpu)
+}
+
+/// The mean of what is seen, and one by its standard deviation.
+fn standard(lessons: &[Lesson<'_>]) -> (Vec<f32>, Vec<f32>) {
+    let count = lessons.len().max(1) as f64;
+    let mut sums = [(0.0_f64, 0.0_f64); COUNT];
+    for lesson in lessons {
+        for (sum, value) in sums.iter_mut().zip(lesson.sample.features) {
+            let value = f64::from(value);
+            *sum = (sum.0 + value, sum.1 + value * value);
+        }
+    }
+    let mean = sums.map(|(sum, _)| (sum / count) as f32);
+    let scale = sums.map(|(sum, squares)| {
+        let variance = squares / count - (sum / count).powi(2);
+        // What never changes says nothing, and may say too much when it does.
+        if variance < 1e-6 { 0.0 } else { (1.0 / variance.sqrt()) as f32 }
+    });
+    (mean.to_vec(), scale.to_vec())
+}
+
+/// Steps of Newton's method, and how little it wants to change.
+const CORRECTIONS: usize = 12;
+const RELUCTANCE: f64 = 20.0;
+
+/// Fits a slope and an offset to each output on objects from which it did not learn (Platt, "Probabilistic outputs for
+/// support vector machines", 1999).
+fn correct(network: &mut Network, kept: &[&Lesson<'_>]) -> candle_core::Result<()> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let mut logits: Vec<f32> = Vec::new();
+    for batch in kept.chunks(BATCH) {
+        logits.extend(network.logits(&seen(batch)?)?.flatten_all()?.to_vec1::<f32>()?);
+    }
+    let (mut slopes, mut offsets) = ([1.0_f32; OUTPUTS], [0.0_f32; OUTPUTS]);
+    for output in 0..OUTPUTS {
+        let rows = kept.iter().enumerate().filter(|(_, lesson)| lesson.labels.is_known[output] > 0.0);
+        let rows = rows.map(|(place, lesson)| {
+            let weight = f64::from(lesson.weight);
+            (f64::from(logits[place * OUTPUTS + output]), f64::from(lesson.labels.happened[output]), weight)
+        });
+        let (slope, offset) = fitted(&rows.collect::<Vec<_>>());
+        (slopes[output], offsets[output]) = (slope as f32, offset as f32);
+    }
+    network.slopes = Tensor::new(&slopes, &Device::Cpu)?;
+    network.offsets = Tensor::new(&offsets, &Device::Cpu)?;
+    Ok(())
+}
+
+fn fitted(rows: &[(f64, f64, f64)]) -> (f64, f64) {
+    let (mut slope, mut offset) = (1.0, 0.0);
+    for _ in 0..CORRECTIONS {
+        let mut gradient = [RELUCTANCE * (slope - 1.0), RELUCTANCE * offset];
+        let mut curvature = [RELUCTANCE, 0.0, RELUCTANCE];
+        for (logit, happened, weight) in rows {
+            let chance = 1.0 / (1.0 + (-(slope * logit + offset)).exp());
+            let (error, steep) = (weight * (chance - happened), weight * chance * (1.0 - chance));
+            gradient = [gradient[0] + error * logit, gradient[1] + error];
+            curvature = [
+                curvature[0] + steep * logit * logit,
+                curvature[1] + steep * logit,
+                curvature[2] + steep,
+            ];
+        }
+        let determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
+        slope -= (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant;
+        offset -= (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant;
+    }
+    (slope, offset)
+}
