@@ -36,4 +36,32 @@ pub enum Error {
 
     #[error("there is no policy {name:?}; there are {known}")]
     NoSuchPolicy { name: String, known: String },
+
+    #[error("there is no class of workload {name:?}; there are {known}")]
+    NoSuchClass { name: String, known: String },
+
+    #[error("there is no scenario {name:?}; there are {known}")]
+    NoSuchScenario { name: String, known: String },
+
+    #[error("no class of workload was named; name some of {known}")]
+    NoClasses { known: String },
+
+    #[error("{what}: {found} is out of range; it goes from {min} to {max}")]
+    OutOfRange { what: &'static str, found: u64, min: u64, max: u64 },
+
+    #[error(
+        "a generated log starts at a midnight (UTC), and {at} is none; the one before is {before}"
+    )]
+    NoMidnight { at: u64, before: u64 },
+
+    #[error(
+        "all of the log is held out: {class} is never tuned on; name other classes too, or do not exclude what is held out"
+    )]
+    AllHeldOut { class: &'static str },
+
+    #[error("these are more objects than a log can tell apart; ask for fewer")]
+    TooManyObjects,
+
+    #[error("the generated log cannot be written: {source}; is there room for it?")]
+    Unwritten { source: io::Error },
 }
