@@ -62,12 +62,7 @@ pub struct Events {
 
 impl Events {
     /// Adds what the log says about a prefix: nothing about what was before its start.
-    pub fn add(
-        &mut self,
-        prefix: Prefix,
-        workload: Box<dyn Workload>,
-        draft: &Draft,
-    ) -> Result<(), Error> {
+    pub fn add(&mut self, prefix: Prefix, workload: Box<dyn Workload>, draft: &Draft) {
         let length_s = draft.calendar.length_s();
         let mut counted = ClassSummary::default();
         // Largest sizes of those objects that are in the log.
@@ -76,11 +71,8 @@ impl Events {
         for read in &draft.reads {
             has_lines[draft.lives[read.life as usize].object as usize] = true;
         }
-        let first = self.objects.len();
-        if u32::try_from(first + draft.names.len()).is_err() {
-            return Err(Error::TooManyObjects);
-        }
-        let object = |life: &Life| first as u32 + life.object;
+        let first = u32::try_from(self.objects.len()).expect("`OBJECTS_MAX` is far from 2^32");
+        let object = |life: &Life| first + life.object;
         for life in &draft.lives {
             let mut tell = |at_s: i64, operation, size_bytes| {
                 let at_s = at_s as u32;
@@ -125,7 +117,6 @@ impl Events {
         self.objects.extend(draft.names.iter().map(|name| Object { prefix: place, name: *name }));
         self.prefixes.push((prefix, workload));
         self.counted.push(counted);
-        Ok(())
     }
 
     /// Writes all of it as a table, and tells what it is by prefixes.

@@ -147,7 +147,7 @@ pub fn generate(
         workload.fill(&mut draft, prefix.objects, &mut stream(purpose::LOG));
         draft.finish();
         scenarios::apply(options, prefix, &mut draft, &mut stream(purpose::SCENARIO));
-        events.add(*prefix, workload, &draft)?;
+        events.add(*prefix, workload, &draft);
     }
     let counted = events.write(options.start_s, out, progress)?;
     Ok(summary(&prefixes, &counted))

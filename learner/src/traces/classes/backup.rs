@@ -21,7 +21,7 @@ const MONTHLY_DAYS: i64 = 365;
 const HISTORY_DAYS: i64 = MONTHLY_DAYS + 7;
 
 /// Smaller sets than this do not get an index object for each day.
-const INDEXED_SET: u64 = 8;
+const INDEXED_SET: f64 = 8.0;
 
 const SIZES: (u64, u64) = (64 << 10, 4 << 30);
 const INDEX_SIZES: (u64, u64) = (2 << 10, 8 << 20);
@@ -113,7 +113,7 @@ impl Backup {
                 draft.delete(life, end_s + (number / 50) as i64);
             }
             let data = (first, draft.lives.len() as u32);
-            let has_index = is_full || full >= INDEXED_SET as f64;
+            let has_index = count > 0 && (is_full || full >= INDEXED_SET);
             let index = has_index.then(|| self.index(draft, at_s, end_s, count, stream));
             sets.push(Set { at_s, is_full, data, index });
         }

@@ -37,7 +37,7 @@ impl Datasets {
     pub fn draw(stream: &mut Stream) -> Self {
         let keeps = stream.chance(0.4);
         Self {
-            shard_bytes: stream.log_between(6.4e7, 1e9) as u64,
+            shard_bytes: stream.log_between(1.6e7, 4e8) as u64,
             version_days: stream.log_between(40.0, 160.0),
             pause_days: stream.log_between(10.0, 45.0),
             epochs_max: stream.whole(3, 12),

@@ -75,9 +75,14 @@ impl Documents {
             let at_s = born_s + stream.log_between(youngest, oldest) as i64;
             let at_office_s = draft.calendar.office(at_s.div_euclid(DAY), stream);
             let is_same_day = at_s - born_s < DAY;
-            let mut at_s = if is_same_day || at_office_s <= born_s { at_s } else { at_office_s };
+            let at_s = if is_same_day || at_office_s <= born_s { at_s } else { at_office_s };
+            let first_s = at_s.clamp(from_s, to_s - 1);
+            let mut at_s = first_s;
             for _ in 0..burst {
-                at_s = at_s.clamp(from_s, to_s - 1);
+                // A burst that begins at the end of all is over sooner.
+                if at_s >= to_s {
+                    at_s = first_s + stream.below((to_s - first_s) as u64) as i64;
+                }
                 let version =
                     versions.partition_point(|life| draft.lives[*life as usize].born_s < at_s);
                 draft.read(versions[version.saturating_sub(1)], at_s);

@@ -150,9 +150,10 @@ impl Lake {
     }
 
     /// Versions of what tells which files there are.
-    fn metadata(&self, draft: &mut Draft, stream: &mut Stream) -> Vec<u32> {
+    fn metadata(&self, draft: &mut Draft, a_day: f64, stream: &mut Stream) -> Vec<u32> {
         let mut versions = vec![draft.put(METADATA, -HISTORY_DAYS * DAY, 20_000)];
-        let pause_s = DAY as f64 / self.commits_a_day;
+        // Each commit brings a file at least.
+        let pause_s = DAY as f64 / self.commits_a_day.min(a_day);
         let mut at_s = -HISTORY_DAYS * DAY;
         while at_s < draft.calendar.length_s() {
             at_s += 60 + stream.exponential(pause_s) as i64;
@@ -221,12 +222,16 @@ impl Workload for Lake {
     fn fill(&self, draft: &mut Draft, objects: u64, stream: &mut Stream) {
         let calendar = draft.calendar;
         let old_days = self.retention_days.unwrap_or(HISTORY_DAYS).min(HISTORY_DAYS) as f64;
-        // Of the old ones only large files are left.
-        let old_share = SEEN_AGAIN / (1.0 + self.merged as f64);
-        let a_day = objects as f64 / (calendar.days as f64 + old_days * old_share);
+        // Of the old ones only large files are left, where there are any.
+        let seen_share = SEEN_AGAIN / (1.0 + self.merged as f64);
+        let a_day = |old_share: f64| objects as f64 / (calendar.days as f64 + old_days * old_share);
+        let a_day = match a_day(seen_share) {
+            merged if merged >= COMPACTED_MIN => merged,
+            _ => a_day(SEEN_AGAIN).min(COMPACTED_MIN / 2.0),
+        };
         let mut all = self.partitions(draft, a_day, stream);
         self.rewrites(draft, &mut all, stream);
-        let metadata = self.metadata(draft, stream);
+        let metadata = self.metadata(draft, a_day, stream);
         for asked in self.questions(calendar, stream) {
             let version =
                 metadata.partition_point(|life| draft.lives[*life as usize].born_s < asked.0);

@@ -106,3 +106,6 @@ fn write_date(calendar: Calendar, day: u64, between: char, out: &mut String) {
     // Writing into a string does not fail.
     let _ = write!(out, "{:04}{between}{:02}{between}{:02}", date.year, date.month, date.day);
 }
+
+#[cfg(test)]
+mod tests;

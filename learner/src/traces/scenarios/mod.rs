@@ -152,3 +152,6 @@ fn turn_hot(draft: &mut Draft, world: &mut Stream, stream: &mut Stream) {
     let weeks = world.whole(3, 6) as i64;
     heat(draft, (from_s, from_s + weeks * 7 * DAY), stream.between(0.3, 1.0), stream);
 }
+
+#[cfg(test)]
+mod tests;
