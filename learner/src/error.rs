@@ -59,9 +59,6 @@ pub enum Error {
     )]
     AllHeldOut { class: &'static str },
 
-    #[error("these are more objects than a log can tell apart; ask for fewer")]
-    TooManyObjects,
-
     #[error("the generated log cannot be written: {source}; is there room for it?")]
     Unwritten { source: io::Error },
 

@@ -8,6 +8,7 @@
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
 //! simulate    all of it, for every object; report: what comes out
+//! traces/*    a seed -> a log of known kinds of workload, to judge policies on
 //! ```
 
 pub mod error;

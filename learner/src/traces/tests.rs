@@ -166,7 +166,8 @@ fn a_log_is_read_and_lived() {
     let lives: usize =
         of_each.map(|accesses| history::lives(&log, window.until_s, accesses).unwrap().len()).sum();
     assert!(lives as u64 >= summary.objects);
-    let of_classes = |count: fn(&ClassSummary) -> u64| summary.classes.values().map(count).sum::<u64>();
+    let of_classes =
+        |count: fn(&ClassSummary) -> u64| summary.classes.values().map(count).sum::<u64>();
     assert_eq!(summary.events, of_classes(|class| class.puts + class.gets + class.deletes));
     assert_eq!(summary.objects, of_classes(|class| class.objects));
     assert_eq!(told.last(), Some(&Progress::Lines { done: summary.events, of: summary.events }));
