@@ -49,7 +49,10 @@ pub fn ticks(book: &Book, window: Window) -> Ticks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     pub at_s: u64,
+    /// Of all of its requests.
     pub bytes: u64,
+    /// As many requests are paid: one, or those for its parts.
+    pub requests: u32,
 }
 
 /// One version, as far as it lies in the window.
@@ -83,13 +86,15 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
     let mut open: Option<Open> = None;
     for access in accesses {
         match access.operation {
-            Operation::Put => {
-                end(&mut lives, open.take(), access, window);
+            Operation::Put | Operation::Seen => {
+                let at_s = access.at_s();
+                end(&mut lives, open.take(), (access.object, at_s), window);
                 open = Some(Open {
                     size_bytes: size(log, access)?,
-                    created_s: access.at_s,
-                    is_put: true,
-                    idle_since_s: access.at_s,
+                    created_s: at_s,
+                    // What was there before the log was not written in it.
+                    is_put: access.operation == Operation::Put || at_s > log.first_s,
+                    idle_since_s: at_s,
                     reads: Vec::new(),
                 });
             }
@@ -98,10 +103,11 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
                     Some(version) => version,
                     None => open.insert(unseen(log, access, accesses)?),
                 };
-                let bytes = access.sent_bytes.unwrap_or(version.size_bytes);
-                match access.at_s < window.from_s {
-                    true => version.idle_since_s = access.at_s,
-                    false => version.reads.push(Read { at_s: access.at_s, bytes }),
+                let bytes = access.sent_bytes().unwrap_or(version.size_bytes);
+                let (at_s, requests) = (access.at_s(), access.requests());
+                match at_s < window.from_s {
+                    true => version.idle_since_s = at_s,
+                    false => version.reads.push(Read { at_s, bytes, requests }),
                 }
             }
             Operation::Delete => {
@@ -111,31 +117,30 @@ pub fn lives(log: &Log, window: Window, accesses: &[Access]) -> Result<Vec<Life>
                     // S3 takes a DELETE of what is gone.
                     None => continue,
                 };
-                end(&mut lives, Some(version), access, window);
+                end(&mut lives, Some(version), (access.object, access.at_s()), window);
             }
         }
     }
     if let (Some(version), Some(last)) = (open, accesses.last()) {
-        let at_the_end = Access { at_s: window.until_s, ..*last };
-        end(&mut lives, Some(version), &at_the_end, window);
+        end(&mut lives, Some(version), (last.object, window.until_s), window);
     }
     Ok(lives)
 }
 
-fn end(lives: &mut Vec<Life>, open: Option<Open>, by: &Access, window: Window) {
-    let Some(open) = open.filter(|_| by.at_s >= window.from_s) else { return };
+fn end(lives: &mut Vec<Life>, open: Option<Open>, (object, until_s): (u32, u64), window: Window) {
+    let Some(open) = open.filter(|_| until_s >= window.from_s) else { return };
     let is_new = open.is_put && open.created_s >= window.from_s;
     // One that ended in the very second in which charging begins was never charged for.
-    if !is_new && by.at_s == window.from_s && open.reads.is_empty() {
+    if !is_new && until_s == window.from_s && open.reads.is_empty() {
         return;
     }
     lives.push(Life {
-        object: by.object,
+        object,
         size_bytes: open.size_bytes,
         from_s: open.created_s.max(window.from_s),
         is_new,
         idle_since_s: open.idle_since_s,
-        until_s: by.at_s,
+        until_s,
         reads: open.reads,
     });
 }
@@ -144,7 +149,7 @@ fn end(lives: &mut Vec<Life>, open: Option<Open>, by: &Access, window: Window) {
 /// it was seen again.
 fn unseen(log: &Log, access: &Access, accesses: &[Access]) -> Result<Open, Error> {
     let is_first = accesses.first() == Some(access);
-    let since_s = if is_first { log.first_s } else { access.at_s };
+    let since_s = if is_first { log.first_s } else { access.at_s() };
     Ok(Open {
         size_bytes: size(log, access)?,
         created_s: since_s,
@@ -155,10 +160,10 @@ fn unseen(log: &Log, access: &Access, accesses: &[Access]) -> Result<Open, Error
 }
 
 fn size(log: &Log, access: &Access) -> Result<u64, Error> {
-    access.size_bytes.ok_or_else(|| Error::NoSize {
+    access.size_bytes().ok_or_else(|| Error::NoSize {
         bucket: log.names.bucket(access.object).to_owned(),
         key: log.names.key(access.object).to_owned(),
-        line: access.line,
+        place: log.place(access.line),
         operation: access.operation.name(),
     })
 }
