@@ -235,3 +235,28 @@ fn count<T>(items: &[T]) -> u32 {
 pub fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_hash_are_still_two() {
+        let mut builder = Builder::new(Rules::Contract);
+        assert_eq!(builder.object("b", "one"), 0);
+        // Hashes of 64 bits meet too rarely to be waited for.
+        for key in ["two", "three"] {
+            let hash = builder.hashes.hash_one((0_u32, key));
+            builder.newest.insert(hash, builder.names.objects.len() as u32 - 1);
+        }
+        assert_eq!(builder.object("b", "two"), 1);
+        let hash = builder.hashes.hash_one((0_u32, "three"));
+        builder.newest.insert(hash, 1);
+        assert_eq!(builder.object("b", "three"), 2);
+        for (key, object) in [("one", 0), ("two", 1), ("three", 2)] {
+            builder.newest.insert(builder.hashes.hash_one((0_u32, key)), 2);
+            assert_eq!(builder.object("b", key), object);
+        }
+        assert_eq!(builder.object("other", "one"), 3);
+    }
+}

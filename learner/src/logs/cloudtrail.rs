@@ -8,6 +8,9 @@
 
 mod record;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io::BufReader;
 

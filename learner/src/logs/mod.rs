@@ -21,6 +21,9 @@ pub mod stored;
 pub mod times;
 pub mod told;
 
+#[cfg(test)]
+mod tests;
+
 use crate::logs::told::Told;
 
 /// The last second that is counted, in 2106: what is later is no second since 1970, but a millisecond.

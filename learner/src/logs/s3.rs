@@ -9,6 +9,9 @@
 
 pub mod operations;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::str;
 
@@ -180,15 +183,20 @@ fn uri(rest: &[u8]) -> Option<(&[u8], After<'_>)> {
 /// Status, error code, bytes sent, object size, total time and turn-around time. None: they are not.
 fn after(rest: &[u8]) -> Option<After<'_>> {
     let (status, rest) = split(rest)?;
-    let (_, rest) = split(rest)?;
+    let (error, rest) = split(rest)?;
     let (sent, rest) = split(rest)?;
     let (size, rest) = split(rest)?;
     let (total, rest) = split(rest)?;
+    // A line of the first days ends here.
     let (turn_around, rest) = split(rest).unwrap_or((rest, b""));
+    let is_error = error == b"-" || error.iter().all(u8::is_ascii_alphanumeric);
+    let is_times = number(total).is_some() && number(turn_around).is_some();
+    // A quoted field, or none.
+    let is_referer = matches!(rest.first(), None | Some(b'"' | b'-'));
     let status = number(status)?.map(u16::try_from).transpose().ok()?;
-    number(total)?;
-    number(turn_around)?;
-    Some(After { status, sent_bytes: number(sent)?, size_bytes: number(size)?, rest })
+    let (sent_bytes, size_bytes) = (number(sent)?, number(size)?);
+    let is_request = is_error && is_times && is_referer;
+    is_request.then_some(After { status, sent_bytes, size_bytes, rest })
 }
 
 /// Behind the user agent, which may contain anything, there is nothing with quotes.
