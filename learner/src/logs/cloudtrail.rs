@@ -1,11 +1,13 @@
 //! Data events of CloudTrail about S3 (Amazon S3 User Guide, "Amazon S3 CloudTrail events"): files of `{"Records": [...]}`. One
-//! record at a time is held, however large the file is.
+//! record at a time is held, however large the file is, and no record may be larger than a bound.
 //!
-//! - An event with an error code is none that succeeded. What answered "not modified" has one too.
+//! - An event with an error code is none that succeeded. Whether an answer was "not modified" is not told: one without an error
+//!   code that sent nothing is a request of no bytes.
 //! - No event tells an object's size, but a PUT how much came in. What came in another way has its size from an inventory, or of its
 //!   reads.
 //! - `DeleteObjects` does not tell its keys, so objects that were deleted so seem to be there still: they are counted.
 
+mod bounded;
 mod record;
 
 #[cfg(test)]
@@ -19,6 +21,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 
 use crate::error::Error;
 use crate::logs::builder::{Builder, Found};
+use crate::logs::cloudtrail::bounded::{Bounded, Left};
 use crate::logs::cloudtrail::record::Record;
 use crate::logs::files::{Input, PROGRESS_LINES};
 use crate::logs::keys::{self, Plus};
@@ -99,8 +102,10 @@ fn class(event: &str) -> Class {
 pub fn read_into(input: Input, builder: &mut Builder, tell: &mut dyn FnMut()) -> Result<(), Error> {
     let Input { origin, reader } = input;
     builder.file(&origin.path);
-    let mut json = serde_json::Deserializer::from_reader(BufReader::new(reader));
-    let read = json.deserialize_map(Document { builder, tell }).and_then(|()| json.end());
+    let left = Left::default();
+    let bounded = BufReader::new(Bounded::new(reader, &left));
+    let mut json = serde_json::Deserializer::from_reader(bounded);
+    let read = json.deserialize_map(Document { builder, tell, left }).and_then(|()| json.end());
     read.map_err(|source| match source.is_io() {
         true => origin.failed(source.into()),
         false => Error::Json { path: origin.path, kind: KIND, source },
@@ -111,6 +116,7 @@ pub fn read_into(input: Input, builder: &mut Builder, tell: &mut dyn FnMut()) ->
 struct Document<'a> {
     builder: &'a mut Builder,
     tell: &'a mut dyn FnMut(),
+    left: Left,
 }
 
 impl<'de> Visitor<'de> for Document<'_> {
@@ -156,6 +162,7 @@ impl<'de> Visitor<'de> for Records<'_, '_> {
         let mut number = 0;
         while let Some(record) = events.next_element::<Record>()? {
             number += 1;
+            self.0.left.renew();
             if let Err(why) = take(&record, number, self.0.builder) {
                 self.0.builder.garbage(&record.shown(), why);
             }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -41,8 +41,11 @@ impl Origin {
     /// What it means that it could not be read.
     pub fn failed(&self, source: io::Error) -> Error {
         let path = self.path.clone();
-        // A disk that fails says so with a number.
-        match self.is_compressed && source.raw_os_error().is_none() {
+        let is_broken = matches!(
+            source.kind(),
+            ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof
+        );
+        match self.is_compressed && is_broken {
             true => Error::Compressed { path, source },
             false => Error::File { path, source },
         }

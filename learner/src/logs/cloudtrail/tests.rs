@@ -158,6 +158,18 @@ fn numbers_may_be_written_as_fractions_and_fields_as_anything() {
 }
 
 #[test]
+fn many_records_are_read_and_none_that_is_too_long() {
+    let padding = "x".repeat(1 << 20);
+    let long =
+        |seconds: u64| with(event(seconds, "GetObject", "k", (0, 5)), "/userAgent", json!(padding));
+    let log = read(&(0..20).map(long).collect::<Vec<_>>());
+    assert_eq!(log.told.lines, 20);
+    let longer = with(long(0), "/eventName", json!(padding.repeat(17)));
+    let found = try_read(&json!({ "Records": [longer] }).to_string()).unwrap_err().to_string();
+    assert!(found.contains("one record is longer than 16 MiB"), "{found}");
+}
+
+#[test]
 fn a_file_that_is_none_is_refused() {
     let told = |text: &str| try_read(text).unwrap_err().to_string();
     let whole = json!({ "Records": [event(1, "GetObject", "k", (0, 5))] }).to_string();

@@ -62,6 +62,16 @@ fn parts_that_are_copied_are_at_most_the_object() {
     assert_eq!(reads(&lines), [(10, 3, None), (900, 1, None)]);
 }
 
+#[test]
+fn requests_are_counted_as_far_as_they_can_be() {
+    let put = Access::new(0, 0, Operation::Put, 0).with_bytes(Some(SIZE), None);
+    let get = |line| Access::new(9, 0, Operation::Get, line).with_bytes(None, Some(0));
+    let mut accesses: Vec<Access> = [put].into_iter().chain((1..70_000).map(get)).collect();
+    ranges::fold(&mut accesses);
+    let requests: Vec<u32> = accesses.iter().map(Access::requests).collect();
+    assert_eq!(requests, [1, 65_535, 4_464]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
