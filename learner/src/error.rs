@@ -21,9 +21,70 @@ pub enum Error {
     Empty { path: String },
 
     #[error(
-        "{bucket}/{key} (line {line}) is {operation}, but no line tells its size; put the object's size in the column `size`"
+        "{path}: there is no file in this folder; give the folder into which the log was copied"
     )]
-    NoSize { bucket: String, key: String, line: u64, operation: &'static str },
+    NoFile { path: String },
+
+    #[error(
+        "{path}: there are more than {max} files, or folders in folders deeper than {depth}; give a smaller part of the log"
+    )]
+    TooManyFiles { path: String, max: usize, depth: usize },
+
+    #[error(
+        "{path} is not whole, or no gzip ({source}); copy it again from where it was, or leave it out"
+    )]
+    Compressed { path: String, source: io::Error },
+
+    #[error(
+        "{path} begins with {found:?}: that is no log of a known format. It has to be a table with the header {wanted}, an S3 server access log, or a file of CloudTrail's data events"
+    )]
+    Format { path: String, found: String, wanted: &'static str },
+
+    #[error(
+        "{path} is {kind}, but {other_path} is {other_kind}: read them one after the other, each kind from a folder of its own"
+    )]
+    Mixed { path: String, kind: &'static str, other_path: String, other_kind: &'static str },
+
+    #[error(
+        "{path} is not as {kind} has to be ({source}); copy it again from where it was, or leave it out"
+    )]
+    Json { path: String, kind: &'static str, source: serde_json::Error },
+
+    #[error(
+        "{path}: none of {lines} lines reads, writes or deletes an object{}; is it the log of a bucket's object requests?",
+        unknown_kind(unknown)
+    )]
+    NoAccess { path: String, lines: u64, unknown: String },
+
+    #[error(
+        "{path}: nothing tells the size of any object ({accesses} accesses were left out); bring an inventory of the bucket"
+    )]
+    NoSizes { path: String, accesses: u64 },
+
+    #[error(
+        "{path}: the inventory is written as {format:?}, and only CSV can be read; set its format to CSV and wait for the next one"
+    )]
+    InventoryFormat { path: String, format: String },
+
+    #[error(
+        "{path}: the inventory has no column {column:?} (it has {found}); add the field to the inventory and wait for the next one"
+    )]
+    InventoryColumn { path: String, column: &'static str, found: String },
+
+    #[error(
+        "{path} names the file {key}, which is neither beside it nor in a folder `data` near it; copy the whole folder of the inventory"
+    )]
+    InventoryFile { path: String, key: String },
+
+    #[error(
+        "{path} is no inventory: {found:?} is no row of {columns} ({why}), nor is any other of {rows}; give its manifest.json, which tells its columns"
+    )]
+    InventoryGarbage { path: String, found: String, columns: String, why: &'static str, rows: u64 },
+
+    #[error(
+        "{bucket}/{key} ({place}) is {operation}, but no line tells its size; put the object's size in the column `size`, or bring an inventory that lists it"
+    )]
+    NoSize { bucket: String, key: String, place: String, operation: &'static str },
 
     #[error("--charge-from {at} is outside of the log, which goes from {first} to {last}")]
     ChargeFrom { at: u64, first: u64, last: u64 },
@@ -64,4 +125,8 @@ pub enum Error {
 
     #[error("the network could not be trained: {0}")]
     Network(candle_core::Error),
+}
+
+fn unknown_kind(unknown: &str) -> String {
+    if unknown.is_empty() { String::new() } else { format!(" that is known; one is {unknown:?}") }
 }

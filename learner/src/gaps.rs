@@ -124,16 +124,16 @@ impl Gaps {
             let former = open.take();
             let is_read = access.operation == Operation::Get;
             if let Some(gap) = former {
-                self.count(window, gap, access.at_s, is_read);
+                self.count(window, gap, access.at_s(), is_read);
             }
-            let size_bytes = access.size_bytes.or(former.map(|gap| gap.size_bytes)).unwrap_or(0);
+            let size_bytes = access.size_bytes().or(former.map(|gap| gap.size_bytes)).unwrap_or(0);
             let bucket = log.names.bucket_of(access.object);
             let prefix = prefixes.of(access.object);
             if access.operation != Operation::Delete {
                 open = Some(Gap {
                     groups: [bucket, prefix].map(|prefix| Group::of(prefix, size_bytes)),
                     size_bytes,
-                    from_s: access.at_s,
+                    from_s: access.at_s(),
                     after_read: is_read,
                 });
             }

@@ -49,7 +49,10 @@ pub fn ticks(book: &Book, window: Window) -> Ticks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     pub at_s: u64,
+    /// Of all of its requests.
     pub bytes: u64,
+    /// As many requests are paid: one, or those for its parts.
+    pub requests: u32,
 }
 
 /// One version: its whole life, or as far as it lies in a window.
@@ -59,6 +62,8 @@ pub struct Life {
     pub size_bytes: u64,
     /// It was PUT then, or was there when the window began.
     pub from_s: u64,
+    /// Since when the log tells of it: it may have been there before.
+    pub seen_s: u64,
     pub is_new: bool,
     /// When it was last read or written before.
     pub idle_since_s: u64,
@@ -96,6 +101,7 @@ impl Life {
 struct Open {
     size_bytes: u64,
     created_s: u64,
+    seen_s: u64,
     is_put: bool,
     reads: Vec<Read>,
 }
@@ -106,12 +112,15 @@ pub fn lives(log: &Log, until_s: u64, accesses: &[Access]) -> Result<Vec<Life>, 
     let mut open: Option<Open> = None;
     for access in accesses {
         match access.operation {
-            Operation::Put => {
-                lives.extend(open.take().map(|open| open.ended(access.object, access.at_s)));
+            Operation::Put | Operation::Seen => {
+                let at_s = access.at_s();
+                lives.extend(open.take().map(|open| open.ended(access.object, at_s)));
                 open = Some(Open {
                     size_bytes: size(log, access)?,
-                    created_s: access.at_s,
-                    is_put: true,
+                    created_s: at_s,
+                    // What was there before the log was not written in it.
+                    is_put: access.operation == Operation::Put || at_s > log.first_s,
+                    seen_s: at_s.max(log.first_s),
                     reads: Vec::new(),
                 });
             }
@@ -120,8 +129,9 @@ pub fn lives(log: &Log, until_s: u64, accesses: &[Access]) -> Result<Vec<Life>, 
                     Some(version) => version,
                     None => open.insert(unseen(log, access, accesses)?),
                 };
-                let bytes = access.sent_bytes.unwrap_or(version.size_bytes);
-                version.reads.push(Read { at_s: access.at_s, bytes });
+                let bytes = access.sent_bytes().unwrap_or(version.size_bytes);
+                let (at_s, requests) = (access.at_s(), access.requests());
+                version.reads.push(Read { at_s, bytes, requests });
             }
             Operation::Delete => {
                 let version = match open.take() {
@@ -130,7 +140,7 @@ pub fn lives(log: &Log, until_s: u64, accesses: &[Access]) -> Result<Vec<Life>, 
                     // S3 takes a DELETE of what is gone.
                     None => continue,
                 };
-                lives.push(version.ended(access.object, access.at_s));
+                lives.push(version.ended(access.object, access.at_s()));
             }
         }
     }
@@ -146,6 +156,7 @@ impl Open {
             object,
             size_bytes: self.size_bytes,
             from_s: self.created_s,
+            seen_s: self.seen_s,
             is_new: self.is_put,
             idle_since_s: self.created_s,
             until_s,
@@ -158,20 +169,21 @@ impl Open {
 /// it was seen again.
 fn unseen(log: &Log, access: &Access, accesses: &[Access]) -> Result<Open, Error> {
     let is_first = accesses.first() == Some(access);
-    let since_s = if is_first { log.first_s } else { access.at_s };
+    let since_s = if is_first { log.first_s } else { access.at_s() };
     Ok(Open {
         size_bytes: size(log, access)?,
         created_s: since_s,
+        seen_s: access.at_s(),
         is_put: false,
         reads: Vec::new(),
     })
 }
 
 fn size(log: &Log, access: &Access) -> Result<u64, Error> {
-    access.size_bytes.ok_or_else(|| Error::NoSize {
+    access.size_bytes().ok_or_else(|| Error::NoSize {
         bucket: log.names.bucket(access.object).to_owned(),
         key: log.names.key(access.object).to_owned(),
-        line: access.line,
+        place: log.place(access.line),
         operation: access.operation.name(),
     })
 }

@@ -2,7 +2,7 @@
 //! at best. It moves nothing, and knows no cluster: whoever runs it brings the log.
 //!
 //! ```text
-//! logs/*      a file -> accesses
+//! logs/*      files -> accesses
 //! history     accesses -> lives: each version from its PUT to its end, with its reads
 //! gaps        accesses -> how long each prefix leaves its objects alone, as it was known at some time
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions

@@ -218,7 +218,7 @@ impl Search<'_> {
                 way.cost += restoring(self.prices, self.life, way.tier, read.at_s);
                 way.readable_until_s = readable_until(read.at_s);
             }
-            way.cost += card.get + card.retrieval(read.bytes);
+            way.cost += card.get.times(i128::from(read.requests)) + card.retrieval(read.bytes);
             way.idle_since_s = read.at_s;
         }
         self.prune();

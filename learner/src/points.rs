@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn points_are_the_ends_of_days_with_reads_and_idle_ages() {
-        let read = |day: u64| Read { at_s: day * DAY_S + 100, bytes: 1 };
+        let read = |day: u64| Read { at_s: day * DAY_S + 100, bytes: 1, requests: 1 };
         let mut life = Life {
             object: 0,
             size_bytes: 1,

@@ -173,7 +173,8 @@ fn served(prices: Prices<'_>, life: &Life, seat: &mut Seat, read: Read, meter: &
         restore(prices, life, seat.tier, read.at_s, meter);
         seat.readable_until_s = readable_until(read.at_s);
     }
-    meter.once(Kind::Requests, seat.tier, read.at_s, card.get);
+    let requests = card.get.times(i128::from(read.requests));
+    meter.once(Kind::Requests, seat.tier, read.at_s, requests);
     meter.once(Kind::Retrieval, seat.tier, read.at_s, card.retrieval(read.bytes));
     let sent = prices.egress_byte.times(i128::from(read.bytes));
     meter.once(Kind::Egress, seat.tier, read.at_s, sent);

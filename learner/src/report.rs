@@ -7,7 +7,8 @@ use vaultaire_proto::prices::calendar::Date;
 
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::logs::{Names, Told};
+use crate::logs::Names;
+use crate::logs::told::Told;
 use crate::pricing::Kind;
 
 /// The whole result.

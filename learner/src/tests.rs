@@ -115,7 +115,10 @@ fn a_version_lives_from_its_put_to_what_ends_it() {
         is_new: true,
         idle_since_s: from_s,
         until_s,
-        reads: reads.iter().map(|(at_s, bytes)| Read { at_s: *at_s, bytes: *bytes }).collect(),
+        reads: reads
+            .iter()
+            .map(|(at_s, bytes)| Read { at_s: *at_s, bytes: *bytes, requests: 1 })
+            .collect(),
     };
     let expected =
         [life(5, 100, 300, &[(200, 3)]), life(6, 300, 400, &[(300, 6)]), life(7, 500, DAY_S, &[])];
@@ -141,7 +144,7 @@ fn before_charging_begins_only_habits_are_learnt() {
     let found = lives(lines, Some(500));
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].from_s, found[0].idle_since_s, found[0].is_new), (500, 200, false));
-    assert_eq!(found[0].reads, [Read { at_s: 1000, bytes: 5 }]);
+    assert_eq!(found[0].reads, [Read { at_s: 1000, bytes: 5, requests: 1 }]);
     let log = read(lines);
     for outside in [99, 1001] {
         let error = Window::of(&log, Some(outside)).unwrap_err().to_string();
@@ -165,7 +168,7 @@ fn a_bill_by_hand() {
         is_new: true,
         idle_since_s: february,
         until_s: february + 14 * DAY_S,
-        reads: vec![Read { at_s: february + DAY_S, bytes: 1 << 30 }],
+        reads: vec![Read { at_s: february + DAY_S, bytes: 1 << 30, requests: 1 }],
     };
     let step = Step { at_s: february, tier: book.tier("STANDARD_IA").unwrap() };
     let mut ledger = Ledger::new(&book, &ticks, window);

@@ -1,66 +1,70 @@
 //! A log as a plain table: `timestamp,bucket,key,operation,size,bytes`, in seconds since 1970 and bytes. Lines that are none
 //! are counted and skipped.
 
-use std::collections::HashMap;
-use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord};
 
 use crate::error::Error;
-use crate::logs::{Access, Log, Names, Operation, Told};
+use crate::logs::builder::{Builder, Found, Rules, shown};
+use crate::logs::files::{Input, PROGRESS_LINES, Reading};
+use crate::logs::{Log, Operation, SIZE_MAX};
 
 /// The columns, in this order.
 pub const HEADER: &str = "timestamp,bucket,key,operation,size,bytes";
 
-/// A year that no log reaches: what is later is no second since 1970, but a millisecond.
-const TIME_MAX_S: u64 = 32_503_680_000;
-
-/// An exabyte is more than any object has.
-const SIZE_MAX: u64 = 1 << 60;
-
 /// Some spreadsheets begin a file with it.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// How much of a bad line is shown.
-const SHOWN_CHARS: usize = 100;
+/// Reads one file, plain or compressed. `progress` hears how many bytes of it were read, now and then.
+pub fn read(path: &Path, progress: impl FnMut(u64)) -> Result<Log, Error> {
+    let mut builder = Builder::new(Rules::Contract);
+    let mut reading = Reading::new(progress);
+    let input = reading.open(path)?;
+    let path = input.origin.path.clone();
+    read_into(input, &mut builder, &mut || reading.tell())?;
+    builder.finish(path)
+}
 
-/// Reads a whole file. `progress` hears how many bytes of it were read, now and then.
-pub fn read(path: &Path, mut progress: impl FnMut(u64)) -> Result<Log, Error> {
-    let shown = path.display().to_string();
-    let failed = |source| Error::File { path: shown.clone(), source };
-    let file = File::open(path).map_err(failed)?;
+/// Whether a line is the first one of such a table.
+pub fn is_header(line: &str) -> bool {
+    let columns = line.trim_start_matches(BYTE_ORDER_MARK).split(',');
+    columns.map(|column| column.trim().trim_matches('"')).eq(HEADER.split(','))
+}
+
+/// Reads one file. `tell` is called now and then.
+pub fn read_into(input: Input, builder: &mut Builder, tell: &mut dyn FnMut()) -> Result<(), Error> {
+    let Input { origin, reader } = input;
+    builder.file(&origin.path);
     // Keys may begin and end with blanks.
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader);
     let mut record = StringRecord::new();
-    let is_there = read_line(&mut reader, &mut record).map_err(failed)?;
-    if is_there == Line::End {
-        return Err(Error::Empty { path: shown });
+    let first = next(&mut reader, &mut record).map_err(|source| origin.failed(source))?;
+    if first == Line::End {
+        return Err(Error::Empty { path: origin.path });
     }
     let columns = record.iter().map(|column| column.trim_start_matches(BYTE_ORDER_MARK).trim());
     if columns.ne(HEADER.split(',')) {
-        let found = show(&record);
-        return Err(Error::Header { path: shown, found, wanted: HEADER });
+        return Err(Error::Header { found: text(&record), path: origin.path, wanted: HEADER });
     }
-    let mut reading = Reading::default();
     loop {
-        match read_line(&mut reader, &mut record).map_err(failed)? {
-            Line::End => break,
+        match next(&mut reader, &mut record).map_err(|source| origin.failed(source))? {
+            Line::End => return Ok(()),
             Line::Text => {
                 let line = record.position().map_or(0, csv::Position::line);
-                reading.line(&record, line);
+                let taken = found(&record, line).and_then(|found| builder.access(found));
+                if let Err(why) = taken {
+                    builder.garbage(&text(&record), why);
+                }
             }
-            Line::Garbage => reading.garbage("it is not UTF-8".to_owned(), "it is no text"),
+            Line::Garbage => builder.garbage("it is not UTF-8", "it is no text"),
         }
-        if reading.told.lines.is_multiple_of(PROGRESS_LINES) {
-            progress(reader.position().byte());
+        if builder.lines().is_multiple_of(PROGRESS_LINES) {
+            tell();
         }
     }
-    reading.finish(shown)
 }
-
-/// How often progress is told.
-const PROGRESS_LINES: u64 = 65_536;
 
 #[derive(PartialEq, Eq)]
 enum Line {
@@ -69,10 +73,10 @@ enum Line {
     End,
 }
 
-fn read_line(
-    reader: &mut csv::Reader<File>,
+fn next<R: io::Read>(
+    reader: &mut csv::Reader<R>,
     record: &mut StringRecord,
-) -> Result<Line, std::io::Error> {
+) -> Result<Line, io::Error> {
     match reader.read_record(record) {
         Ok(true) => Ok(Line::Text),
         Ok(false) => Ok(Line::End),
@@ -83,99 +87,18 @@ fn read_line(
     }
 }
 
-/// What was read so far.
-#[derive(Default)]
-struct Reading {
-    names: Names,
-    buckets: HashMap<String, u32>,
-    /// Of each bucket.
-    objects: Vec<HashMap<String, u32>>,
-    accesses: Vec<Access>,
-    told: Told,
-    last_s: u64,
-    why: &'static str,
-}
-
-impl Reading {
-    fn line(&mut self, record: &StringRecord, line: u64) {
-        match self.access(record, line) {
-            Ok(access) => {
-                self.told.lines += 1;
-                self.told.backwards += u64::from(access.at_s < self.last_s);
-                self.last_s = access.at_s;
-                self.accesses.push(access);
-            }
-            Err(why) => self.garbage(show(record), why),
-        }
-    }
-
-    fn garbage(&mut self, text: String, why: &'static str) {
-        self.told.lines += 1;
-        self.told.garbage += 1;
-        if self.told.first_garbage.is_none() {
-            self.why = why;
-            self.told.first_garbage = Some(text);
-        }
-    }
-
-    fn access(&mut self, record: &StringRecord, line: u64) -> Result<Access, &'static str> {
-        let [at, bucket, key, operation, size, bytes] = fields(record)?;
-        let at_s: u64 =
-            at.trim().parse().map_err(|_| "its time is no number of seconds since 1970")?;
-        if at_s > TIME_MAX_S {
-            return Err("its time is too late: seconds since 1970 are meant, not milliseconds");
-        }
-        let operation = match operation.trim() {
-            "PUT" => Operation::Put,
-            "GET" => Operation::Get,
-            "DELETE" => Operation::Delete,
-            _ => return Err("its operation is none of PUT, GET and DELETE"),
-        };
-        if bucket.is_empty() || key.is_empty() {
-            return Err("it names no bucket or no key");
-        }
-        let size_bytes = number(size).map_err(|()| "its size is no number of bytes")?;
-        let sent_bytes = number(bytes).map_err(|()| "its bytes are no number")?;
-        let object = self.object(bucket, key);
-        Ok(Access { at_s, object, operation, size_bytes, sent_bytes, line })
-    }
-
-    fn object(&mut self, bucket: &str, key: &str) -> u32 {
-        let bucket = match self.buckets.get(bucket) {
-            Some(known) => *known,
-            None => {
-                let fresh = count(&self.names.buckets);
-                self.names.buckets.push(bucket.to_owned());
-                self.buckets.insert(bucket.to_owned(), fresh);
-                self.objects.push(HashMap::new());
-                fresh
-            }
-        };
-        let objects = &mut self.objects[bucket as usize];
-        if let Some(known) = objects.get(key) {
-            return *known;
-        }
-        let fresh = count(&self.names.objects);
-        self.names.objects.push((bucket, key.to_owned()));
-        objects.insert(key.to_owned(), fresh);
-        fresh
-    }
-
-    fn finish(mut self, path: String) -> Result<Log, Error> {
-        let times = self.accesses.iter().map(|access| access.at_s);
-        let (Some(first_s), Some(last_s)) = (times.clone().min(), times.max()) else {
-            return Err(match self.told.first_garbage {
-                Some(found) => {
-                    Error::AllGarbage { path, lines: self.told.lines, found, why: self.why }
-                }
-                None => Error::Empty { path },
-            });
-        };
-        // It is stable, so of one second the order of the file stays.
-        self.accesses.sort_by_key(|access| (access.object, access.at_s));
-        let Self { names, accesses, told, .. } = self;
-        Ok(Log { names, accesses, first_s, last_s, told })
-    }
+fn found(record: &StringRecord, line: u64) -> Result<Found<'_>, &'static str> {
+    let [at, bucket, key, operation, size, bytes] = fields(record)?;
+    let at_s: u64 = at.trim().parse().map_err(|_| "its time is no number of seconds since 1970")?;
+    let operation = match operation.trim() {
+        "PUT" => Operation::Put,
+        "GET" => Operation::Get,
+        "DELETE" => Operation::Delete,
+        _ => return Err("its operation is none of PUT, GET and DELETE"),
+    };
+    let size_bytes = number(size).map_err(|()| "its size is no number of bytes")?;
+    let sent_bytes = number(bytes).map_err(|()| "its bytes are no number")?;
+    Ok(Found { at_s, bucket, key, operation, size_bytes, sent_bytes, is_part: false, line })
 }
 
 fn fields(record: &StringRecord) -> Result<[&str; 6], &'static str> {
@@ -196,12 +119,6 @@ fn number(text: &str) -> Result<Option<u64>, ()> {
     }
 }
 
-/// Names are counted in 32 bits: four billion objects are no log that is read at once.
-fn count<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
-}
-
-fn show(record: &StringRecord) -> String {
-    let text = record.iter().collect::<Vec<_>>().join(",");
-    text.chars().take(SHOWN_CHARS).collect()
+fn text(record: &StringRecord) -> String {
+    shown(&record.iter().collect::<Vec<_>>().join(","))
 }

@@ -44,7 +44,7 @@ impl Memory {
     pub fn begin(&mut self, life: &Life) {
         self.created_s = life.from_s;
         self.was_put = life.is_new;
-        self.is_seen |= life.is_new;
+        self.is_seen = self.is_seen || life.is_new || life.seen_s < first_access_s(life);
         self.last_s = life.from_s;
         self.last_was_read = false;
         self.days = 0;
@@ -61,7 +61,7 @@ impl Memory {
 
     pub fn read(&mut self, read: Read) {
         let is_same_day = self.last_was_read && read.at_s / DAY_S == self.last_s / DAY_S;
-        self.requests += 1;
+        self.requests += u64::from(read.requests);
         self.sent_bytes = self.sent_bytes.saturating_add(read.bytes);
         if !is_same_day {
             let gap_s = read.at_s - self.last_s;
@@ -89,6 +89,11 @@ impl Memory {
             *faded = if days >= gone { 0 } else { left(*faded, LEFT_Q32[place], days) };
         }
     }
+}
+
+/// When something is first done to a version that the log did not see written.
+fn first_access_s(life: &Life) -> u64 {
+    life.reads.first().map_or(life.until_s, |read| read.at_s)
 }
 
 /// What is left after some days.
@@ -125,7 +130,7 @@ mod tests {
     fn reads_of_one_day_are_one() {
         let mut memory = Memory { is_seen: true, ..Memory::default() };
         for at_s in [5 * DAY_S, 5 * DAY_S + 9, 8 * DAY_S] {
-            memory.read(Read { at_s, bytes: 7 });
+            memory.read(Read { at_s, bytes: 7, requests: 1 });
         }
         assert_eq!((memory.days, memory.requests, memory.sent_bytes), (2, 3, 21));
         assert_eq!(memory.gaps_s, [Some(3 * DAY_S - 9), Some(5 * DAY_S), None]);

@@ -40,7 +40,7 @@ impl ReadDay {
         of_a_day.map(|reads| Self {
             first_s: reads[0].at_s,
             last_s: reads[reads.len() - 1].at_s,
-            requests: reads.len() as u64,
+            requests: reads.iter().map(|read| u64::from(read.requests)).sum(),
             bytes: reads.iter().fold(0, |sum, read| sum.saturating_add(read.bytes)),
         })
     }
@@ -105,11 +105,7 @@ impl Counters {
 
     fn life(&mut self, life: &Life, groups: [u32; 2]) {
         let ended = life.until_s < self.grid.until_s;
-        // One that was there when the log began is known since it was first seen.
-        let seen_s = match life.is_new {
-            true => life.from_s,
-            false => life.reads.first().map_or(life.until_s, |read| read.at_s),
-        };
+        let seen_s = life.seen_s;
         groups.iter().for_each(|group| self.days.born(*group, seen_s));
         let points = points::of(life).into_iter().map(|point| point.at_s);
         for at_s in points.chain([seen_s]).filter(|at_s| *at_s >= seen_s) {

@@ -94,7 +94,7 @@ fn every(
 
 /// Days of a world, when it is created, what is read, whether it is new, and how long it was idle before.
 fn life(midnights: u64) -> impl Strategy<Value = Life> {
-    let reads = prop::collection::vec((0..midnights * DAY_S, 0_u64..3_000_000), 0..6);
+    let reads = prop::collection::vec((0..midnights * DAY_S, 0_u64..3_000_000, 1_u32..4), 0..6);
     let size = prop_oneof![0_u64..300_000, 1_000_000_u64..3_000_000_000];
     (size, 0..DAY_S, 1..=midnights * DAY_S, reads, any::<bool>(), 0..4 * DAY_S).prop_map(
         move |(size_bytes, begins, lasts, reads, is_new, idle)| {
@@ -102,8 +102,10 @@ fn life(midnights: u64) -> impl Strategy<Value = Life> {
             let from_s = 20_510 * DAY_S + begins;
             let until_s = (from_s + lasts).min((from_s / DAY_S + midnights) * DAY_S);
             let at = |after: u64| from_s + after % (until_s - from_s);
-            let mut reads: Vec<Read> =
-                reads.into_iter().map(|(after, bytes)| Read { at_s: at(after), bytes }).collect();
+            let mut reads: Vec<Read> = reads
+                .into_iter()
+                .map(|(after, bytes, requests)| Read { at_s: at(after), bytes, requests })
+                .collect();
             reads.sort_by_key(|read| read.at_s);
             let idle_since_s = if is_new { from_s } else { from_s - idle };
             Life { object: 0, size_bytes, from_s, is_new, idle_since_s, until_s, reads }
