@@ -24,6 +24,9 @@ use crate::prices::read::BookError;
 const PER_10000: &str = "_10000";
 const PER_1000: &str = "_1000";
 
+/// Where a problem is that is in no tier.
+const TOP: &str = "the book";
+
 /// Lists whose entries have names, and the field that is the name.
 const NAMED: [(&str, &str); 2] = [("tier", "name"), ("egress", "to")];
 
@@ -47,7 +50,7 @@ pub fn resolved(text: &str) -> Result<Table, BookError> {
 
 fn read(text: &str) -> Result<Table, BookError> {
     let table: Table = toml::from_str(text).map_err(|error| form(&error.to_string()))?;
-    per_1000("", table)
+    per_1000(TOP, table)
 }
 
 fn form(problem: &str) -> BookError {
@@ -56,14 +59,15 @@ fn form(problem: &str) -> BookError {
 
 /// Every price per 10,000 as one per 1,000. `place` is where the table stands.
 fn per_1000(place: &str, table: Table) -> Result<Table, BookError> {
-    let place = name_of(&table).unwrap_or(place).to_owned();
     let mut converted = Table::new();
     for (key, value) in table {
         let value = match value {
-            Value::Table(below) => Value::Table(per_1000(&place, below)?),
+            Value::Table(below) => Value::Table(per_1000(&within(place, &below), below)?),
             Value::Array(items) => {
                 let each = items.into_iter().map(|item| match item {
-                    Value::Table(below) => per_1000(&place, below).map(Value::Table),
+                    Value::Table(below) => {
+                        per_1000(&within(place, &below), below).map(Value::Table)
+                    }
                     other => Ok(other),
                 });
                 Value::Array(each.collect::<Result<_, _>>()?)
@@ -71,7 +75,7 @@ fn per_1000(place: &str, table: Table) -> Result<Table, BookError> {
             other => other,
         };
         let (key, value) = match key.contains(PER_10000) {
-            true => (key.replace(PER_10000, PER_1000), tenth(&place, &key, &value)?),
+            true => (key.replace(PER_10000, PER_1000), tenth(place, &key, &value)?),
             false => (key, value),
         };
         if converted.insert(key.clone(), value).is_some() {
@@ -82,6 +86,15 @@ fn per_1000(place: &str, table: Table) -> Result<Table, BookError> {
         }
     }
     Ok(converted)
+}
+
+/// Where a table stands that is in another one.
+fn within(place: &str, table: &Table) -> String {
+    match name_of(table) {
+        None => place.to_owned(),
+        Some(name) if place == TOP => name.to_owned(),
+        Some(name) => format!("{place}: {name}"),
+    }
 }
 
 fn name_of(table: &Table) -> Option<&str> {
@@ -117,10 +130,14 @@ fn changed(mut whole: Table, mut own: Table) -> Result<Table, BookError> {
             continue;
         };
         let list = whole.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
-        if let (Value::Array(list), Value::Array(changes)) = (list, value) {
-            for change in changes {
-                entry(&base, &key, named_by, list, change)?;
-            }
+        let (Value::Array(list), Value::Array(changes)) = (list, value) else {
+            return Err(BookError::Sense {
+                place: key,
+                why: "it is a list: its entries are in double brackets, as [[tier]]",
+            });
+        };
+        for change in changes {
+            entry(&base, &key, named_by, list, change)?;
         }
     }
     Ok(whole)
@@ -275,6 +292,16 @@ mod tests {
                 "GLACIER: restore.use is \"slow\"; it names one of the speeds: standard, expedited, bulk",
             ),
             ("free_gb = 5\n".to_owned(), "unknown field `free_gb`"),
+            (
+                "[tier]\nname = \"GLACIER\"\n".to_owned(),
+                "tier: it is a list: its entries are in double brackets",
+            ),
+            (
+                tier(
+                    "[tier.restore]\n[[tier.restore.other]]\nname = \"bulk\"\nrequest_10000 = \"-1\"\n",
+                ),
+                "GLACIER: bulk: request_10000 is \"-1\"; a price is dollars",
+            ),
         ] {
             let error = ours(&changes).unwrap_err().to_string();
             assert!(error.contains(told), "{changes}{error}");

@@ -137,8 +137,8 @@ fn a_backup_goes_to_azure_archive() {
 }
 
 /// The example of Microsoft's article on access tiers, as "Costs involved to delete/purge the blob that has archive access tier"
-/// (inthetechpit.com, 2022) quotes it: 1,000 GB that leave Archive after 90 days are 22 dollars for the bytes, 0.0006 for the operation, and 90
-/// days of Archive at 0.002; 28 in all. (The line of the 90 days says 5.40, which is that of an older price: the sum is that of 6.)
+/// (inthetechpit.com, 2022) quotes it: 1,000 GB that leave Archive after 90 days are 22 dollars for the bytes, 0.0006 for the
+/// operation, and 90 days of Archive at 0.002; 28 in all. (The line of the 90 days says 5.40, which is that of an older price: the sum is that of 6.)
 /// Its prices are other ones, so they are told over the book.
 #[test]
 fn a_blob_leaves_azure_archive_early() {
