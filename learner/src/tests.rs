@@ -272,6 +272,45 @@ fn assert_sums(report: &Report) {
     assert_eq!(report.policies["stay"], report.all_hot);
 }
 
+/// Everything that comes along, over objects that grow cold and objects that do not.
+#[test]
+fn every_book_has_an_optimum() {
+    let log = read(&text(&habits()));
+    for book in books::names().map(|name| books::named(name).unwrap()) {
+        let report =
+            simulate::run(&log, &book, &options(), false, &AtomicU64::new(0)).unwrap().report;
+        assert_sums(&report);
+        let least = report.optimum.total_nanousd;
+        // Where there is somewhere to go, what is never read again goes.
+        let saves = least < report.all_hot.total_nanousd;
+        assert_eq!(saves, book.tiers.len() > 1, "{}: {least}", book.name);
+        for (name, bill) in &report.policies {
+            assert!(bill.total_nanousd + ROUNDING_MAX >= least, "{name} by {}", book.name);
+        }
+    }
+}
+
+/// The largest size and the longest time that anybody will ask for: nothing runs over.
+#[test]
+fn an_exabyte_over_a_century_has_a_bill() {
+    const EXABYTE: i128 = 1 << 60;
+    let (start, end) = (START_S, START_S + 36_524 * DAY_S);
+    let log = read(&format!(
+        "{start},b,k,PUT,{EXABYTE},\n{end},b,k,GET,{EXABYTE},\n{end},b,k,DELETE,,\n"
+    ));
+    // The optimum looks at most of a century's midnights where there are archives too: that takes long, and shows nothing more.
+    let instant = Options { allow_archive: false, ..options() };
+    let report = run(&log, &instant).report;
+    let month = (EXABYTE >> 30) * books::builtin().hot_tier().storage.0;
+    let all_hot = report.all_hot.total_nanousd;
+    assert!((month * 1_199..month * 1_201).contains(&all_hot), "{all_hot}");
+    let least = report.optimum.total_nanousd;
+    assert!(least > 0 && least < all_hot, "{least}");
+    for (name, bill) in &report.policies {
+        assert!(bill.total_nanousd + ROUNDING_MAX >= least, "{name}");
+    }
+}
+
 /// What is rounded once for each bucket, tier, kind and month may differ by so much from the least.
 const ROUNDING_MAX: i128 = 2 * 6 * 8 * 6;
 

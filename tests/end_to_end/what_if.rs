@@ -97,6 +97,37 @@ fn a_book_that_is_shown_is_a_book_that_is_read() {
 }
 
 #[test]
+fn a_book_over_another_one_changes_what_it_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, own) = (log(folder.path()), folder.path().join("own.toml"));
+    let text = "base = \"builtin\"\nname = \"ours\"\nremove = [\"GLACIER_IR\"]\n\n[[tier]]\nname = \"STANDARD\"\nstorage_gb_month = \"0.02\"\n";
+    fs::write(&own, text).expect("the folder takes files");
+    let own = own.display().to_string();
+    let differences = json(&["prices", "diff", "builtin", &own, "--json"])["differences"].clone();
+    let to = |what: &str| {
+        let all = differences.as_array().expect("a list");
+        all.iter().find(|one| one["what"] == what).map(|one| one["to"].clone())
+    };
+    assert_eq!(to("tier.STANDARD.storage_gb_month"), Some("0.02".into()), "{differences}");
+    assert_eq!(to("tier.GLACIER_IR.storage_gb_month"), Some("".into()), "{differences}");
+    let tiers = json(&["simulate", "--log", &log, "--json", "--prices", &own])["tiers"].clone();
+    assert!(!tiers.to_string().contains("GLACIER_IR"), "{tiers}");
+    // Every book that comes along is listed, makes sense and prices a log.
+    let books = json(&["prices", "show", "--json"])["books"].clone();
+    let names: Vec<&str> =
+        books.as_array().expect("a list").iter().filter_map(|book| book["name"].as_str()).collect();
+    assert!(names.contains(&"azure-eastus") && names.contains(&"self-hosted"), "{names:?}");
+    for name in names {
+        assert_eq!(json(&["prices", "check", name, "--json"])["name"], name);
+        assert_eq!(json(&["simulate", "--log", &log, "--json", "--prices", name])["book"], name);
+    }
+    // What the account gets for nothing is told, and counted by nobody.
+    let output = vaultaire(&["simulate", "--log", &log, "--prices", "backblaze-b2"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("free allowances") && told.contains("10 GB stored each month"), "{told}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = log(folder.path());

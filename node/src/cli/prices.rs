@@ -7,7 +7,7 @@ use chrono::Datelike;
 use clap::Subcommand;
 use serde_json::json;
 use vaultaire_proto::prices::calendar::Date;
-use vaultaire_proto::prices::{Book, books};
+use vaultaire_proto::prices::{Book, base, books};
 
 use crate::cli::output::{Output, line, table};
 use crate::error::Error;
@@ -34,7 +34,7 @@ enum Command {
         /// A book that comes along, or a file.
         book: String,
     },
-    /// Show which prices of two books differ.
+    /// Show which prices of two books differ, each of them a file or one that comes along.
     Diff { from: String, to: String },
 }
 
@@ -58,8 +58,14 @@ pub fn book(name: &str) -> Result<Book, Error> {
     read(name).map(|(_, book)| book)
 }
 
-/// What is to be said of a book that is old. It may be used all the same.
+/// What is to be said of a book that is old, or of a day that has not come. It may be used all the same.
 pub fn warning(book: &Book) -> Option<String> {
+    if book.date > today() {
+        return Some(format!(
+            "the prices of {} are of {}, which has not come yet: tell the day on which they were read",
+            book.name, book.date
+        ));
+    }
     let days = today().day_number().saturating_sub(book.date.day_number());
     (days > FRESH_DAYS).then(|| {
         format!(
@@ -83,7 +89,7 @@ fn read(name: &str) -> Result<(String, Book), Error> {
 
 fn file(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| {
-        let known: Vec<&str> = books::ALL.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = books::names().collect();
         let message = format!("{source}; give a file, or one of {}", known.join(", "));
         Error::Config { path: path.to_owned(), message }
     })
@@ -140,8 +146,10 @@ fn flat(text: &str) -> Result<BTreeMap<String, String>, Error> {
     Ok(values)
 }
 
+/// The whole book, with that one that it may be written over.
 fn parsed(text: &str) -> Result<toml::Value, Error> {
-    toml::from_str(text).map_err(|error| Error::Found(error.to_string()))
+    let table = base::resolved(text).map_err(|error| Error::Found(error.to_string()))?;
+    Ok(toml::Value::Table(table))
 }
 
 fn flatten(place: &str, value: &toml::Value, values: &mut BTreeMap<String, String>) {
@@ -153,7 +161,8 @@ fn flatten(place: &str, value: &toml::Value, values: &mut BTreeMap<String, Strin
         }
         toml::Value::Array(items) => {
             for (number, item) in items.iter().enumerate() {
-                let name = ["name", "to", "idle_days"].iter().find_map(|field| item.get(field));
+                let name =
+                    ["name", "to", "idle_days", "what"].iter().find_map(|field| item.get(field));
                 let shown = name.map_or(number.to_string(), |name| match name {
                     toml::Value::String(text) => text.clone(),
                     other => other.to_string(),

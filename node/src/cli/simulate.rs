@@ -65,6 +65,13 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         egress: egress(&book, args.egress_to.as_deref())?,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
+    let left_out = left_out(&book, args.egress_to.is_some());
+    if !left_out.is_empty() {
+        tell(&format!(
+            "note: free allowances of the account are in no figure, nor in the optimum: {}",
+            left_out.join(", ")
+        ));
+    }
     // A file that cannot be written is better known before the work than after.
     let decisions = args.decisions.as_deref().map(create).transpose()?;
     let log = read(&args.log, output)?;
@@ -96,6 +103,12 @@ fn egress(book: &Book, to: Option<&str>) -> Result<Option<NanoUsd>, Error> {
         let known: Vec<&str> = book.egress.iter().map(|(name, _)| name.as_str()).collect();
         Error::Usage(format!("--egress-to {to}: {} knows {}", book.name, known.join(", ")))
     })
+}
+
+/// What the account gets for nothing of what is priced.
+fn left_out(book: &Book, egress_is_priced: bool) -> Vec<String> {
+    let priced = book.free.iter().filter(|free| egress_is_priced || !free.is_egress());
+    priced.map(ToString::to_string).collect()
 }
 
 fn create(path: &Path) -> Result<File, Error> {

@@ -3,17 +3,23 @@
 //!
 //! Not here: what is billed to whom. Quantities are summed exactly and rounded once, by whoever keeps the sum.
 
+pub mod base;
 pub mod books;
 pub mod calendar;
 pub mod card;
 pub mod exact;
+pub mod file;
+pub mod free;
 pub mod read;
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests;
 
 use crate::money::NanoUsd;
 use crate::prices::calendar::{Date, Month};
+use crate::prices::free::Allowance;
 
 /// The prices of one provider in one region on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub struct Book {
     pub tiers: Vec<Tier>,
     /// What a gigabyte costs on its way out, by where it goes.
     pub egress: Vec<(String, NanoUsd)>,
+    /// What the whole account gets for nothing. Plans look at what one object more costs, and leave it out.
+    pub free: Vec<Allowance>,
 }
 
 /// What a provider calls a gigabyte.
@@ -73,8 +81,18 @@ pub struct Tier {
     pub overhead_hot_bytes: u64,
     /// It moves objects by itself.
     pub native: Option<Native>,
-    /// How its objects are made readable. None: they always are.
+    /// How its objects are made readable, at the speed that is used. None: they always are.
     pub restore: Option<Restore>,
+    /// Every speed at which they can be, that one first.
+    pub speeds: Vec<Speed>,
+}
+
+/// A way to make objects of an archive readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speed {
+    /// As the provider calls it: `expedited`, `standard`, `bulk`.
+    pub name: String,
+    pub restore: Restore,
 }
 
 /// The prices of single requests.
@@ -112,7 +130,7 @@ pub struct Restore {
     pub request: NanoUsd,
     /// Per gigabyte.
     pub retrieval: NanoUsd,
-    /// How long it takes.
+    /// How long it takes at most.
     pub hours: u32,
 }
 

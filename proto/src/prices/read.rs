@@ -1,154 +1,42 @@
-//! Price books as files: TOML, every price a decimal number of dollars in quotes, as the providers print it.
-
-use serde::Deserialize;
+//! Reads a price book, and says what is wrong with it: which price is missing or no price, and what cannot be meant.
 
 use crate::money::NanoUsd;
-use crate::prices::calendar::{Date, Month};
-use crate::prices::{Book, Gigabyte, Native, NativeStep, Requests, Restore, Tier};
-
-/// The version of the file's form.
-const FORMAT: u32 = 1;
-
-/// Dearer is a slip of the pen: so much a gigabyte is no storage that anybody sells. It also bounds what is summed.
-const PRICE_MAX: NanoUsd = NanoUsd(1_000_000_000_000);
+use crate::prices::{Book, Tier, base, file};
 
 /// Tiers of one book at most.
 const TIERS_MAX: usize = 64;
 
+/// Steps of a native tier at most: S3 Intelligent-Tiering has four.
+const NATIVE_STEPS_MAX: usize = 4;
+
+/// A minimum stay that is longer is a slip of the pen: the longest that is sold is one year.
+const STAY_DAYS_MAX: u32 = 3_650;
+
+/// So is more than this beside each object, or as the smallest that is billed.
+const BYTES_MAX: u64 = 1 << 30;
+
 /// What is wrong with a book, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BookError {
-    #[error("it is no price book: {0}")]
+    #[error("it is no price book: {0}; `vaultaire prices show builtin` prints one to begin with")]
     Form(String),
+    #[error("{place}: {problem}; a tier tells all of its prices, \"0\" where nothing is asked")]
+    Tier { place: String, problem: String },
     #[error("{place} is {found:?}; {wanted}")]
     Value { place: String, found: String, wanted: &'static str },
+    #[error("{place} is {found:?}; {wanted}: {known}")]
+    Unknown { place: String, found: String, wanted: &'static str, known: String },
     #[error("{place}: {why}")]
     Sense { place: String, why: &'static str },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    format: u32,
-    name: String,
-    provider: String,
-    region: String,
-    date: String,
-    sources: Vec<String>,
-    gigabyte: GigabyteName,
-    month: MonthName,
-    hot: String,
-    tier: Vec<TierFile>,
-    #[serde(default)]
-    egress: Vec<EgressFile>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum GigabyteName {
-    Binary,
-    Decimal,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum MonthName {
-    Calendar,
-    ThirtyDays,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TierFile {
-    name: String,
-    storage_gb_month: String,
-    put_1000: String,
-    copy_1000: Option<String>,
-    part_1000: Option<String>,
-    list_1000: Option<String>,
-    get_1000: String,
-    retrieval_gb: String,
-    transition_1000: String,
-    stay_days_min: u32,
-    billed_bytes_min: u64,
-    #[serde(default)]
-    overhead_bytes: u64,
-    #[serde(default)]
-    overhead_hot_bytes: u64,
-    native: Option<NativeFile>,
-    restore: Option<RestoreFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NativeFile {
-    monitoring_1000_month: String,
-    bytes_min: u64,
-    steps: Vec<StepFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StepFile {
-    idle_days: u32,
-    storage_gb_month: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RestoreFile {
-    request_1000: String,
-    retrieval_gb: String,
-    hours: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EgressFile {
-    to: String,
-    gb: String,
-}
-
 impl Book {
-    /// Reads a book and checks that it makes sense.
+    /// Reads a book, or the changes of one that comes along, and checks that it makes sense.
     pub fn parse(text: &str) -> Result<Self, BookError> {
-        let file: File =
-            toml::from_str(text).map_err(|error| BookError::Form(error.to_string()))?;
-        if file.format != FORMAT {
-            return Err(value("format", &file.format.to_string(), "this version reads 1"));
-        }
-        let date = Date::parse(&file.date)
-            .ok_or_else(|| value("date", &file.date, "a day is written 2026-11-29"))?;
-        let tiers = file.tier.iter().map(tier).collect::<Result<Vec<_>, _>>()?;
-        let of_hot = tiers.iter().position(|tier| tier.name == file.hot);
-        let hot = of_hot.ok_or_else(|| value("hot", &file.hot, "it names one of the tiers"))?;
-        let egress = file.egress.iter().map(|way| {
-            let place = format!("egress {}", way.to);
-            Ok((way.to.clone(), price(&place, "gb", &way.gb)?))
-        });
-        let book = Self {
-            name: file.name,
-            provider: file.provider,
-            region: file.region,
-            date,
-            sources: file.sources,
-            gigabyte: match file.gigabyte {
-                GigabyteName::Binary => Gigabyte::Binary,
-                GigabyteName::Decimal => Gigabyte::Decimal,
-            },
-            month: match file.month {
-                MonthName::Calendar => Month::Calendar,
-                MonthName::ThirtyDays => Month::ThirtyDays,
-            },
-            hot,
-            egress: egress.collect::<Result<Vec<_>, BookError>>()?,
-            tiers,
-        };
-        book.checked()
+        file::book(base::resolved(text)?)?.checked()
     }
 
     fn checked(self) -> Result<Self, BookError> {
-        let sense = |place: &str, why| Err(BookError::Sense { place: place.to_owned(), why });
         if self.tiers.len() > TIERS_MAX {
             return sense("tier", "there are more than 64 of them");
         }
@@ -156,23 +44,21 @@ impl Book {
             return sense("sources", "a price without a source is worth nothing");
         }
         for (place, tier) in self.tiers.iter().enumerate() {
-            let name = &tier.name;
-            if self.tiers.iter().take(place).any(|former| former.name == *name) {
-                return sense(name, "two tiers have this name");
+            if self.tiers.iter().take(place).any(|former| former.name == tier.name) {
+                return sense(&tier.name, "two tiers have this name");
             }
-            if tier.native.is_some() && tier.stay_days_min > 0 {
-                return sense(name, "a tier with native steps has no minimum stay");
+            amounts(tier)?;
+            native(tier)?;
+            speeds(tier)?;
+        }
+        for (place, (to, _)) in self.egress.iter().enumerate() {
+            if self.egress.iter().take(place).any(|(former, _)| former == to) {
+                return sense(&format!("egress {to}"), "it has two prices");
             }
-            let mut former = (0, tier.storage);
-            for step in tier.native.iter().flat_map(|native| &native.steps) {
-                if step.idle_days <= former.0 || step.storage > former.1 {
-                    return sense(
-                        name,
-                        "each native step comes later than the former and is cheaper",
-                    );
-                }
-                former = (step.idle_days, step.storage);
-            }
+        }
+        let sends_for_nothing = self.egress.iter().all(|(_, price)| *price == NanoUsd(0));
+        if sends_for_nothing && self.free.iter().any(|free| free.is_egress()) {
+            return sense("free egress", "all egress is free as it is: drop it, or give its price");
         }
         let hot = self.hot_tier();
         if hot.restore.is_some() || hot.stay_days_min > 0 || hot.native.is_some() {
@@ -185,72 +71,60 @@ impl Book {
     }
 }
 
-fn tier(file: &TierFile) -> Result<Tier, BookError> {
-    let name = file.name.as_str();
-    let each = |field, text: &str| per_request(name, field, text);
-    let or_put =
-        |field, text: &Option<String>| each(field, text.as_ref().unwrap_or(&file.put_1000));
-    let native = file.native.as_ref().map(|native| {
-        let steps = native.steps.iter().map(|step| {
-            let storage = price(name, "native.steps.storage_gb_month", &step.storage_gb_month)?;
-            Ok(NativeStep { idle_days: step.idle_days, storage })
-        });
-        Ok(Native {
-            monitoring: each("native.monitoring_1000_month", &native.monitoring_1000_month)?,
-            bytes_min: native.bytes_min,
-            steps: steps.collect::<Result<_, BookError>>()?,
-        })
-    });
-    let restore = file.restore.as_ref().map(|restore| {
-        Ok(Restore {
-            request: each("restore.request_1000", &restore.request_1000)?,
-            retrieval: price(name, "restore.retrieval_gb", &restore.retrieval_gb)?,
-            hours: restore.hours,
-        })
-    });
-    Ok(Tier {
-        name: file.name.clone(),
-        storage: price(name, "storage_gb_month", &file.storage_gb_month)?,
-        requests: Requests {
-            put: each("put_1000", &file.put_1000)?,
-            copy: or_put("copy_1000", &file.copy_1000)?,
-            part: or_put("part_1000", &file.part_1000)?,
-            list: or_put("list_1000", &file.list_1000)?,
-            get: each("get_1000", &file.get_1000)?,
-        },
-        retrieval: price(name, "retrieval_gb", &file.retrieval_gb)?,
-        transition: each("transition_1000", &file.transition_1000)?,
-        stay_days_min: file.stay_days_min,
-        billed_bytes_min: file.billed_bytes_min,
-        overhead_bytes: file.overhead_bytes,
-        overhead_hot_bytes: file.overhead_hot_bytes,
-        native: native.transpose()?,
-        restore: restore.transpose()?,
-    })
-}
-
-fn value(place: &str, found: &str, wanted: &'static str) -> BookError {
-    BookError::Value { place: place.to_owned(), found: found.to_owned(), wanted }
-}
-
-fn price(tier: &str, field: &str, text: &str) -> Result<NanoUsd, BookError> {
-    let place = format!("{tier}: {field}");
-    let wanted = "a price is dollars, such as \"0.0125\": not negative, nine places at most";
-    let price = NanoUsd::from_dollars(text).ok_or_else(|| value(&place, text, wanted))?;
-    match price > PRICE_MAX {
-        true => Err(value(&place, text, "that is more than anybody asks: 1000 dollars at most")),
-        false => Ok(price),
+fn amounts(tier: &Tier) -> Result<(), BookError> {
+    if tier.name.is_empty() {
+        return sense("tier", "it has an empty name");
+    }
+    if tier.storage == NanoUsd(0) {
+        return sense(
+            &tier.name,
+            "storage_gb_month is nothing, so everything would go there; tell what it costs you, however little",
+        );
+    }
+    if tier.stay_days_min > STAY_DAYS_MAX {
+        return sense(&tier.name, "stay_days_min is more than ten years");
+    }
+    let bytes = [tier.billed_bytes_min, tier.overhead_bytes, tier.overhead_hot_bytes];
+    match bytes.into_iter().any(|bytes| bytes > BYTES_MAX) {
+        true => sense(&tier.name, "more than a gigabyte is billed for each object, however small"),
+        false => Ok(()),
     }
 }
 
-/// From a price per thousand.
-fn per_request(tier: &str, field: &str, text: &str) -> Result<NanoUsd, BookError> {
-    let of_1000 = price(tier, field, text)?;
-    match of_1000.0 % 1000 {
-        0 => Ok(NanoUsd(of_1000.0 / 1000)),
-        _ => {
-            let place = format!("{tier}: {field}");
-            Err(value(&place, text, "one request has to cost a whole number of nano-dollars"))
+fn native(tier: &Tier) -> Result<(), BookError> {
+    let Some(native) = &tier.native else { return Ok(()) };
+    if tier.stay_days_min > 0 {
+        return sense(&tier.name, "a tier with native steps has no minimum stay");
+    }
+    if native.steps.is_empty() || native.steps.len() > NATIVE_STEPS_MAX {
+        return sense(&tier.name, "a tier with native steps has one to four of them");
+    }
+    let mut former = (0, tier.storage);
+    for step in &native.steps {
+        if step.idle_days <= former.0 || step.storage > former.1 {
+            let why = "each native step comes later than the former and is cheaper";
+            return sense(&tier.name, why);
+        }
+        former = (step.idle_days, step.storage);
+    }
+    Ok(())
+}
+
+fn speeds(tier: &Tier) -> Result<(), BookError> {
+    for (place, speed) in tier.speeds.iter().enumerate() {
+        if speed.restore.hours == 0 {
+            return sense(
+                &tier.name,
+                "a restore takes an hour at least; a tier that is readable at once has no `restore`",
+            );
+        }
+        if tier.speeds.iter().take(place).any(|former| former.name == speed.name) {
+            return sense(&tier.name, "two of its restores have the same name");
         }
     }
+    Ok(())
+}
+
+fn sense<T>(place: &str, why: &'static str) -> Result<T, BookError> {
+    Err(BookError::Sense { place: place.to_owned(), why })
 }
