@@ -66,6 +66,7 @@ mod tests {
             object: 0,
             size_bytes: 1,
             from_s: 10 * DAY_S + 50,
+            seen_s: 10 * DAY_S + 50,
             is_new: true,
             idle_since_s: 10 * DAY_S + 50,
             until_s: 60 * DAY_S,

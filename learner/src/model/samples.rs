@@ -69,7 +69,7 @@ impl Labels {
         let days = |at_s: u64| at_s.saturating_sub(from_s) as f64 / DAY_S as f64;
         let (read, end, known) = (read_s.map(days), end_s.map(days), days(known_s));
         for span in 0..SPANS {
-            let (begins, ends) = (f64::from(BOUNDS_DAYS[span]), f64::from(BOUNDS_DAYS[span + 1]));
+            let ends = f64::from(BOUNDS_DAYS[span + 1]);
             let within = |at: Option<f64>| at.is_some_and(|at| at <= ends);
             let (of_read, of_end) = (head * SPANS + span, (head + 1) * SPANS + span);
             // Only a span that is over says anything: of one that is not, those would count to which something happened already.

@@ -27,7 +27,7 @@ struct Phase {
 }
 
 /// Phases that a tier may have.
-const PHASES_MAX: usize = 4;
+const PHASES_MAX: usize = 5;
 
 /// One tier.
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +90,11 @@ fn largest(card: &Card, day: Day<'_>) -> i128 {
     let rent = card.storage() + card.monitoring;
     let rented = rent.times(HALF_DAY_TICKS).times(LONGEST_HALF_DAYS);
     let amounts = [rented, card.put, card.transition, exit(card, day), read(card, day)];
-    amounts.into_iter().map(|amount| amount.0).max().unwrap_or(0)
+    amounts.into_iter().map(Exact::units).max().unwrap_or(0)
 }
 
 fn one(tier: usize, card: &Card, day: Day<'_>, dropped: u32) -> Costs {
-    let small = |amount: Exact| i64::try_from(amount.0 >> dropped).unwrap_or(i64::MAX);
+    let small = |amount: Exact| i64::try_from(amount.halved(dropped).units()).unwrap_or(i64::MAX);
     let half_day = |rent: Exact| small(rent.times(HALF_DAY_TICKS));
     let mut phases = [Phase { from: i64::MAX, half_day: 0 }; PHASES_MAX];
     for (own, phase) in phases.iter_mut().zip(&card.phases) {
@@ -126,7 +126,7 @@ fn exit(card: &Card, day: Day<'_>) -> Exact {
 fn read(card: &Card, day: Day<'_>) -> Exact {
     let requests = card.get.times(i128::from(day.forecast.requests_q8));
     let sent = card.retrieval(day.size_bytes).times(i128::from(day.forecast.sent_q8));
-    Exact((requests + sent).0 >> 8) + card.restore.map_or(Exact::ZERO, |restore| restored(&restore))
+    (requests + sent).halved(8) + card.restore.map_or(Exact::ZERO, |restore| restored(&restore))
 }
 
 /// A copy lasts a day and a half in the mean.

@@ -34,10 +34,12 @@ fn known(life: &Life, at_s: u64, reads: usize) -> Forecast {
     let Some(next) = life.reads.get(reads) else { return forecast };
     let midnight_s = end_of_day(next.at_s);
     let day = life.reads[reads..].iter().take_while(|read| read.at_s < midnight_s);
-    let (count, bytes) = day.fold((0_u32, 0), |(count, bytes), read| (count + read.requests, bytes + read.bytes));
-    forecast.requests_q8 = count * 256;
+    let (count, requests, bytes) = day.fold((0, 0, 0), |(count, requests, bytes), read| {
+        (count + 1, requests + read.requests, bytes + read.bytes)
+    });
+    forecast.requests_q8 = requests * 256;
     forecast.sent_q8 = u32::try_from(bytes * 256 / life.size_bytes.max(1)).unwrap();
-    (forecast.read_after, forecast.end_after) = gap(life, midnight_s, reads + count as usize);
+    (forecast.read_after, forecast.end_after) = gap(life, midnight_s, reads + count);
     forecast
 }
 

@@ -64,7 +64,8 @@ fn comes_back(view: View<'_>) -> Option<usize> {
         .iter()
         .map(|read| {
             let restored = here.restore.map_or(Exact::ZERO, |restore| restore.retrieval);
-            (here.get - back.get).max(Exact::ZERO) + here.retrieval(read.bytes) + restored
+            let requests = (here.get - back.get).max(Exact::ZERO).times(i128::from(read.requests));
+            requests + here.retrieval(read.bytes) + restored
         })
         .sum();
     (paid >= coming).then_some(hot)

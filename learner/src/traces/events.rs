@@ -35,7 +35,7 @@ impl Event {
     /// be reads of one version, which differ in what was sent.
     fn order(&self) -> (u32, u32, u8, Option<NonZeroU64>) {
         let operation = match self.operation {
-            Operation::Put => 0,
+            Operation::Put | Operation::Seen => 0,
             Operation::Get => 1,
             Operation::Delete => 2,
         };

@@ -39,7 +39,9 @@ fn both(lines: &str, rows: &str) -> Result<Log, Error> {
 fn lives(log: &Log) -> Vec<(&str, Life)> {
     let window = Window::of(log, None).unwrap();
     let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
-    let all = of_each.flat_map(|accesses| history::lives(log, window, accesses).unwrap());
+    let whole = of_each
+        .flat_map(|accesses| history::lives(log, window.until_s, accesses).unwrap());
+    let all = whole.filter_map(|life| life.within(window));
     let mut all: Vec<_> = all.map(|life| (log.names.key(life.object), life)).collect();
     all.sort_by_key(|(key, _)| *key);
     all
@@ -182,6 +184,6 @@ fn a_table_of_the_contract_takes_sizes_of_an_inventory_too() {
     assert_eq!(sizes, [(3, 0), (9, 2)]);
     let log = read(&table).unwrap();
     let window = Window::of(&log, None).unwrap();
-    let error = history::lives(&log, window, &log.accesses).unwrap_err().to_string();
+    let error = history::lives(&log, window.until_s, &log.accesses).unwrap_err().to_string();
     assert!(error.contains("bring an inventory"), "{error}");
 }

@@ -108,7 +108,8 @@ fn bill(log: &Log, tiers: [usize; 5]) -> Bill {
     let window = Window::of(log, None).unwrap();
     let ticks = history::ticks(&book, window);
     let mut ledger = Ledger::new(&book, &ticks, window);
-    for life in history::lives(log, window, &log.accesses).unwrap() {
+    let lives = history::lives(log, window.until_s, &log.accesses).unwrap();
+    for life in lives.iter().filter_map(|life| life.within(window)) {
         let cards = book.cards(life.size_bytes);
         let prices = Prices {
             book: &book,
