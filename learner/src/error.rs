@@ -125,6 +125,14 @@ pub enum Error {
 
     #[error("the network could not be trained: {0}")]
     Network(candle_core::Error),
+
+    #[error("this is no network: {why}; give a file that `vaultaire simulate --write-model` wrote")]
+    Weights { why: String },
+
+    #[error(
+        "these weights belong to other inputs (schema {found}; this release has {wanted}): train again with `--write-model`"
+    )]
+    WeightsSchema { found: String, wanted: String },
 }
 
 fn unknown_kind(unknown: &str) -> String {

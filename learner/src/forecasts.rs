@@ -3,6 +3,7 @@
 
 use crate::hazards::Forecast;
 use crate::history::{Life, Window};
+use crate::planner::profiles;
 use crate::points::{self, Point};
 
 /// An object of a log.
@@ -20,6 +21,8 @@ pub struct Object {
 pub struct Subject {
     /// Which of its object's lives it is.
     pub place: usize,
+    /// Others are found by it.
+    pub is_index: bool,
     /// As far as it lies in the window.
     pub life: Life,
     pub points: Vec<Point>,
@@ -33,10 +36,11 @@ pub struct Moment {
 }
 
 impl Object {
-    pub fn new(number: u32, lives: Vec<Life>, window: Window) -> Self {
+    pub fn new((number, key): (u32, &str), lives: Vec<Life>, window: Window) -> Self {
+        let is_index = profiles::is_index(key);
         let within = lives.iter().enumerate().filter_map(|(place, life)| {
             let life = life.within(window)?;
-            Some(Subject { place, points: points::of(&life), life })
+            Some(Subject { place, is_index, points: points::of(&life), life })
         });
         Self { number, subjects: within.collect(), lives }
     }

@@ -76,7 +76,10 @@ mod tests {
     #[test]
     fn spans_end_at_their_bound() {
         let span = |days| Hazards::certain(Some(days)).0.iter().position(|chance| *chance > 0);
-        assert_eq!([0.1, 1.0, 1.1, 365.0, 366.0].map(span), [Some(0), Some(0), Some(1), Some(8), None]);
+        assert_eq!(
+            [0.1, 1.0, 1.1, 365.0, 366.0].map(span),
+            [Some(0), Some(0), Some(1), Some(8), None]
+        );
         assert_eq!(Hazards::certain(None), Hazards::default());
     }
 }

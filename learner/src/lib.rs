@@ -25,6 +25,7 @@ pub mod points;
 pub mod policies;
 pub mod prefixes;
 pub mod pricing;
+pub mod progress;
 pub mod report;
 pub mod simulate;
 pub mod traces;

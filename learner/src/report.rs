@@ -21,6 +21,8 @@ pub struct Report {
     pub objects: u64,
     pub versions: u64,
     pub log: Told,
+    /// The hash of the weights of the last network. None: nothing was foretold.
+    pub model: Option<String>,
     /// Where objects may be.
     pub tiers: Vec<String>,
     pub optimum: Bill,

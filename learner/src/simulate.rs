@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use vaultaire_proto::money::NanoUsd;
@@ -15,10 +16,13 @@ use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Access, Log};
-use crate::model::forecaster::Learnt;
+use crate::model::forecaster::{Instruction, Learnt};
+use crate::model::network::Ensemble;
+use crate::model::weights;
 use crate::optimum;
 use crate::policies::{self, Policy, World};
 use crate::pricing::{Prices, Step, charge};
+use crate::progress::Progress;
 use crate::report::{Bill, Report};
 
 /// How the optimum is called among the policies.
@@ -37,6 +41,8 @@ pub struct Options {
     pub egress: Option<NanoUsd>,
     /// Of what is random in learning.
     pub seed: u64,
+    /// A network that is not trained, but used as it is.
+    pub model: Option<Arc<Ensemble>>,
     pub threads: NonZeroUsize,
 }
 
@@ -57,6 +63,8 @@ pub struct Outcome {
     /// Of the policies in the order of their names' list, and of the optimum at last; only where they were asked for.
     pub decisions: Vec<Decision>,
     pub names: Vec<&'static str>,
+    /// The weights of the last network, where one was used.
+    pub model: Option<Vec<u8>>,
 }
 
 /// Everything that threads share.
@@ -70,7 +78,7 @@ struct Task<'a> {
     policies: Vec<Box<dyn Policy>>,
     forecaster: Option<&'a dyn Forecaster>,
     keep_decisions: bool,
-    done: &'a AtomicU64,
+    progress: &'a Progress,
 }
 
 /// Lives are foretold in groups with about so many decisions.
@@ -84,36 +92,51 @@ struct Part<'a> {
     versions: u64,
 }
 
-/// Simulates a log. `done` counts the accesses that were looked at.
+/// Simulates a log.
 pub fn run(
     log: &Log,
     book: &Book,
     options: &Options,
     keep_decisions: bool,
-    done: &AtomicU64,
+    progress: &Progress,
 ) -> Result<Outcome, Error> {
+    // Unknown names are told before the work.
+    chosen(&options.policies)?;
     let window = Window::of(log, options.charge_from_s)?;
-    let is_wanted = options.policies.is_empty() || options.policies.iter().any(|name| name == "learned");
-    if !is_wanted {
-        return foretold(log, book, options, keep_decisions, None, done);
-    }
-    let shares = cut(&log.accesses, options.threads.get());
-    let learnt = Learnt::new(log, window, &shares, options.seed)?;
-    foretold(log, book, options, keep_decisions, Some(&learnt), done)
+    let is_wanted =
+        |name: &&str| options.policies.is_empty() || options.policies.iter().any(|own| own == name);
+    let learnt = match LEARNED.iter().any(is_wanted) {
+        true => {
+            let shares = cut(&log.accesses, options.threads.get());
+            let instruction = Instruction { seed: options.seed, given: options.model.clone() };
+            Some(Learnt::new(log, window, &shares, instruction, progress)?)
+        }
+        false => None,
+    };
+    let forecaster = learnt.as_ref().map(|learnt| learnt as &dyn Forecaster);
+    let mut outcome = foretold(log, book, options, keep_decisions, forecaster, progress)?;
+    outcome.model = learnt.as_ref().and_then(Learnt::last).map(weights::to_bytes).transpose()?;
+    outcome.report.model = outcome.model.as_deref().map(weights::hash);
+    Ok(outcome)
 }
 
-/// The same, with somebody who knows.
+/// Policies that ask a network.
+const LEARNED: [&str; 1] = ["learned"];
+
+/// The same, with whoever knows.
 pub fn foretold(
     log: &Log,
     book: &Book,
     options: &Options,
     keep_decisions: bool,
     forecaster: Option<&dyn Forecaster>,
-    done: &AtomicU64,
+    progress: &Progress,
 ) -> Result<Outcome, Error> {
     let window = Window::of(log, options.charge_from_s)?;
     let allowed = allowed(book, options.allow_archive);
-    let policies = chosen(&options.policies, World { log, book, window, allowed: &allowed })?;
+    let world = World { log, book, window, allowed: &allowed };
+    let names = chosen(&options.policies)?;
+    let policies = names.into_iter().filter_map(|name| policies::named(name, world)).collect();
     let ticks = history::ticks(book, window);
     let task = Task {
         log,
@@ -125,7 +148,7 @@ pub fn foretold(
         policies,
         forecaster,
         keep_decisions,
-        done,
+        progress,
     };
     let whole = task.shared(options.threads.get())?;
     let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
@@ -142,6 +165,7 @@ pub fn foretold(
         until: window.until_s,
         objects: log.names.objects.len() as u64,
         versions: whole.versions,
+        model: None,
         log: log.told.clone(),
         tiers: task.allowed.iter().map(|tier| book.tiers[*tier].name.clone()).collect(),
         optimum,
@@ -149,18 +173,17 @@ pub fn foretold(
         policies: of_policies.into_iter().collect(),
     };
     let names = task.policies.iter().map(|policy| policy.name()).chain([OPTIMUM]).collect();
-    Ok(Outcome { report, decisions: whole.decisions, names })
+    Ok(Outcome { report, decisions: whole.decisions, names, model: None })
 }
 
-/// Policies by their names, in the order of all.
-fn chosen(names: &[String], world: World<'_>) -> Result<Vec<Box<dyn Policy>>, Error> {
+/// Names of policies, in the order of all.
+fn chosen(names: &[String]) -> Result<Vec<&'static str>, Error> {
     let known = policies::NAMES;
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(Error::NoSuchPolicy { name: name.clone(), known: known.join(", ") });
     }
-    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    let wanted = known.into_iter().filter(|name| is_wanted(name));
-    Ok(wanted.filter_map(|name| policies::named(name, world)).collect())
+    let is_wanted = |name: &&str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok(known.into_iter().filter(is_wanted).collect())
 }
 
 /// The tiers that may be used.
@@ -207,14 +230,15 @@ impl<'a> Task<'a> {
         let (mut objects, mut points) = (Vec::new(), 0);
         for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
             let lives = history::lives(self.log, self.window.until_s, of_one)?;
-            let object = Object::new(of_one[0].object, lives, self.window);
+            let number = of_one[0].object;
+            let object = Object::new((number, self.log.names.key(number)), lives, self.window);
             points += object.subjects.iter().map(|subject| subject.points.len() + 1).sum::<usize>();
             objects.push(object);
             if points >= POINTS_AT_ONCE {
                 self.live(&std::mem::take(&mut objects), &mut part);
                 points = 0;
             }
-            self.done.fetch_add(of_one.len() as u64, Ordering::Relaxed);
+            self.progress.accesses.fetch_add(of_one.len() as u64, Ordering::Relaxed);
         }
         self.live(&objects, &mut part);
         Ok(part)
@@ -236,10 +260,9 @@ impl<'a> Task<'a> {
         let egress_byte = self.book.for_bytes(self.egress, 1);
         let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
         let bucket = self.log.names.bucket_of(life.object);
-        let of_policies = self
-            .policies
-            .iter()
-            .map(|policy| policies::steps(policy.as_ref(), prices, &self.allowed, (subject, bucket), forecasts));
+        let of_policies = self.policies.iter().map(|policy| {
+            policies::steps(policy.as_ref(), prices, &self.allowed, (subject, bucket), forecasts)
+        });
         let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
         for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
             charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));

@@ -71,6 +71,60 @@ fn a_log_is_simulated_and_its_decisions_are_written() {
 }
 
 #[test]
+fn a_log_is_made_up_and_learnt_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (log, model) = (file("made.csv"), file("model.safetensors"));
+    let make = ["generate-trace", "--objects", "2000", "--days", "150", "--output"];
+    let made = json(&[&make[..], &[&log, "--json"]].concat());
+    assert!(made["objects"].as_u64() > Some(1_000) && made["classes"]["web"].is_object(), "{made}");
+    let again = vaultaire(&[&make[..], &["-"]].concat()).stdout;
+    assert_eq!(fs::read(&log).expect("it was written"), again, "the same seed makes the same");
+    // The 60th day of 2025.
+    let learn = ["simulate", "--log", &log, "--json", "--policies", "stay,learned"];
+    let learn = [&learn[..], &["--charge-from", "1740873600"]].concat();
+    let found = json(&[&learn[..], &["--write-model", &model]].concat());
+    let total = |bill: &Value| bill["total_nanousd"].as_i64().expect("an integer");
+    let learned = total(&found["policies"]["learned"]);
+    assert!(learned < total(&found["all_hot"]) && learned > total(&found["optimum"]), "{found}");
+    // The weights that were written are used as they are.
+    let reused = json(&[&learn[..], &["--model", &model]].concat());
+    assert_eq!(reused["model"], found["model"]);
+    assert!(found["model"].as_str().is_some_and(|hash| hash.len() == 64), "{found}");
+    fs::write(&model, b"no network").expect("the folder takes files");
+    refused(&[&learn[..], &["--model", &model]].concat(), 1, "this is no network");
+    refused(&[&make[..], &["-", "--class", "tapes"]].concat(), 2, "there is no class of workload");
+    refused(&[&make[..], &["-", "--start", "today"]].concat(), 2, "--start today: a day is meant");
+}
+
+#[test]
+fn logs_are_read_as_s3_writes_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = folder.path().join("logs");
+    fs::create_dir(&logs).expect("the folder takes folders");
+    let line = |day: u32, operation: &str, sent: u32| {
+        let range = if operation == "REST.PUT.OBJECT" { "200 - -" } else { "206 -" };
+        let sent = if operation == "REST.PUT.OBJECT" { String::new() } else { format!(" {sent}") };
+        format!(
+            "owner photos [{day:02}/Jan/2026:10:00:00 +0000] 192.0.2.3 caller 3E57 {operation} a%2520b.jpg \"GET /a HTTP/1.1\" {range}{sent} 50000000 7 5 \"-\" \"agent\" - host SigV4 cipher AuthHeader photos.example TLSv1.3 - -\n"
+        )
+    };
+    fs::write(logs.join("2026-01-01"), line(1, "REST.PUT.OBJECT", 0)).expect("a file");
+    let reads: String = (0..3).map(|_| line(9, "REST.GET.OBJECT", 1_000_000)).collect();
+    fs::write(logs.join("2026-01-09"), reads + "garbage\n").expect("a file");
+    let shown = logs.display().to_string();
+    let output = vaultaire(&["simulate", "--log", &shown, "--json", "--policies", "stay"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("warning: 1 of 5 lines are no accesses"), "{told}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON alone on stdout");
+    assert_eq!((&found["objects"], &found["versions"]), (&1.into(), &1.into()), "{found}");
+    // One PUT at $0.005 and three GETs at $0.0004 for each thousand.
+    assert_eq!(found["all_hot"]["by_kind"]["requests"], Value::from(5_000 + 3 * 400), "{found}");
+    refused(&["simulate", "--log", &folder.path().join("none").display().to_string()], 1, "none");
+}
+
+#[test]
 fn a_book_that_is_shown_is_a_book_that_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, own) = (log(folder.path()), folder.path().join("own.toml"));

@@ -7,20 +7,20 @@ use vaultaire_proto::prices::calendar::DAY_S;
 /// What changed in a group on one day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Change {
-    born: i64,
+    born: u64,
+    gone: u64,
     read: u64,
-    requests: u64,
-    sent_q8: u64,
+    sent: [Sent; HABITS],
 }
 
 /// Until the end of a day.
 #[derive(Clone, Copy, Debug, Default)]
 struct Until {
     day: u64,
-    live: i64,
+    born: u64,
+    gone: u64,
     read: u64,
-    requests: u64,
-    sent_q8: u64,
+    sent: [Sent; HABITS],
     /// The last day with reads, and the last one on which a third of all was read.
     read_day: Option<u64>,
     crawl_day: Option<u64>,
@@ -39,15 +39,15 @@ impl Counter {
     }
 
     pub fn gone(&mut self, group: u32, at_s: u64) {
-        self.of(group, at_s).born -= 1;
+        self.of(group, at_s).gone += 1;
     }
 
-    /// An object is read on this day, with so many requests for so many times its size, in 1/256.
-    pub fn read(&mut self, group: u32, at_s: u64, requests: u64, sent_q8: u64) {
+    /// An object is read on this day, after so many other days with reads.
+    pub fn read(&mut self, group: u32, at_s: u64, days_before: u64, sent: Sent) {
         let day = self.of(group, at_s);
-        day.read += 1;
-        day.requests += requests;
-        day.sent_q8 += sent_q8;
+        day.read += sent.days;
+        let of_habit = &mut day.sent[habit(days_before)];
+        *of_habit = of_habit.and(sent);
     }
 
     fn of(&mut self, group: u32, at_s: u64) -> &mut Change {
@@ -60,9 +60,11 @@ impl Counter {
             for (day, change) in days {
                 let day = own.entry(day).or_default();
                 day.born += change.born;
+                day.gone += change.gone;
                 day.read += change.read;
-                day.requests += change.requests;
-                day.sent_q8 += change.sent_q8;
+                for (own, theirs) in day.sent.iter_mut().zip(change.sent) {
+                    *own = own.and(theirs);
+                }
             }
         }
     }
@@ -83,8 +85,8 @@ pub struct Glance {
     /// Days since something of it was read; and since a third of it was, on one day.
     pub idle_days: f32,
     pub crawl_days: f32,
-    /// All days with reads of one of its objects, and what was asked for and sent on them.
-    pub all: Sent,
+    /// All days with reads of one of its objects, and what was asked for and sent on them, by how many such days that object had had.
+    pub sent: [Sent; HABITS],
 }
 
 /// What was read.
@@ -95,6 +97,29 @@ pub struct Sent {
     pub requests: u64,
     /// Times the size of an object, in 1/256.
     pub sent_q8: u64,
+}
+
+impl Sent {
+    fn and(self, other: Self) -> Self {
+        Self {
+            days: self.days + other.days,
+            requests: self.requests + other.requests,
+            sent_q8: self.sent_q8 + other.sent_q8,
+        }
+    }
+}
+
+/// What is seldom read is read less on a day: such days are counted apart by how many there were before.
+pub const HABITS: usize = 4;
+
+/// How those days are counted together: none before, one, two or three, and more.
+pub fn habit(days_before: u64) -> usize {
+    match days_before {
+        0 => 0,
+        1 => 1,
+        2..=3 => 2,
+        _ => 3,
+    }
 }
 
 /// How far back one looks.
@@ -119,13 +144,24 @@ impl Days {
         Self { of_groups: each.collect() }
     }
 
+    /// How many were born between two times, for each one that there is.
+    pub fn born(&self, group: u32, (from_s, to_s): (u64, u64)) -> f32 {
+        let Some(days) = self.of_groups.get(&group) else { return 0.0 };
+        let before = |at_s: u64| {
+            let known = days.partition_point(|until| until.day < at_s / DAY_S);
+            known.checked_sub(1).map(|last| days[last]).unwrap_or_default()
+        };
+        let (from, to) = (before(from_s + DAY_S), before(to_s));
+        to.born.saturating_sub(from.born) as f32 / to.born.saturating_sub(to.gone).max(1) as f32
+    }
+
     /// What was known at a midnight; of what is no midnight, at the one before.
     pub fn at(&self, group: u32, at_s: u64) -> Glance {
         let today = at_s / DAY_S;
         let Some(days) = self.of_groups.get(&group) else { return Glance::default() };
         let known = &days[..days.partition_point(|until| until.day < today)];
         let Some(last) = known.last() else { return Glance::default() };
-        let live = last.live.max(0) as f32;
+        let live = last.born.saturating_sub(last.gone) as f32;
         let before = |days: u64| {
             let place = known.partition_point(|until| until.day + days < today);
             place.checked_sub(1).map_or(0, |place| known[place].read)
@@ -134,21 +170,21 @@ impl Days {
         let ago = |day: Option<u64>| {
             day.map_or(LONG_AGO_DAYS, |day| (today - 1 - day).min(LONG_AGO_DAYS)) as f32
         };
-        let all = Sent { days: last.read, requests: last.requests, sent_q8: last.sent_q8 };
-        Glance { live, read, idle_days: ago(last.read_day), crawl_days: ago(last.crawl_day), all }
+        let (idle_days, crawl_days) = (ago(last.read_day), ago(last.crawl_day));
+        Glance { live, read, idle_days, crawl_days, sent: last.sent }
     }
 }
 
 impl Until {
     fn after(self, day: u64, change: Change) -> Self {
-        let live = self.live + change.born;
-        let was_crawled = change.read as f32 >= CRAWLED * live.max(1) as f32;
+        let (born, gone) = (self.born + change.born, self.gone + change.gone);
+        let was_crawled = change.read as f32 >= CRAWLED * born.saturating_sub(gone).max(1) as f32;
         Self {
             day,
-            live,
+            born,
+            gone,
             read: self.read + change.read,
-            requests: self.requests + change.requests,
-            sent_q8: self.sent_q8 + change.sent_q8,
+            sent: std::array::from_fn(|habit| self.sent[habit].and(change.sent[habit])),
             read_day: if change.read > 0 { Some(day) } else { self.read_day },
             crawl_day: if was_crawled { Some(day) } else { self.crawl_day },
         }

@@ -11,7 +11,7 @@ use crate::model::rates::Kind;
 use crate::model::statistics::{Statistics, times_q8};
 
 /// Of the object, of its group and bucket, and of the calendar.
-const SINGLE: [&str; 34] = [
+const SINGLE: [&str; 36] = [
     "size",
     "age",
     "was-put",
@@ -30,6 +30,8 @@ const SINGLE: [&str; 34] = [
     "former-versions",
     "former-life",
     "prefix-live",
+    "prefix-born-since",
+    "prefix-born-30",
     "prefix-read-1",
     "prefix-read-7",
     "prefix-read-30",
@@ -91,9 +93,11 @@ pub fn of(scene: Scene<'_>, statistics: &Statistics) -> Features {
     let Scene { memory, size_bytes, at_s, bucket, prefix } = scene;
     let mut features = [0.0; COUNT];
     let glances = [prefix, bucket].map(|group| statistics.days.at(group, at_s));
+    let born = |from_s: u64| (8.0 * statistics.days.born(prefix, (from_s, at_s))).ln_1p();
+    let month_s = at_s.saturating_sub(30 * DAY_S);
     let singles = own(memory, size_bytes, at_s)
         .into_iter()
-        .chain([glances[0].live.ln_1p()])
+        .chain([glances[0].live.ln_1p(), born(memory.created_s), born(month_s)])
         .chain(glances.iter().flat_map(of_group))
         .chain(calendar(at_s));
     for (feature, value) in features.iter_mut().zip(singles) {

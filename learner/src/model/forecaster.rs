@@ -1,87 +1,138 @@
 //! Networks over a whole log: one is trained when charging begins and every thirty days, on what lies before.
 
 use std::cell::OnceCell;
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use vaultaire_proto::prices::calendar::DAY_S;
 
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
 use crate::hazards::{Forecast, Hazards, SPANS};
 use crate::history::{Life, Window};
 use crate::logs::{Access, Log};
+use crate::model::days::habit;
 use crate::model::features::{self, COUNT, Scene};
 use crate::model::memory::Memory;
-use crate::model::network::Network;
+use crate::model::network::Ensemble;
 use crate::model::samples::{OUTPUTS, Sample, Sampler, remember};
 use crate::model::statistics::{Statistics, times_q8};
 use crate::model::train::{self, Lesson};
+use crate::progress::Progress;
 
 /// Everything that was learnt of a log.
 pub struct Learnt<'a> {
     log: &'a Log,
     statistics: Statistics,
-    networks: Vec<Network>,
+    /// Of each period, or one for all.
+    networks: Vec<Arc<Ensemble>>,
 }
 
 /// What a group does on a day with reads counts as so many days of the object itself.
 const HABIT_DAYS: u64 = 2;
 
 /// What is older counts half for each of these.
-const HALF_LIFE_S: f32 = 180.0 * 86_400.0;
+const HALF_LIFE_S: f32 = 180.0 * DAY_S as f32;
+
+/// How a network comes about.
+#[derive(Clone, Debug)]
+pub struct Instruction {
+    pub seed: u64,
+    /// Used as it is. None: networks are trained.
+    pub given: Option<Arc<Ensemble>>,
+}
 
 impl<'a> Learnt<'a> {
-    pub fn new(log: &'a Log, window: Window, shares: &[&[Access]], seed: u64) -> Result<Self, Error> {
+    pub fn new(
+        log: &'a Log,
+        window: Window,
+        shares: &[&[Access]],
+        instruction: Instruction,
+        progress: &Progress,
+    ) -> Result<Self, Error> {
         let statistics = Statistics::new(log, window, shares)?;
-        let sampler = Sampler::new(log, window, &statistics, seed);
-        let samples = sampler.take(shares)?;
-        let networks = networks(&sampler, &samples, &statistics, shares.len(), seed)?;
-        if std::env::var("DIAG").is_ok() {
-            diagnose(&samples, &statistics, &networks, window);
-        }
+        let networks = match instruction.given {
+            Some(given) => vec![given],
+            None => {
+                let sampler = Sampler::new(log, window, &statistics, instruction.seed);
+                let samples = sampler.take(shares)?;
+                let school =
+                    School { sampler, samples: &samples, seed: instruction.seed, progress };
+                school.networks(shares.len())?
+            }
+        };
         Ok(Self { log, statistics, networks })
+    }
+
+    /// The network that knows most.
+    pub fn last(&self) -> Option<&Ensemble> {
+        self.networks.last().map(Arc::as_ref)
+    }
+
+    /// The one that serves a period.
+    fn network(&self, model: usize) -> Option<&Ensemble> {
+        self.networks.get(model).or(self.networks.last()).map(Arc::as_ref)
     }
 }
 
-/// Trains them all, one on each thread.
-fn networks(
-    sampler: &Sampler<'_>,
-    samples: &[Sample],
-    statistics: &Statistics,
-    threads: usize,
+/// Where networks are trained.
+struct School<'a> {
+    sampler: Sampler<'a>,
+    samples: &'a [Sample],
     seed: u64,
-) -> Result<Vec<Network>, Error> {
-    let models = statistics.grid.models();
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let model = next.fetch_add(1, Ordering::Relaxed);
-                    if model >= models {
-                        break;
-                    }
-                    let known_s = statistics.grid.begins(statistics.grid.trained(model));
-                    let lessons: Vec<Lesson<'_>> = sampler
-                        .of_model(model, samples)
-                        .map(|sample| lesson(sample, known_s))
-                        .collect();
-                    let network = on_one_thread(|| train::train(&lessons, seed));
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((model, network));
-                }
-            });
-        }
-    });
-    let mut trained = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    trained.sort_by_key(|(model, _)| *model);
-    trained.into_iter().map(|(_, network)| network.map_err(Error::Network)).collect()
+    progress: &'a Progress,
 }
 
-fn lesson(sample: &Sample, known_s: u64) -> Lesson<'_> {
-    let age = (known_s - sample.at_s) as f32 / HALF_LIFE_S;
-    Lesson { sample, labels: sample.labels(known_s), weight: (-age).exp2() }
+impl School<'_> {
+    /// All of them, one on each thread.
+    fn networks(&self, threads: usize) -> Result<Vec<Arc<Ensemble>>, Error> {
+        let models = self.sampler.models();
+        self.progress.networks_of.store(models as u64, Ordering::Relaxed);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut trained = Vec::new();
+            loop {
+                let model = next.fetch_add(1, Ordering::Relaxed);
+                if model >= models {
+                    return trained;
+                }
+                trained.push((model, self.network(model)));
+                self.progress.networks.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let mut trained: Vec<(usize, Result<Ensemble, Error>)> = thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
+            let trained = joined
+                .flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            trained.collect()
+        });
+        trained.sort_by_key(|(model, _)| *model);
+        trained.into_iter().map(|(_, network)| network.map(Arc::new)).collect()
+    }
+
+    fn network(&self, model: usize) -> Result<Ensemble, Error> {
+        let known_s = self.sampler.known_s(model);
+        let taken: Vec<&Sample> = self.sampler.of_model(model, self.samples).collect();
+        let lessons = lessons(&taken, known_s);
+        on_one_thread(|| train::train(&lessons, self.seed)).map_err(Error::Network)
+    }
+}
+
+fn lessons<'a>(samples: &[&'a Sample], known_s: u64) -> Vec<Lesson<'a>> {
+    let mut alike: HashMap<u64, f32> = HashMap::new();
+    for sample in samples {
+        *alike.entry(sample.alike).or_default() += 1.0;
+    }
+    let each = samples.iter().map(|sample| {
+        let age = (known_s - sample.at_s) as f32 / HALF_LIFE_S;
+        let weight = (-age).exp2() / alike[&sample.alike].sqrt();
+        Lesson { sample, labels: sample.came.labels(sample.at_s, known_s), weight }
+    });
+    each.collect()
 }
 
 /// Kernels take every thread of the pool in which they run: this one has one. (Two were ten times slower than one on a busy
@@ -119,7 +170,7 @@ impl Forecaster for Learnt<'_> {
         for object in objects {
             self.object(object, &mut asked, &mut counts);
         }
-        let answers = on_one_thread(|| asked.answers(&self.networks));
+        let answers = on_one_thread(|| asked.answers(self));
         let mut answers = answers.into_iter();
         counts.into_iter().map(|count| answers.by_ref().take(count).collect()).collect()
     }
@@ -140,12 +191,13 @@ impl Learnt<'_> {
     }
 
     fn ask(&self, object: u32, life: &Life, (memory, at_s): (&Memory, u64), asked: &mut Asked) {
-        let (bucket, prefix) = (self.log.names.bucket_of(object), self.statistics.prefixes.of(object));
+        let (bucket, prefix) =
+            (self.log.names.bucket_of(object), self.statistics.prefixes.of(object));
         let scene = Scene { memory, size_bytes: life.size_bytes, at_s, bucket, prefix };
         asked.seen.extend(features::of(scene, &self.statistics));
-        let group = self.statistics.days.at(prefix, at_s).all;
+        let group = self.statistics.days.at(prefix, at_s).sent[habit(u64::from(memory.days))];
         let mean = |own: u64, all: u64| {
-            let general = if group.days == 0 { 256 } else { all / group.days };
+            let general = all.checked_div(group.days).unwrap_or(256);
             let mean = (own + HABIT_DAYS * general) / (u64::from(memory.days) + HABIT_DAYS);
             u32::try_from(mean).unwrap_or(u32::MAX)
         };
@@ -158,15 +210,16 @@ impl Learnt<'_> {
 }
 
 impl Asked {
-    fn answers(&self, networks: &[Network]) -> Vec<Option<Forecast>> {
+    fn answers(&self, learnt: &Learnt<'_>) -> Vec<Option<Forecast>> {
         let mut answers = vec![None; self.asked.len()];
-        for (model, network) in networks.iter().enumerate() {
+        for model in 0..learnt.statistics.grid.models() {
             let places: Vec<usize> =
                 (0..self.asked.len()).filter(|place| self.asked[*place].model == model).collect();
-            if places.is_empty() {
+            let Some(network) = learnt.network(model).filter(|_| !places.is_empty()) else {
                 continue;
-            }
-            let seen = places.iter().flat_map(|place| &self.seen[place * COUNT..(place + 1) * COUNT]);
+            };
+            let seen =
+                places.iter().flat_map(|place| &self.seen[place * COUNT..(place + 1) * COUNT]);
             let seen: Vec<f32> = seen.copied().collect();
             // What a network cannot say is not known.
             let Ok(chances) = network.chances(&seen) else { continue };
@@ -192,31 +245,5 @@ impl Question {
             requests_q8: self.requests_q8,
             sent_q8: self.sent_q8,
         })
-    }
-}
-
-fn diagnose(samples: &[Sample], statistics: &Statistics, networks: &[Network], window: Window) {
-    let grid = &statistics.grid;
-    let mut sums = vec![[0.0_f64; 6]; OUTPUTS];
-    for (model, network) in networks.iter().enumerate() {
-        let from = grid.begins(grid.trained(model));
-        let served: Vec<&Sample> = samples.iter().filter(|s| s.at_s >= from && grid.model(s.at_s) == model).collect();
-        if served.is_empty() { continue; }
-        let seen: Vec<f32> = served.iter().flat_map(|s| s.features).collect();
-        let chances = on_one_thread(|| network.chances(&seen)).unwrap();
-        let base = on_one_thread(|| Network::new(&[0.0; COUNT], &[0.0; COUNT], || 0.0).unwrap().chances(&seen)).unwrap();
-        for (i, s) in served.iter().enumerate() {
-            let labels = s.labels(window.until_s);
-            for o in 0..OUTPUTS {
-                if labels.is_known[o] == 0.0 { continue; }
-                let y = f64::from(labels.happened[o]);
-                let bce = |p: f32| { let p = f64::from(p).clamp(1e-5, 1.0 - 1e-5); -(y * p.ln() + (1.0 - y) * (1.0 - p).ln()) };
-                let (p, q) = (chances[i * OUTPUTS + o], base[i * OUTPUTS + o]);
-                for (sum, v) in sums[o].iter_mut().zip([1.0, y, f64::from(p), f64::from(q), bce(p), bce(q)]) { *sum += v; }
-            }
-        }
-    }
-    for (o, s) in sums.iter().enumerate() {
-        println!("head {} span {} n {:6} observed {:.3} network {:.3} rates {:.3} loss network {:.4} rates {:.4}", o / SPANS, o % SPANS, s[0], s[1] / s[0], s[2] / s[0], s[3] / s[0], s[4] / s[0], s[5] / s[0]);
     }
 }

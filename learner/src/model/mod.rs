@@ -6,6 +6,7 @@
 //! rates, days  accesses of all -> what is known of each group; statistics: both
 //! features     all of these -> what a network sees at the moment of a decision
 //! samples      what was seen, and what came of it       train, network   samples -> chances
+//! weights      a network as bytes
 //! forecaster   all of it, over a whole log
 //! ```
 
@@ -19,3 +20,7 @@ pub mod rates;
 pub mod samples;
 pub mod statistics;
 pub mod train;
+pub mod weights;
+
+#[cfg(test)]
+mod tests;

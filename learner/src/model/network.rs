@@ -40,7 +40,11 @@ pub const WEIGHTS: [(&str, &[usize]); 7] = [
 
 impl Network {
     /// One that has learnt nothing. `random` gives numbers of a standard normal distribution.
-    pub fn new(mean: &[f32], scale: &[f32], mut random: impl FnMut() -> f32) -> candle_core::Result<Self> {
+    pub fn new(
+        mean: &[f32],
+        scale: &[f32],
+        mut random: impl FnMut() -> f32,
+    ) -> candle_core::Result<Self> {
         let mut weights = Vec::new();
         for (name, shape) in WEIGHTS {
             let count = shape.iter().product();
@@ -51,9 +55,8 @@ impl Network {
                 _ => 0.0,
             };
             let bias = if name == "rates" { 1.0 } else { 0.0 };
-            let values: Vec<f32> = (0..count)
-                .map(|_| if spread > 0.0 { random() * spread } else { bias })
-                .collect();
+            let values: Vec<f32> =
+                (0..count).map(|_| if spread > 0.0 { random() * spread } else { bias }).collect();
             weights.push(Var::from_vec(values, shape, &Device::Cpu)?);
         }
         Ok(Self {
@@ -63,6 +66,11 @@ impl Network {
             slopes: Tensor::ones(OUTPUTS, DType::F32, &Device::Cpu)?,
             offsets: Tensor::zeros(OUTPUTS, DType::F32, &Device::Cpu)?,
         })
+    }
+
+    /// What it has beside its weights: means, scales, slopes and offsets.
+    pub fn corrections(&self) -> [&Tensor; 4] {
+        [&self.mean, &self.scale, &self.slopes, &self.offsets]
     }
 
     /// Logits, before they are corrected.
@@ -77,13 +85,26 @@ impl Network {
         own + begins_with(seen)?.broadcast_mul(rates)?
     }
 
+    /// Logits, corrected.
+    fn corrected(&self, seen: &Tensor) -> candle_core::Result<Tensor> {
+        self.logits(seen)?.broadcast_mul(&self.slopes)?.broadcast_add(&self.offsets)
+    }
+}
+
+/// Networks that learnt from different parts; they say what they say in the mean.
+#[derive(Debug)]
+pub struct Ensemble(pub Vec<Network>);
+
+impl Ensemble {
     /// The chance of every span, for each of these.
     pub fn chances(&self, seen: &[f32]) -> candle_core::Result<Vec<f32>> {
         let mut chances = Vec::with_capacity(seen.len() / COUNT * OUTPUTS);
         for seen in seen.chunks(BATCH * COUNT) {
             let seen = Tensor::from_slice(seen, (seen.len() / COUNT, COUNT), &Device::Cpu)?;
-            let logits = self.logits(&seen)?.broadcast_mul(&self.slopes)?.broadcast_add(&self.offsets)?;
-            chances.extend(sigmoid(&logits)?.flatten_all()?.to_vec1::<f32>()?);
+            let each: Result<Vec<Tensor>, _> =
+                self.0.iter().map(|own| own.corrected(&seen)).collect();
+            let mean = Tensor::stack(&each?, 0)?.mean(0)?;
+            chances.extend(sigmoid(&mean)?.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok(chances)
     }

@@ -13,8 +13,10 @@ use crate::hazards::{BOUNDS_DAYS, SPANS};
 use crate::model::grid::Grid;
 
 /// Lengths are told apart at these days: at the spans of a forecast, and around those at which people let things expire.
-const EDGES_DAYS: [u64; LENGTHS] =
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 14, 16, 21, 28, 31, 35, 45, 60, 75, 90, 93, 120, 180, 270, 365, 540];
+const EDGES_DAYS: [u64; LENGTHS] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 14, 16, 21, 28, 31, 35, 45, 60, 75, 90, 93, 120, 180, 270, 365,
+    540,
+];
 const LENGTHS: usize = 26;
 
 /// How much less is thought of what is ten days older.
@@ -64,7 +66,14 @@ impl Counter {
     }
 
     /// Something could have happened from a time on, and did at the other one, or did not until then.
-    pub fn lasted(&mut self, groups: [u32; 2], kind: Kind, since_s: u64, from_to_s: (u64, u64), happened: bool) {
+    pub fn lasted(
+        &mut self,
+        groups: [u32; 2],
+        kind: Kind,
+        since_s: u64,
+        from_to_s: (u64, u64),
+        happened: bool,
+    ) {
         let grid = self.grid;
         let (from_s, to_s) = (from_to_s.0, from_to_s.1.min(grid.until_s));
         let mut now = from_s;
@@ -188,11 +197,10 @@ fn faded(counted: &[Option<Box<Counted>>], steps: usize) -> Vec<Sums> {
             *row = (row.0 * FADES, row.1 * FADES);
         }
         if let Some(counted) = counted.get(step).and_then(Option::as_ref) {
-            for kind in 0..KINDS {
-                for length in 0..LENGTHS {
-                    let days = counted.seconds[kind][length] as f64 / DAY_S as f64;
-                    sums[kind][length].0 += f64::from(counted.events[kind][length]);
-                    sums[kind][length].1 += days;
+            for (kind, sums) in sums.iter_mut().enumerate() {
+                for (length, (events, days)) in sums.iter_mut().enumerate() {
+                    *events += f64::from(counted.events[kind][length]);
+                    *days += counted.seconds[kind][length] as f64 / DAY_S as f64;
                 }
             }
         }
@@ -213,7 +221,9 @@ fn until_edges([own, bucket, all]: [&Sums; 3]) -> Known {
         let mut before = 1.0 / SELDOM_DAYS;
         let mut sum = 0.0;
         for length in 0..LENGTHS - 1 {
-            let doubt = |rate: f64, (events, days): (f64, f64)| (events + rate * DOUBT_DAYS) / (days + DOUBT_DAYS);
+            let doubt = |rate: f64, (events, days): (f64, f64)| {
+                (events + rate * DOUBT_DAYS) / (days + DOUBT_DAYS)
+            };
             let general = doubt(before * LONGER, all[kind][length]);
             let rate = doubt(doubt(general, bucket[kind][length]), own[kind][length]);
             let days = EDGES_DAYS[length + 1] - EDGES_DAYS[length];

@@ -6,8 +6,8 @@ use vaultaire_proto::prices::calendar::DAY_S;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::Error;
-use crate::hazards::{BOUNDS_DAYS, SPANS};
 use crate::forecasts::Moment;
+use crate::hazards::{BOUNDS_DAYS, SPANS};
 use crate::history::{self, Life, Window};
 use crate::logs::{Access, Log};
 use crate::model::features::{self, Features, Scene};
@@ -33,12 +33,23 @@ pub struct Sample {
     pub object_lot: u64,
     pub at_s: u64,
     pub size_bytes: u64,
+    /// The same for objects of a group that were written and last read on the same days: what happens to one of them happens to all,
+    /// where they are parts of one whole.
+    pub alike: u64,
+    /// The same for all of a group within two months.
+    pub season: u64,
     pub features: Features,
+    pub came: Came,
+}
+
+/// What came of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Came {
     /// The first read of the next day with reads. None: there was none.
-    next_s: Option<u64>,
+    pub next_s: Option<u64>,
     /// The first of the day with reads after that one.
-    later_s: Option<u64>,
-    end_s: Option<u64>,
+    pub later_s: Option<u64>,
+    pub end_s: Option<u64>,
 }
 
 /// What came of it, as far as it was known at some time: for each output what happened, and whether that says anything.
@@ -48,26 +59,35 @@ pub struct Labels {
     pub is_known: [f32; OUTPUTS],
 }
 
-impl Sample {
-    /// Of what was known until then.
-    pub fn labels(&self, known_s: u64) -> Labels {
+impl Came {
+    /// As far as it was known at some time.
+    pub fn labels(&self, at_s: u64, known_s: u64) -> Labels {
         let known = |at_s: Option<u64>| at_s.filter(|at_s| *at_s < known_s);
         let mut labels = Labels { happened: [0.0; OUTPUTS], is_known: [0.0; OUTPUTS] };
         let (next_s, end_s) = (known(self.next_s), known(self.end_s));
-        labels.of_gap(0, self.at_s, next_s, end_s, known_s);
+        labels.of_gap(0, Gap { from_s: at_s, read_s: next_s, end_s, known_s });
         let midnight_s = next_s.map(end_of_day);
-        if let Some(from_s) = midnight_s.filter(|at_s| *at_s < known_s.min(end_s.unwrap_or(known_s))) {
-            labels.of_gap(2, from_s, known(self.later_s), end_s, known_s);
+        let there_until_s = known_s.min(end_s.unwrap_or(known_s));
+        if let Some(from_s) = midnight_s.filter(|at_s| *at_s < there_until_s) {
+            labels.of_gap(2, Gap { from_s, read_s: known(self.later_s), end_s, known_s });
         }
         labels
     }
 }
 
+/// From some time on, what came first.
+struct Gap {
+    from_s: u64,
+    read_s: Option<u64>,
+    end_s: Option<u64>,
+    known_s: u64,
+}
+
 impl Labels {
-    fn of_gap(&mut self, head: usize, from_s: u64, read_s: Option<u64>, end_s: Option<u64>, known_s: u64) {
+    fn of_gap(&mut self, head: usize, gap: Gap) {
         // A read may come in the very second of a decision, but not before.
-        let days = |at_s: u64| at_s.saturating_sub(from_s) as f64 / DAY_S as f64;
-        let (read, end, known) = (read_s.map(days), end_s.map(days), days(known_s));
+        let days = |at_s: u64| at_s.saturating_sub(gap.from_s) as f64 / DAY_S as f64;
+        let (read, end, known) = (gap.read_s.map(days), gap.end_s.map(days), days(gap.known_s));
         for span in 0..SPANS {
             let ends = f64::from(BOUNDS_DAYS[span + 1]);
             let within = |at: Option<f64>| at.is_some_and(|at| at <= ends);
@@ -120,7 +140,9 @@ impl<'a> Sampler<'a> {
             let running: Vec<_> =
                 shares.iter().map(|share| scope.spawn(|| self.share(share))).collect();
             let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
-            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            joined
+                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         let mut samples = Vec::new();
         for part in parts {
@@ -130,10 +152,24 @@ impl<'a> Sampler<'a> {
         Ok(samples)
     }
 
-    /// Of those, what one network takes.
-    pub fn of_model<'b>(&self, model: usize, samples: &'b [Sample]) -> impl Iterator<Item = &'b Sample> {
+    /// How many networks are trained.
+    pub fn models(&self) -> usize {
+        self.below.len()
+    }
+
+    /// Until when one of them knows everything.
+    pub fn known_s(&self, model: usize) -> u64 {
         let grid = &self.statistics.grid;
-        let (below, known_s) = (self.below[model], grid.begins(grid.trained(model)));
+        grid.begins(grid.trained(model))
+    }
+
+    /// Of those, what one network takes.
+    pub fn of_model<'b>(
+        &self,
+        model: usize,
+        samples: &'b [Sample],
+    ) -> impl Iterator<Item = &'b Sample> {
+        let (below, known_s) = (self.below[model], self.known_s(model));
         samples
             .iter()
             .take_while(move |sample| sample.lot < below)
@@ -173,16 +209,26 @@ impl<'a> Sampler<'a> {
                 }
                 let next = next_day(&days, life, reads);
                 let prefix = self.statistics.prefixes.of(object);
-                let scene = Scene { memory, size_bytes: life.size_bytes, at_s, bucket: names.bucket_of(object), prefix };
+                let scene = Scene {
+                    memory,
+                    size_bytes: life.size_bytes,
+                    at_s,
+                    bucket: names.bucket_of(object),
+                    prefix,
+                };
                 samples.push(Sample {
                     lot,
                     object_lot,
                     at_s,
                     size_bytes: life.size_bytes,
+                    alike: alike(prefix, memory, at_s),
+                    season: season(prefix, at_s),
                     features: features::of(scene, self.statistics),
-                    next_s: days.get(next).map(|day| day.first_s),
-                    later_s: days.get(next + 1).map(|day| day.first_s),
-                    end_s: ends_s,
+                    came: Came {
+                        next_s: days.get(next).map(|day| day.first_s),
+                        later_s: days.get(next + 1).map(|day| day.first_s),
+                        end_s: ends_s,
+                    },
                 });
             });
         }
@@ -218,6 +264,18 @@ pub fn remember(
         memory.read(*read);
     }
     memory.end(life);
+}
+
+fn alike(prefix: u32, memory: &Memory, at_s: u64) -> u64 {
+    let days = [at_s, memory.created_s, memory.last_s].map(|at_s| (at_s / DAY_S).to_le_bytes());
+    xxh3_64_with_seed(days.as_flattened(), u64::from(prefix))
+}
+
+/// Two months.
+const SEASON_S: u64 = 60 * DAY_S;
+
+fn season(prefix: u32, at_s: u64) -> u64 {
+    xxh3_64_with_seed(&(at_s / SEASON_S).to_le_bytes(), u64::from(prefix))
 }
 
 /// Random, of an object and a time.

@@ -7,7 +7,7 @@ use vaultaire_proto::prices::calendar::DAY_S;
 use crate::error::Error;
 use crate::history::{self, Life, Read, Window};
 use crate::logs::{Access, Log};
-use crate::model::days::{self, Days};
+use crate::model::days::{self, Days, Sent};
 use crate::model::grid::Grid;
 use crate::model::rates::{self, Kind, Rates};
 use crate::points;
@@ -69,7 +69,9 @@ impl Statistics {
         let parts: Vec<Result<Counters, Error>> = thread::scope(|scope| {
             let running: Vec<_> = shares.iter().map(|share| scope.spawn(|| count(share))).collect();
             let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
-            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            joined
+                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         let mut all = Counters::new(grid);
         for part in parts {
@@ -100,7 +102,12 @@ struct Counters {
 
 impl Counters {
     fn new(grid: Grid) -> Self {
-        Self { grid, rates: rates::Counter::new(grid), days: days::Counter::default(), points: vec![0; grid.steps()] }
+        Self {
+            grid,
+            rates: rates::Counter::new(grid),
+            days: days::Counter::default(),
+            points: vec![0; grid.steps()],
+        }
     }
 
     fn life(&mut self, life: &Life, groups: [u32; 2]) {
@@ -113,10 +120,11 @@ impl Counters {
         }
         let created_s = life.from_s;
         let (mut kind, mut since_s) = (Kind::ReadAfterPut, created_s);
-        for day in ReadDay::of(&life.reads) {
+        for (before, day) in ReadDay::of(&life.reads).enumerate() {
             for group in groups {
-                let times = times_q8(day.bytes, life.size_bytes);
-                self.days.read(group, day.first_s, day.requests, times);
+                let sent_q8 = times_q8(day.bytes, life.size_bytes);
+                let sent = Sent { days: 1, requests: day.requests, sent_q8 };
+                self.days.read(group, day.first_s, before as u64, sent);
             }
             if day.first_s > seen_s || life.is_new {
                 self.rates.lasted(groups, kind, since_s, (since_s, day.first_s), true);

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
 use crate::model::features::COUNT;
-use crate::model::network::Network;
+use crate::model::network::{Ensemble, Network};
 use crate::model::samples::{Labels, OUTPUTS, Sample};
 
 /// Samples in one step, and questions at once. (Kernels hand tensors of 65,536 numbers and more to threads of their own, which
@@ -16,7 +16,7 @@ use crate::model::samples::{Labels, OUTPUTS, Sample};
 pub const BATCH: usize = 512;
 
 /// Steps at least, and times over all samples at most.
-const STEPS: usize = 2_000;
+const STEPS: usize = 800;
 const EPOCHS_MAX: usize = 30;
 
 /// Of fewer nothing is learnt, and the rates of groups have to do.
@@ -26,10 +26,13 @@ pub const SAMPLES_MIN: usize = 500;
 const RATE: f64 = 2e-3;
 
 /// Weights shrink by it.
-const DECAY: f64 = 1e-3;
+const DECAY: f64 = 0.3;
 
-/// One of so many objects is kept for the correction.
-const KEPT_OF: u64 = 8;
+/// After so many times over all that made it no better, it ends.
+const PATIENCE: usize = 4;
+
+/// As many networks are trained, each on all of these parts but one.
+const PARTS: u64 = 3;
 
 /// What it learns from, and what came of each.
 pub struct Lesson<'a> {
@@ -38,24 +41,37 @@ pub struct Lesson<'a> {
     pub weight: f32,
 }
 
-/// A network that has learnt from these.
-pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Network> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+/// Networks that have learnt from these: each from another part, and corrected by the rest.
+pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Ensemble> {
     let (mean, scale) = standard(lessons);
-    let mut network = Network::new(&mean, &scale, || random.sample(StandardNormal))?;
-    let var = |name: &str, d: f64| std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(d);
-    if lessons.len() < var("SMIN", 500.0) as usize {
-        return Ok(network);
-    }
-    let (kept, mut learnt): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) =
-        lessons.iter().partition(|lesson| lesson.sample.object_lot % KEPT_OF == 0);
+    let each = (0..PARTS).map(|part| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(PARTS).wrapping_add(part));
+        let network = Network::new(&mean, &scale, || random.sample(StandardNormal))?;
+        let parts = lessons.iter().partition(|lesson| lesson.sample.season % PARTS == part);
+        let (kept, learnt): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) = parts;
+        match kept.is_empty() || learnt.len() < SAMPLES_MIN {
+            true => Ok(network),
+            false => one(network, learnt, &kept, random),
+        }
+    });
+    each.collect::<candle_core::Result<Vec<Network>>>().map(Ensemble)
+}
+
+fn one(
+    mut network: Network,
+    mut learnt: Vec<&Lesson<'_>>,
+    kept: &[&Lesson<'_>],
+    mut random: ChaCha8Rng,
+) -> candle_core::Result<Network> {
     let steps_of_epoch = learnt.len().div_ceil(BATCH);
-    let epochs = (var("STEPS", 2000.0) as usize).div_ceil(steps_of_epoch).min(EPOCHS_MAX);
-    let params = ParamsAdamW { lr: RATE, weight_decay: var("DECAY", DECAY), ..ParamsAdamW::default() };
+    let epochs = STEPS.div_ceil(steps_of_epoch).min(EPOCHS_MAX);
+    let params = ParamsAdamW { lr: RATE, weight_decay: DECAY, ..ParamsAdamW::default() };
     let mut optimizer = AdamW::new(network.weights.clone(), params)?;
     let all = (epochs * steps_of_epoch) as f64;
     let mut step = 0;
-    for _ in 0..epochs {
+    let loss_before = kept_loss(&network, kept)?;
+    let mut best = Best { loss: loss_before, epoch: 0, weights: copies(&network)? };
+    for epoch in 1..=epochs {
         learnt.shuffle(&mut random);
         for batch in learnt.chunks(BATCH) {
             let angle = std::f64::consts::PI * f64::from(step) / all;
@@ -63,13 +79,43 @@ pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Network> 
             optimizer.backward_step(&loss(&network, batch)?)?;
             step += 1;
         }
+        let now = kept_loss(&network, kept)?;
+        if now < best.loss {
+            best = Best { loss: now, epoch, weights: copies(&network)? };
+        } else if epoch >= best.epoch + PATIENCE {
+            break;
+        }
     }
-    correct(&mut network, &kept)?;
+    for (weight, copy) in network.weights.iter().zip(&best.weights) {
+        weight.set(copy)?;
+    }
+    correct(&mut network, kept)?;
     Ok(network)
 }
 
+/// What did best on what it had not learnt from.
+struct Best {
+    loss: f64,
+    epoch: usize,
+    weights: Vec<Tensor>,
+}
+
+fn copies(network: &Network) -> candle_core::Result<Vec<Tensor>> {
+    network.weights.iter().map(|weight| weight.as_tensor().copy()).collect()
+}
+
+fn kept_loss(network: &Network, kept: &[&Lesson<'_>]) -> candle_core::Result<f64> {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for batch in kept.chunks(BATCH) {
+        let weight = batch.iter().map(|lesson| f64::from(lesson.weight)).sum::<f64>();
+        sum += f64::from(loss(network, batch)?.to_scalar::<f32>()?) * weight;
+        weights += weight;
+    }
+    Ok(sum / weights)
+}
+
 /// Masked binary cross-entropy, in the mean over samples.
-fn loss(network: &Network, batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
+pub fn loss(network: &Network, batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
     let count = batch.len();
     let of = |values: fn(&Labels) -> &[f32; OUTPUTS]| {
         let flat: Vec<f32> = batch.iter().flat_map(|lesson| *values(&lesson.labels)).collect();
@@ -82,7 +128,8 @@ fn loss(network: &Network, batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor>
     // max(x, 0) - x y + ln(1 + exp(-|x|)), which is large nowhere.
     let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     let each = ((logits.relu()? - (&logits * happened)?)? + tail)?;
-    (each * known)?.broadcast_mul(&weights)?.sum_all()? / count as f64
+    (each * known)?.broadcast_mul(&weights)?.sum_all()?
+        / batch.iter().map(|lesson| f64::from(lesson.weight)).sum::<f64>()
 }
 
 fn seen(batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
@@ -125,10 +172,15 @@ fn correct(network: &mut Network, kept: &[&Lesson<'_>]) -> candle_core::Result<(
     }
     let (mut slopes, mut offsets) = ([1.0_f32; OUTPUTS], [0.0_f32; OUTPUTS]);
     for output in 0..OUTPUTS {
-        let rows = kept.iter().enumerate().filter(|(_, lesson)| lesson.labels.is_known[output] > 0.0);
+        let rows =
+            kept.iter().enumerate().filter(|(_, lesson)| lesson.labels.is_known[output] > 0.0);
         let rows = rows.map(|(place, lesson)| {
             let weight = f64::from(lesson.weight);
-            (f64::from(logits[place * OUTPUTS + output]), f64::from(lesson.labels.happened[output]), weight)
+            (
+                f64::from(logits[place * OUTPUTS + output]),
+                f64::from(lesson.labels.happened[output]),
+                weight,
+            )
         });
         let (slope, offset) = fitted(&rows.collect::<Vec<_>>());
         (slopes[output], offsets[output]) = (slope as f32, offset as f32);

@@ -108,7 +108,16 @@ fn life(midnights: u64) -> impl Strategy<Value = Life> {
                 .collect();
             reads.sort_by_key(|read| read.at_s);
             let idle_since_s = if is_new { from_s } else { from_s - idle };
-            Life { object: 0, size_bytes, from_s, seen_s: from_s, is_new, idle_since_s, until_s, reads }
+            Life {
+                object: 0,
+                size_bytes,
+                from_s,
+                seen_s: from_s,
+                is_new,
+                idle_since_s,
+                until_s,
+                reads,
+            }
         },
     )
 }

@@ -70,7 +70,12 @@ impl Costs {
 }
 
 /// Of some tiers, for what is expected of one object; and how many bits were dropped from each amount.
-pub fn of(cards: &[Card], tiers: &[usize], size_bytes: u64, forecast: &Forecast) -> (Vec<Costs>, u32) {
+pub fn of(
+    cards: &[Card],
+    tiers: &[usize],
+    size_bytes: u64,
+    forecast: &Forecast,
+) -> (Vec<Costs>, u32) {
     let day = Day { size_bytes, forecast };
     let largest = tiers.iter().map(|tier| largest(&cards[*tier], day)).max().unwrap_or(0);
     let bits = i128::BITS - largest.leading_zeros();

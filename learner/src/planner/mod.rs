@@ -8,6 +8,7 @@
 
 pub mod costs;
 pub mod curve;
+pub mod profiles;
 
 #[cfg(test)]
 mod tests;
@@ -54,40 +55,45 @@ pub struct Plan {
     pub tier: usize,
     /// What going there now costs until a year after, for each allowed tier; where it is, staying there for at least a day.
     pub costs: Vec<i64>,
+    /// What staying there for ever costs. None: it is new.
+    pub stays: Option<i64>,
     /// How many bits were dropped from each exact amount.
     pub dropped_bits: u32,
 }
 
+/// A move has to save a twentieth of what staying costs, and what it asks itself twice over: what is expected may be wrong.
+const SAVING_PART: i64 = 20;
+const SAVING_FEES: i64 = 2;
+
 /// Plans.
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { cards, allowed, size_bytes, seat, forecast } = *situation;
+    let allowed = &allowed[..allowed.len().min(TIERS_MAX)];
     let (tiers, dropped_bits) = costs::of(cards, allowed, size_bytes, forecast);
-    let tiers = &tiers[..tiers.len().min(TIERS_MAX)];
-    let after = worth(tiers, &Curve::new(&forecast.read_after, &forecast.end_after));
+    let after = worth(&tiers, &Curve::new(&forecast.read_after, &forecast.end_after));
     let curve = Curve::new(&forecast.read, &forecast.end);
-    let costs: Vec<i64> = match seat {
-        None => {
-            let entered = entered(tiers, &curve, &after);
-            (0..tiers.len()).map(|own| tiers[own].put + waiting(tiers, own, (tiers[own].stay, 0), &curve, &after, &entered)).collect()
-        }
-        Some(seat) => {
-            let entered = entered(tiers, &curve, &after);
-            let from = allowed.iter().position(|tier| *tier == seat.tier).unwrap_or(0);
-            let leaving = tiers[from].exit + tiers[from].rest(seat.stay_left);
-            let stays = (seat.stay_left, seat.idle);
-            let now = |to: usize| match to == from {
-                true => waiting(tiers, from, stays, &curve, &after, &entered),
-                false => leaving + tiers[to].entry + entered[to][0],
-            };
-            (0..tiers.len()).map(now).collect()
-        }
+    let ahead = Ahead::new(&tiers, &curve, &after);
+    let from =
+        seat.and_then(|seat| Some((allowed.iter().position(|tier| *tier == seat.tier)?, seat)));
+    let cheapest = |costs: &[i64]| (0..costs.len()).min_by_key(|place| costs[*place]).unwrap_or(0);
+    let Some((from, seat)) = from else {
+        let put = |to: usize| tiers[to].put + ahead.waiting(to, (tiers[to].stay, 0));
+        let costs: Vec<i64> = (0..tiers.len()).map(put).collect();
+        return Plan { tier: allowed[cheapest(&costs)], costs, stays: None, dropped_bits };
     };
-    let best = (0..costs.len()).min_by_key(|place| costs[*place]).unwrap_or(0);
-    Plan { tier: allowed[best], costs, dropped_bits }
+    let here = (seat.stay_left, seat.idle);
+    let leaving = tiers[from].exit + tiers[from].rest(seat.stay_left);
+    let going = |to: usize| match to == from {
+        true => ahead.waiting(from, here),
+        false => leaving + tiers[to].entry + ahead.entered[to][0],
+    };
+    let costs: Vec<i64> = (0..tiers.len()).map(going).collect();
+    let stays = ahead.there(from, here, 0)[SPANS];
+    let best = cheapest(&costs);
+    let enough = (stays / SAVING_PART).max(SAVING_FEES * tiers[best].entry);
+    let tier = if stays - costs[best] >= enough { allowed[best] } else { seat.tier };
+    Plan { tier, costs, stays: Some(stays), dropped_bits }
 }
-
-/// What it costs from a span on, in a tier that it enters when that span begins, for each tier and span.
-type Entered = [[i64; SPANS]; TIERS_MAX];
 
 /// What being in a tier just after a read costs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,85 +104,77 @@ struct Worth {
     leaves: [i64; TIERS_MAX],
 }
 
-impl Worth {
-    fn of(&self, tiers: &[Costs], own: usize, stay_left: i64) -> i64 {
-        self.stays[own].min(self.leaves[own] + tiers[own].rest(stay_left))
-    }
-}
-
 /// Goes back through gaps that are all alike.
 fn worth(tiers: &[Costs], curve: &Curve) -> Worth {
     let mut worth = Worth::default();
     for _ in 0..SWEEPS {
-        let entered = entered(tiers, curve, &worth);
+        let ahead = Ahead::new(tiers, curve, &worth);
         let mut next = Worth::default();
-        for own in 0..tiers.len() {
-            next.stays[own] = waiting(tiers, own, (0, 0), curve, &worth, &entered);
+        for (own, stays) in next.stays.iter_mut().enumerate().take(tiers.len()) {
+            *stays = ahead.waiting(own, (0, 0));
         }
-        for own in 0..tiers.len() {
+        for (own, tier) in tiers.iter().enumerate() {
             let others = (0..tiers.len()).filter(|to| *to != own);
             let elsewhere = others.map(|to| tiers[to].entry + next.stays[to]).min();
-            next.leaves[own] = tiers[own].exit + elsewhere.unwrap_or(i64::MAX / 4);
+            // Where there is nowhere else to go, it stays.
+            next.leaves[own] = elsewhere.map_or(next.stays[own], |cost| tier.exit + cost);
         }
         worth = next;
     }
     worth
 }
 
-fn entered(tiers: &[Costs], curve: &Curve, after: &Worth) -> Entered {
-    let mut entered = [[0; SPANS]; TIERS_MAX];
-    for own in 0..tiers.len() {
-        for (span, cost) in entered[own].iter_mut().enumerate() {
-            *cost = there(tiers, own, (tiers[own].stay, 0), span, curve, after)[SPANS];
-        }
-    }
-    entered
+/// The time until the next read.
+struct Ahead<'a> {
+    tiers: &'a [Costs],
+    curve: &'a Curve,
+    after: &'a Worth,
+    /// What it costs from a span on, in a tier that it enters when that span begins, for each tier and span.
+    entered: [[i64; SPANS]; TIERS_MAX],
 }
 
-/// What it costs where it is at first, with the best move at the beginning of a later span, or none.
-fn waiting(
-    tiers: &[Costs],
-    own: usize,
-    stays: (i64, i64),
-    curve: &Curve,
-    after: &Worth,
-    entered: &Entered,
-) -> i64 {
-    let until = there(tiers, own, stays, 0, curve, after);
-    let mut best = until[SPANS];
-    for span in 1..SPANS {
-        let leaving = tiers[own].exit + tiers[own].rest(stays.0 - BOUNDS[span]);
-        for (to, entered) in entered.iter().enumerate().take(tiers.len()) {
-            if to != own {
-                let moving = expected(curve.waits[span], leaving + tiers[to].entry);
-                best = best.min(until[span] + moving + entered[span]);
+impl<'a> Ahead<'a> {
+    fn new(tiers: &'a [Costs], curve: &'a Curve, after: &'a Worth) -> Self {
+        let mut ahead = Self { tiers, curve, after, entered: [[0; SPANS]; TIERS_MAX] };
+        for (own, tier) in tiers.iter().enumerate() {
+            for span in 0..SPANS {
+                ahead.entered[own][span] = ahead.there(own, (tier.stay, 0), span)[SPANS];
             }
         }
+        ahead
     }
-    best
-}
 
-/// What a tier costs from the beginning of one span to that of each other, and to the end of all.
-fn there(
-    tiers: &[Costs],
-    own: usize,
-    (stay_left, idle): (i64, i64),
-    first: usize,
-    curve: &Curve,
-    after: &Worth,
-) -> [i64; SPANS + 1] {
-    let tier = &tiers[own];
-    let begin = BOUNDS[first];
-    let mut sums = [0; SPANS + 1];
-    for span in first..SPANS {
-        let (age, middle, end) = (BOUNDS[span] - begin, MIDDLES[span] - begin, BOUNDS[span + 1] - begin);
-        let (reads, ends) = (curve.reads[span], curve.ends[span]);
-        let rent = expected(curve.waits[span + 1], tier.rent(idle + age, idle + end))
-            + expected(reads + ends, tier.rent(idle + age, idle + middle));
-        let left = stay_left - middle;
-        let read = expected(reads, tier.read + after.of(tiers, own, left));
-        let ended = expected(ends, tier.rest(left));
-        sums[span + 1] = sums[span] + rent + read + ended;
+    /// What it costs where it is at first, with the best move at the beginning of a later span, or none. It is there with so much of a
+    /// stay left, and idle for so long.
+    fn waiting(&self, own: usize, here: (i64, i64)) -> i64 {
+        let until = self.there(own, here, 0);
+        let mut best = until[SPANS];
+        for span in 1..SPANS {
+            let leaving = self.tiers[own].exit + self.tiers[own].rest(here.0 - BOUNDS[span]);
+            for to in (0..self.tiers.len()).filter(|to| *to != own) {
+                let moving = expected(self.curve.waits[span], leaving + self.tiers[to].entry);
+                best = best.min(until[span] + moving + self.entered[to][span]);
+            }
+        }
+        best
     }
-    sums
+
+    /// What a tier costs from the beginning of one span to that of each other, and to the end of all.
+    fn there(&self, own: usize, (stay_left, idle): (i64, i64), first: usize) -> [i64; SPANS + 1] {
+        let (tier, curve) = (&self.tiers[own], self.curve);
+        let begin = BOUNDS[first];
+        let mut sums = [0; SPANS + 1];
+        for span in first..SPANS {
+            let (from, to) = (BOUNDS[span] - begin, BOUNDS[span + 1] - begin);
+            let middle = MIDDLES[span] - begin;
+            let (reads, ends) = (curve.reads[span], curve.ends[span]);
+            let rent = expected(curve.waits[span + 1], tier.rent(idle + from, idle + to))
+                + expected(reads + ends, tier.rent(idle + from, idle + middle));
+            let left = stay_left - middle;
+            let leaves = self.after.leaves[own] + tier.rest(left);
+            let read = expected(reads, tier.read + self.after.stays[own].min(leaves));
+            sums[span + 1] = sums[span] + rent + read + expected(ends, tier.rest(left));
+        }
+        sums
+    }
 }

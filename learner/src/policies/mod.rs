@@ -24,6 +24,8 @@ pub struct View<'a> {
     pub object: u32,
     pub bucket: u32,
     pub size_bytes: u64,
+    /// Others are found by it.
+    pub is_index: bool,
     pub at_s: u64,
     /// Where it is, and since when.
     pub tier: usize,
@@ -115,6 +117,7 @@ pub fn steps(
         object: life.object,
         bucket,
         size_bytes: life.size_bytes,
+        is_index: subject.is_index,
         at_s: life.from_s,
         tier: prices.book.hot,
         entered_s: life.from_s,

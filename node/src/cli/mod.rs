@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod compare;
 pub mod completions;
 pub mod dev;
+pub mod generate_trace;
 pub mod info;
 pub mod key;
 pub mod operations;
@@ -75,6 +76,8 @@ enum Command {
     Verify(verify::Args),
     /// Show what an access log would have cost under each policy, and at best.
     Simulate(simulate::Args),
+    /// Make up an access log of known kinds of workload.
+    GenerateTrace(generate_trace::Args),
     /// Show, check and compare price books.
     Prices(prices::Args),
     /// Check a configuration file.
@@ -124,6 +127,7 @@ fn carry_out(cli: Cli) -> Result<(), Error> {
         Command::Operations(args) => brief(operations::run(args, output)),
         Command::Verify(args) => brief(verify::run(args, output)),
         Command::Simulate(args) => simulate::run(&args, output),
+        Command::GenerateTrace(args) => generate_trace::run(&args, output),
         Command::Prices(args) => prices::run(args, output),
         Command::Config(args) => check::run(args, output),
         Command::Completions(args) => completions::run(&args),
@@ -181,6 +185,8 @@ mod tests {
             "vaultaire operations wait nodes/4",
             "vaultaire verify --json --no-checksums",
             "vaultaire simulate --log f.csv --policies stay,break-even --json",
+            "vaultaire simulate --log logs --inventory lists --seed 7",
+            "vaultaire generate-trace --class web,iot --objects 9 --output f.csv --json",
             "vaultaire prices diff builtin f.toml",
             "vaultaire config check f.toml",
             "vaultaire completions bash",

@@ -4,13 +4,17 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vaultaire_learner::error::Error as LearnerError;
-use vaultaire_learner::logs::{Log, csv};
+use vaultaire_learner::logs::{Log, files};
+use vaultaire_learner::model::network::Ensemble;
+use vaultaire_learner::model::weights;
+use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
 use vaultaire_learner::simulate::{self, Options, Outcome};
 use vaultaire_proto::money::NanoUsd;
@@ -21,6 +25,7 @@ use crate::cli::prices;
 use crate::error::Error;
 
 const READING: &str = "reading {wide_bar} {bytes}/{total_bytes}, {eta} left";
+const LEARNING: &str = "learning {wide_bar} {pos}/{len} networks, {eta} left";
 const SIMULATING: &str = "simulating {wide_bar} {pos}/{len} accesses, {eta} left";
 const REDRAW_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -30,9 +35,13 @@ const BUCKETS_MAX: usize = 20;
 /// Show what an access log would have cost under each policy, and at best.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The log: a table with the header timestamp,bucket,key,operation,size,bytes.
+    /// The log, or a folder of logs: S3 server access logs or CloudTrail data events, plain or gzip, or a table with the header
+    /// timestamp,bucket,key,operation,size,bytes.
     #[arg(long)]
     log: PathBuf,
+    /// An S3 Inventory of the buckets (its manifest.json, a folder or a table): sizes, and what nobody reads.
+    #[arg(long, value_name = "PATH")]
+    inventory: Option<PathBuf>,
     /// A price book: a file, or the name of one that comes along.
     #[arg(long, default_value = "builtin")]
     prices: String,
@@ -48,6 +57,15 @@ pub struct Args {
     /// Price what is read as sent there, as the price book calls it. Without it reads leave for free.
     #[arg(long, value_name = "WHERE")]
     egress_to: Option<String>,
+    /// Of what is random in learning.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Foretell with these weights, as --write-model wrote them, instead of training any.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Write the weights of the last network to this file.
+    #[arg(long, value_name = "FILE")]
+    write_model: Option<PathBuf>,
     /// Write every decision of every policy to this file.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
@@ -63,6 +81,8 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         policies: args.policies.clone(),
         allow_archive: args.allow_archive,
         egress: egress(&book, args.egress_to.as_deref())?,
+        seed: args.seed,
+        model: args.model.as_deref().map(model).transpose()?,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let left_out = left_out(&book, args.egress_to.is_some());
@@ -74,24 +94,20 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     }
     // A file that cannot be written is better known before the work than after.
     let decisions = args.decisions.as_deref().map(create).transpose()?;
-    let log = read(&args.log, output)?;
+    let log = read(args, output)?;
     let outcome = simulated(&log, &book, &options, decisions.is_some(), output)?;
     if let (Some(file), Some(path)) = (decisions, &args.decisions) {
         let written = simulate::write_decisions(BufWriter::new(file), &log, &book, &outcome);
         written.map_err(|source| Error::file("write", path, source))?;
     }
-    let told = &outcome.report.log;
-    if let Some(line) = &told.first_garbage {
-        let (garbage, lines) = (told.garbage, told.lines);
-        tell(&format!(
-            "warning: {garbage} of {lines} lines are no accesses and were skipped; the first is {line:?}"
-        ));
+    if let Some(path) = &args.write_model {
+        let model = outcome.model.as_deref().ok_or_else(|| {
+            Error::Usage("--write-model: no policy that learns was asked for".to_owned())
+        })?;
+        std::fs::write(path, model).map_err(|source| Error::file("write", path, source))?;
     }
-    if told.backwards > 0 {
-        tell(&format!(
-            "warning: {} lines were earlier than the one before; they were sorted",
-            told.backwards
-        ));
+    for warning in outcome.report.log.warnings() {
+        tell(&format!("warning: {warning}"));
     }
     output.print(&outcome.report, || text(&outcome))
 }
@@ -115,12 +131,11 @@ fn create(path: &Path) -> Result<File, Error> {
     File::create(path).map_err(|source| Error::file("create", path, source))
 }
 
-fn read(path: &Path, output: Output) -> Result<Log, Error> {
-    let size_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    let bar = bar(output, READING, size_bytes);
-    let log = csv::read(path, |read_bytes| bar.set_position(read_bytes)).map_err(failed);
+fn read(args: &Args, output: Output) -> Result<Log, Error> {
+    let bar = bar(output, READING, files::size_bytes(&args.log).map_err(failed)?);
+    let log = files::read(&args.log, args.inventory.as_deref(), |read| bar.set_position(read));
     bar.finish_and_clear();
-    log
+    log.map_err(failed)
 }
 
 fn simulated(
@@ -130,18 +145,36 @@ fn simulated(
     keep_decisions: bool,
     output: Output,
 ) -> Result<Outcome, Error> {
-    let bar = bar(output, SIMULATING, log.accesses.len() as u64);
-    let done = AtomicU64::new(0);
+    let (learning, simulating) =
+        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len() as u64));
+    let progress = Progress::default();
     let outcome = thread::scope(|scope| {
-        let work = scope.spawn(|| simulate::run(log, book, options, keep_decisions, &done));
+        let work = scope.spawn(|| simulate::run(log, book, options, keep_decisions, &progress));
         while !work.is_finished() {
-            bar.set_position(done.load(Ordering::Relaxed));
+            show(&progress, &learning, &simulating);
             thread::sleep(REDRAW_INTERVAL);
         }
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    bar.finish_and_clear();
+    learning.finish_and_clear();
+    simulating.finish_and_clear();
     outcome.map_err(failed)
+}
+
+fn show(progress: &Progress, learning: &ProgressBar, simulating: &ProgressBar) {
+    let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let (networks, of) = (now(&progress.networks), now(&progress.networks_of));
+    if networks < of {
+        learning.set_length(of);
+        learning.set_position(networks);
+    } else if now(&progress.accesses) > 0 {
+        learning.finish_and_clear();
+        simulating.set_position(now(&progress.accesses));
+    }
+}
+
+fn model(path: &Path) -> Result<Arc<Ensemble>, Error> {
+    weights::read(path).map(Arc::new).map_err(Error::Simulation)
 }
 
 fn failed(error: LearnerError) -> Error {
@@ -153,7 +186,7 @@ fn failed(error: LearnerError) -> Error {
     }
 }
 
-fn bar(output: Output, template: &str, length: u64) -> ProgressBar {
+pub fn bar(output: Output, template: &str, length: u64) -> ProgressBar {
     if !output.is_watched() {
         return ProgressBar::hidden();
     }

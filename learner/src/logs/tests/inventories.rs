@@ -39,8 +39,7 @@ fn both(lines: &str, rows: &str) -> Result<Log, Error> {
 fn lives(log: &Log) -> Vec<(&str, Life)> {
     let window = Window::of(log, None).unwrap();
     let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
-    let whole = of_each
-        .flat_map(|accesses| history::lives(log, window.until_s, accesses).unwrap());
+    let whole = of_each.flat_map(|accesses| history::lives(log, window.until_s, accesses).unwrap());
     let all = whole.filter_map(|life| life.within(window));
     let mut all: Vec<_> = all.map(|life| (log.names.key(life.object), life)).collect();
     all.sort_by_key(|(key, _)| *key);
