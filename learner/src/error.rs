@@ -120,11 +120,19 @@ pub enum Error {
     )]
     AllHeldOut { class: &'static str },
 
-    #[error("the generated log cannot be written: {source}; is there room for it?")]
+    #[error("what was found cannot be written: {source}; is there room for it?")]
     Unwritten { source: io::Error },
 
     #[error("the network could not be trained: {0}")]
     Network(candle_core::Error),
+
+    #[error(
+        "the decision was priced by {wanted}, and this is {found}: give that book with --prices"
+    )]
+    OtherBook { found: String, wanted: String },
+
+    #[error("{book} has no tier {tier}: it is not the book that the decision was priced by")]
+    NoSuchTier { book: String, tier: String },
 
     #[error("this is no network: {why}; give a file that `vaultaire simulate --write-model` wrote")]
     Weights { why: String },

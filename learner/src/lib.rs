@@ -2,13 +2,14 @@
 //! at best. It moves nothing, and knows no cluster: whoever runs it brings the log.
 //!
 //! ```text
-//! logs/*      files -> accesses
+//! logs/*      files -> accesses                        traces/*  a seed -> a log of known kinds of workload
 //! history     accesses -> lives: each version from its PUT to its end, with its reads
 //! gaps        accesses -> how long each prefix leaves its objects alone, as it was known at some time
+//! model/*     accesses before a time -> a network that foretells reads; forecasts: who asks it, hazards: what it says
+//! planner/*   a forecast and prices -> where an object should be, in integers
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
-//! simulate    all of it, for every object; report: what comes out
-//! traces/*    a seed -> a log of known kinds of workload, to judge policies on
+//! simulate    all of it, for every object; report: what comes out; written: decisions as files
 //! ```
 
 pub mod error;
@@ -29,6 +30,7 @@ pub mod progress;
 pub mod report;
 pub mod simulate;
 pub mod traces;
+pub mod written;
 
 #[cfg(test)]
 mod tests;

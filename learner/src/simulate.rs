@@ -1,9 +1,9 @@
 //! A whole log under every policy, and at best. Objects are independent of each other here, so threads share them.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use vaultaire_proto::money::NanoUsd;
@@ -20,10 +20,12 @@ use crate::model::forecaster::{Instruction, Learnt};
 use crate::model::network::Ensemble;
 use crate::model::weights;
 use crate::optimum;
-use crate::policies::{self, Policy, World};
+use crate::planner::record::Record;
+use crate::policies::{self, Policy, View, World, learned};
 use crate::pricing::{Prices, Step, charge};
 use crate::progress::Progress;
 use crate::report::{Bill, Report};
+use crate::written::write_records;
 
 /// How the optimum is called among the policies.
 pub const OPTIMUM: &str = "optimum";
@@ -77,7 +79,7 @@ struct Task<'a> {
     egress: NanoUsd,
     policies: Vec<Box<dyn Policy>>,
     forecaster: Option<&'a dyn Forecaster>,
-    keep_decisions: bool,
+    keep: Keep<'a>,
     progress: &'a Progress,
 }
 
@@ -97,7 +99,7 @@ pub fn run(
     log: &Log,
     book: &Book,
     options: &Options,
-    keep_decisions: bool,
+    keep: Keep<'_>,
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     // Unknown names are told before the work.
@@ -114,10 +116,19 @@ pub fn run(
         false => None,
     };
     let forecaster = learnt.as_ref().map(|learnt| learnt as &dyn Forecaster);
-    let mut outcome = foretold(log, book, options, keep_decisions, forecaster, progress)?;
+    let mut outcome = foretold(log, book, options, keep, forecaster, progress)?;
     outcome.model = learnt.as_ref().and_then(Learnt::last).map(weights::to_bytes).transpose()?;
     outcome.report.model = outcome.model.as_deref().map(weights::hash);
     Ok(outcome)
+}
+
+/// What is kept beside the bills.
+#[derive(Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// Every decision, in memory.
+    pub decisions: bool,
+    /// Takes a record of every decision that was planned: a line of JSON each, in no order.
+    pub records: Option<&'a Mutex<dyn Write + Send>>,
 }
 
 /// Policies that ask a network.
@@ -128,7 +139,7 @@ pub fn foretold(
     log: &Log,
     book: &Book,
     options: &Options,
-    keep_decisions: bool,
+    keep: Keep<'_>,
     forecaster: Option<&dyn Forecaster>,
     progress: &Progress,
 ) -> Result<Outcome, Error> {
@@ -147,7 +158,7 @@ pub fn foretold(
         egress: options.egress.unwrap_or_default(),
         policies,
         forecaster,
-        keep_decisions,
+        keep,
         progress,
     };
     let whole = task.shared(options.threads.get())?;
@@ -235,38 +246,58 @@ impl<'a> Task<'a> {
             points += object.subjects.iter().map(|subject| subject.points.len() + 1).sum::<usize>();
             objects.push(object);
             if points >= POINTS_AT_ONCE {
-                self.live(&std::mem::take(&mut objects), &mut part);
+                self.live(&std::mem::take(&mut objects), &mut part)?;
                 points = 0;
             }
             self.progress.accesses.fetch_add(of_one.len() as u64, Ordering::Relaxed);
         }
-        self.live(&objects, &mut part);
+        self.live(&objects, &mut part)?;
         Ok(part)
     }
 
-    fn live(&self, objects: &[Object], part: &mut Part<'a>) {
+    fn live(&self, objects: &[Object], part: &mut Part<'a>) -> Result<(), Error> {
         let forecasts = self.forecaster.map(|forecaster| forecaster.forecasts(objects));
         let mut forecasts = forecasts.unwrap_or_default().into_iter();
+        let mut records = Vec::new();
         for subject in objects.iter().flat_map(|object| &object.subjects) {
             part.versions += 1;
-            self.live_one(subject, &forecasts.next().unwrap_or_default(), part);
+            self.live_one(subject, &forecasts.next().unwrap_or_default(), part, &mut records);
+        }
+        match self.keep.records {
+            Some(out) => write_records(out, &records),
+            None => Ok(()),
         }
     }
 
     /// One life, under everything.
-    fn live_one(&self, subject: &Subject, forecasts: &[Option<Forecast>], part: &mut Part<'a>) {
+    fn live_one(
+        &self,
+        subject: &Subject,
+        forecasts: &[Option<Forecast>],
+        part: &mut Part<'a>,
+        records: &mut Vec<Record>,
+    ) {
         let life = &subject.life;
         let cards = self.book.cards(life.size_bytes);
         let egress_byte = self.book.for_bytes(self.egress, 1);
         let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
         let bucket = self.log.names.bucket_of(life.object);
+        let is_recorded =
+            |policy: &dyn Policy| self.keep.records.is_some() && LEARNED.contains(&policy.name());
         let of_policies = self.policies.iter().map(|policy| {
-            policies::steps(policy.as_ref(), prices, &self.allowed, (subject, bucket), forecasts)
+            let policy = policy.as_ref();
+            let mut decided = |view: View<'_>, step: Step| {
+                if is_recorded(policy) {
+                    records.extend(learned::record(view, step, &self.log.names));
+                }
+            };
+            let subject = (subject, bucket);
+            policies::steps(policy, prices, &self.allowed, subject, forecasts, &mut decided)
         });
         let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
         for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
             charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));
-            if self.keep_decisions && place <= self.policies.len() {
+            if self.keep.decisions && place <= self.policies.len() {
                 self.keep(place, life, &steps, &mut part.decisions);
             }
         }
@@ -306,27 +337,4 @@ fn cut(accesses: &[Access], shares: usize) -> Vec<&[Access]> {
         rest = others;
     }
     cut
-}
-
-/// Writes decisions as a table: `timestamp,bucket,key,policy,from,to`.
-pub fn write_decisions(
-    out: impl Write,
-    log: &Log,
-    book: &Book,
-    outcome: &Outcome,
-) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(["timestamp", "bucket", "key", "policy", "from", "to"])?;
-    for decision in &outcome.decisions {
-        let name = |tier: usize| book.tiers[tier].name.as_str();
-        writer.write_record([
-            decision.step.at_s.to_string().as_str(),
-            log.names.bucket(decision.object),
-            log.names.key(decision.object),
-            outcome.names[decision.policy],
-            decision.from.map_or("", name),
-            name(decision.step.tier),
-        ])?;
-    }
-    writer.flush()
 }

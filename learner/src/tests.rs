@@ -19,7 +19,7 @@ use crate::logs::{Log, csv};
 use crate::pricing::{Prices, Step, charge};
 use crate::progress::Progress;
 use crate::report::{Bill, Report};
-use crate::simulate::{self, Options, Outcome};
+use crate::simulate::{self, Keep, Options, Outcome};
 
 /// 2026-01-01.
 const START_S: u64 = 20_454 * DAY_S;
@@ -64,8 +64,10 @@ fn options() -> Options {
     }
 }
 
+const KEEP: Keep<'_> = Keep { decisions: true, records: None };
+
 fn run(log: &Log, options: &Options) -> Outcome {
-    simulate::run(log, &books::builtin(), options, true, &Progress::default()).unwrap()
+    simulate::run(log, &books::builtin(), options, KEEP, &Progress::default()).unwrap()
 }
 
 #[test]
@@ -282,8 +284,9 @@ fn assert_sums(report: &Report) {
 fn every_book_has_an_optimum() {
     let log = read(&text(&habits()));
     for book in books::names().map(|name| books::named(name).unwrap()) {
-        let report =
-            simulate::run(&log, &book, &options(), false, &Progress::default()).unwrap().report;
+        let report = simulate::run(&log, &book, &options(), Keep::default(), &Progress::default())
+            .unwrap()
+            .report;
         assert_sums(&report);
         let least = report.optimum.total_nanousd;
         // Where there is somewhere to go, what is never read again goes.
@@ -373,7 +376,7 @@ proptest! {
         }
     }
 
-    /// No rule knows what comes.
+    /// No policy knows what comes.
     #[test]
     fn a_log_that_ends_earlier_has_the_same_decisions_until_then(lines in lines(), cut in 0_usize..150) {
         let cut = cut % lines.len() + 1;

@@ -83,7 +83,9 @@ fn a_log_is_made_up_and_learnt_from() {
     // The 60th day of 2025.
     let learn = ["simulate", "--log", &log, "--json", "--policies", "stay,learned"];
     let learn = [&learn[..], &["--charge-from", "1740873600"]].concat();
-    let found = json(&[&learn[..], &["--write-model", &model]].concat());
+    let records = file("records.jsonl");
+    let written = ["--write-model", &model, "--records", &records];
+    let found = json(&[&learn[..], &written].concat());
     let total = |bill: &Value| bill["total_nanousd"].as_i64().expect("an integer");
     let learned = total(&found["policies"]["learned"]);
     assert!(learned < total(&found["all_hot"]) && learned > total(&found["optimum"]), "{found}");
@@ -91,6 +93,21 @@ fn a_log_is_made_up_and_learnt_from() {
     let reused = json(&[&learn[..], &["--model", &model]].concat());
     assert_eq!(reused["model"], found["model"]);
     assert!(found["model"].as_str().is_some_and(|hash| hash.len() == 64), "{found}");
+    // Every decision is made again from what is written down, and told in words.
+    let explained = json(&["explain", "--records", &records, "--json"]);
+    let lines = fs::read_to_string(&records).expect("it was written");
+    assert_eq!(explained["same"].as_u64(), Some(lines.lines().count() as u64));
+    assert!(explained["same"].as_u64() > Some(100), "{explained}");
+    let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    let name = format!("{}/{}", first["bucket"], first["key"]).replace('"', "");
+    let told = vaultaire(&["explain", "--records", &records, "--key", &name]).stdout;
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("A YEAR, EXPECTED") && told.contains(&name), "{told}");
+    let other = ["explain", "--records", &records, "--prices", "aws-eu-west-1"];
+    refused(&other, 2, "the decision was priced by");
+    let size = format!("\"size\":{}", first["size"]);
+    fs::write(&records, lines.replacen(&size, "\"size\":1", 1)).expect("the folder takes files");
+    refused(&["explain", "--records", &records], 2, "made again it is another decision");
     fs::write(&model, b"no network").expect("the folder takes files");
     refused(&[&learn[..], &["--model", &model]].concat(), 1, "this is no network");
     refused(&[&make[..], &["-", "--class", "tapes"]].concat(), 2, "there is no class of workload");

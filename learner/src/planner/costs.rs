@@ -77,8 +77,7 @@ pub fn of(
     forecast: &Forecast,
 ) -> (Vec<Costs>, u32) {
     let day = Day { size_bytes, forecast };
-    let largest = tiers.iter().map(|tier| largest(&cards[*tier], day)).max().unwrap_or(0);
-    let bits = i128::BITS - largest.leading_zeros();
+    let bits = tiers.iter().map(|tier| bits(&cards[*tier], day)).max().unwrap_or(0);
     let dropped = bits.saturating_sub(AMOUNT_BITS);
     let costs = tiers.iter().map(|tier| one(*tier, &cards[*tier], day, dropped));
     (costs.collect(), dropped)
@@ -91,11 +90,17 @@ struct Day<'a> {
     forecast: &'a Forecast,
 }
 
-fn largest(card: &Card, day: Day<'_>) -> i128 {
+/// Of its largest amount.
+fn bits(card: &Card, day: Day<'_>) -> u32 {
     let rent = card.storage() + card.monitoring;
     let rented = rent.times(HALF_DAY_TICKS).times(LONGEST_HALF_DAYS);
     let amounts = [rented, card.put, card.transition, exit(card, day), read(card, day)];
-    amounts.into_iter().map(Exact::units).max().unwrap_or(0)
+    let count = |units: i128| i128::BITS - units.max(0).leading_zeros();
+    let of = |amount: Exact| match count(amount.halved(u64::BITS).units()) {
+        0 => count(amount.units()),
+        high => u64::BITS + high,
+    };
+    amounts.into_iter().map(of).max().unwrap_or(0)
 }
 
 fn one(tier: usize, card: &Card, day: Day<'_>, dropped: u32) -> Costs {

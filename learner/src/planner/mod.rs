@@ -9,6 +9,7 @@
 pub mod costs;
 pub mod curve;
 pub mod profiles;
+pub mod record;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::history::Life;
 use crate::logs::{Log, csv};
 use crate::points::end_of_day;
 use crate::progress::Progress;
-use crate::simulate::{self, Options};
+use crate::simulate::{self, Keep, Options};
 use crate::traces::{self, classes::Class};
 
 /// Knows the next two gaps of everything.
@@ -99,8 +99,14 @@ fn with_two_gaps_known_plans_are_near_the_optimum() {
     ] {
         let (log, options) = log(classes, objects);
         let book = books::builtin();
-        let known =
-            simulate::foretold(&log, &book, &options, false, Some(&Knows), &Progress::default());
+        let known = simulate::foretold(
+            &log,
+            &book,
+            &options,
+            Keep::default(),
+            Some(&Knows),
+            &Progress::default(),
+        );
         let report = known.unwrap().report;
         let ratio = |cost: i128| cost as f64 / report.optimum.total_nanousd as f64;
         let (learned, hot) =

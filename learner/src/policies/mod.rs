@@ -99,13 +99,14 @@ pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
     })
 }
 
-/// What a policy does with an object.
+/// What a policy does with an object. `decided` hears what it saw at each step.
 pub fn steps(
     policy: &dyn Policy,
     prices: Prices<'_>,
     allowed: &[usize],
     (subject, bucket): (&Subject, u32),
     forecasts: &[Option<Forecast>],
+    decided: &mut dyn FnMut(View<'_>, Step),
 ) -> Vec<Step> {
     let Subject { life, points, .. } = subject;
     let mut steps = Vec::new();
@@ -130,7 +131,9 @@ pub fn steps(
         view.forecast = next_forecast();
         view.tier = policy.place(view);
         view.bound_until_s = life.from_s + view.card(view.tier).stay_min_s;
-        steps.push(Step { at_s: life.from_s, tier: view.tier });
+        let step = Step { at_s: life.from_s, tier: view.tier };
+        decided(view, step);
+        steps.push(step);
     }
     let mut reads_before = 0;
     for point in points {
@@ -140,11 +143,13 @@ pub fn steps(
         view.forecast = next_forecast();
         let wanted = policy.decide(view);
         if wanted != view.tier {
+            let step = Step { at_s: point.at_s, tier: wanted };
+            decided(view, step);
+            steps.push(step);
             view.tier = wanted;
             view.entered_s = point.at_s;
             view.bound_until_s = point.at_s + view.card(wanted).stay_min_s;
             reads_before = point.reads;
-            steps.push(Step { at_s: point.at_s, tier: wanted });
         }
     }
     steps

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod compare;
 pub mod completions;
 pub mod dev;
+pub mod explain;
 pub mod generate_trace;
 pub mod info;
 pub mod key;
@@ -76,6 +77,8 @@ enum Command {
     Verify(verify::Args),
     /// Show what an access log would have cost under each policy, and at best.
     Simulate(simulate::Args),
+    /// Make planned decisions again from their records, and tell why they were made.
+    Explain(explain::Args),
     /// Make up an access log of known kinds of workload.
     GenerateTrace(generate_trace::Args),
     /// Show, check and compare price books.
@@ -127,6 +130,7 @@ fn carry_out(cli: Cli) -> Result<(), Error> {
         Command::Operations(args) => brief(operations::run(args, output)),
         Command::Verify(args) => brief(verify::run(args, output)),
         Command::Simulate(args) => simulate::run(&args, output),
+        Command::Explain(args) => explain::run(&args, output),
         Command::GenerateTrace(args) => generate_trace::run(&args, output),
         Command::Prices(args) => prices::run(args, output),
         Command::Config(args) => check::run(args, output),
@@ -187,6 +191,7 @@ mod tests {
             "vaultaire simulate --log f.csv --policies stay,break-even --json",
             "vaultaire simulate --log logs --inventory lists --seed 7",
             "vaultaire generate-trace --class web,iot --objects 9 --output f.csv --json",
+            "vaultaire explain --records f.jsonl --key photos/a --json",
             "vaultaire prices diff builtin f.toml",
             "vaultaire config check f.toml",
             "vaultaire completions bash",

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use vaultaire_learner::model::network::Ensemble;
 use vaultaire_learner::model::weights;
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
-use vaultaire_learner::simulate::{self, Options, Outcome};
+use vaultaire_learner::simulate::{self, Keep, Options, Outcome};
+use vaultaire_learner::written;
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
 
@@ -66,6 +67,9 @@ pub struct Args {
     /// Write the weights of the last network to this file.
     #[arg(long, value_name = "FILE")]
     write_model: Option<PathBuf>,
+    /// Write a record of every decision that was planned, a line of JSON each, for `vaultaire explain`.
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
     /// Write every decision of every policy to this file.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
@@ -94,10 +98,20 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     }
     // A file that cannot be written is better known before the work than after.
     let decisions = args.decisions.as_deref().map(create).transpose()?;
+    let records = args.records.as_deref().map(create).transpose()?;
+    let records = records.map(|file| Mutex::new(BufWriter::new(file)));
     let log = read(args, output)?;
-    let outcome = simulated(&log, &book, &options, decisions.is_some(), output)?;
+    let keep = Keep {
+        decisions: decisions.is_some(),
+        records: records.as_ref().map(|out| out as &Mutex<dyn Write + Send>),
+    };
+    let outcome = simulated(&log, &book, &options, keep, output)?;
+    if let (Some(out), Some(path)) = (&records, &args.records) {
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.flush().map_err(|source| Error::file("write", path, source))?;
+    }
     if let (Some(file), Some(path)) = (decisions, &args.decisions) {
-        let written = simulate::write_decisions(BufWriter::new(file), &log, &book, &outcome);
+        let written = written::write_decisions(BufWriter::new(file), &log, &book, &outcome);
         written.map_err(|source| Error::file("write", path, source))?;
     }
     if let Some(path) = &args.write_model {
@@ -142,14 +156,14 @@ fn simulated(
     log: &Log,
     book: &Book,
     options: &Options,
-    keep_decisions: bool,
+    keep: Keep<'_>,
     output: Output,
 ) -> Result<Outcome, Error> {
     let (learning, simulating) =
         (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len() as u64));
     let progress = Progress::default();
     let outcome = thread::scope(|scope| {
-        let work = scope.spawn(|| simulate::run(log, book, options, keep_decisions, &progress));
+        let work = scope.spawn(|| simulate::run(log, book, options, keep, &progress));
         while !work.is_finished() {
             show(&progress, &learning, &simulating);
             thread::sleep(REDRAW_INTERVAL);
