@@ -123,8 +123,16 @@ pub enum Error {
     #[error("what was found cannot be written: {source}; is there room for it?")]
     Unwritten { source: io::Error },
 
-    #[error("the network could not be trained: {0}")]
+    #[error("the network failed: {0}; please report it")]
     Network(candle_core::Error),
+
+    #[error("{path} (line {line}): {why}; give a file that `vaultaire simulate --records` wrote")]
+    NoRecord { path: String, line: u64, why: String },
+
+    #[error(
+        "{path} (line {line}): made again it is another decision: was the price book another one then?"
+    )]
+    OtherDecision { path: String, line: u64 },
 
     #[error(
         "the decision was priced by {wanted}, and this is {found}: give that book with --prices"

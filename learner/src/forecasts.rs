@@ -1,6 +1,7 @@
 //! Who foretells what will be read when. Forecasts do not depend on where an object is: each decision about a life has one,
 //! whatever policy asks.
 
+use crate::error::Error;
 use crate::hazards::Forecast;
 use crate::history::{Life, Window};
 use crate::planner::profiles;
@@ -60,5 +61,5 @@ impl Subject {
 /// Foretells.
 pub trait Forecaster: Sync {
     /// For each subject of each object, at each of its moments. None: nothing is known yet.
-    fn forecasts(&self, objects: &[Object]) -> Vec<Vec<Option<Forecast>>>;
+    fn forecasts(&self, objects: &[Object]) -> Result<Vec<Vec<Option<Forecast>>>, Error>;
 }

@@ -9,7 +9,7 @@
 //! planner/*   a forecast and prices -> where an object should be, in integers
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
-//! simulate    all of it, for every object; report: what comes out; written: decisions as files
+//! simulate    all of it, for every object, in shares; report: what comes out; written: decisions as files
 //! ```
 
 pub mod error;
@@ -28,6 +28,7 @@ pub mod prefixes;
 pub mod pricing;
 pub mod progress;
 pub mod report;
+pub mod shares;
 pub mod simulate;
 pub mod traces;
 pub mod written;

@@ -10,6 +10,13 @@ const FOLDERS: usize = 2;
 /// A longer ending is part of a name.
 const ENDING_MAX: usize = 8;
 
+/// So many groups have what is known of them for themselves; the others of a bucket are one together. The first ones of a log, so that
+/// what comes later changes nothing.
+const PREFIXES_MAX: usize = 4_096;
+
+/// A bucket, and folders and ending. None: all that have no group of their own.
+type Place<'a> = (u32, Option<(&'a str, String)>);
+
 /// The group of every object. The first groups are the buckets themselves, for prefixes of which too little is known.
 #[derive(Debug)]
 pub struct Prefixes {
@@ -21,11 +28,13 @@ pub struct Prefixes {
 
 impl Prefixes {
     pub fn new(names: &Names) -> Self {
-        let mut known: HashMap<(u32, &str, String), u32> = HashMap::new();
+        let mut known: HashMap<Place<'_>, u32> = HashMap::new();
         let first = u32::try_from(names.buckets.len()).unwrap_or(u32::MAX);
         let (mut next, mut buckets) = (first, Vec::new());
         let of_object = names.objects.iter().map(|(bucket, key)| {
-            let place = (*bucket, folders(key), ending(key));
+            let own = (*bucket, Some((folders(key), ending(key))));
+            let is_own = known.len() < PREFIXES_MAX || known.contains_key(&own);
+            let place = if is_own { own } else { (*bucket, None) };
             *known.entry(place).or_insert_with(|| {
                 buckets.push(*bucket);
                 next = next.saturating_add(1);
@@ -66,6 +75,23 @@ fn ending(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_many_is_one_group_of_its_bucket() {
+        let key = |number: usize| ((number % 2) as u32, format!("{number}/a/b"));
+        let names = Names {
+            buckets: vec!["a".to_owned(), "b".to_owned()],
+            objects: (0..2 * PREFIXES_MAX).map(key).collect(),
+        };
+        let prefixes = Prefixes::new(&names);
+        let of = |number: usize| prefixes.of(number as u32);
+        assert_ne!(of(0), of(2));
+        let last = 2 * PREFIXES_MAX - 1;
+        assert_eq!(of(last), of(last - 2));
+        assert_ne!(of(last), of(last - 1), "buckets stay apart");
+        assert_eq!((prefixes.bucket(of(last)), prefixes.bucket(of(last - 1))), (Some(1), Some(0)));
+        assert_eq!(prefixes.bucket(1), None);
+    }
 
     #[test]
     fn folders_and_endings_make_a_group() {

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
@@ -16,15 +15,16 @@ use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Access, Log};
-use crate::model::forecaster::{Instruction, Learnt};
+use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
 use crate::model::weights;
 use crate::optimum;
 use crate::planner::record::Record;
-use crate::policies::{self, Policy, View, World, learned};
+use crate::policies::{self, Policy, View, World};
 use crate::pricing::{Prices, Step, charge};
 use crate::progress::Progress;
 use crate::report::{Bill, Report};
+use crate::shares;
 use crate::written::write_records;
 
 /// How the optimum is called among the policies.
@@ -102,16 +102,14 @@ pub fn run(
     keep: Keep<'_>,
     progress: &Progress,
 ) -> Result<Outcome, Error> {
-    // Unknown names are told before the work.
-    chosen(&options.policies)?;
+    // Names that are not known are told before the work.
+    let names = chosen(&options.policies)?;
     let window = Window::of(log, options.charge_from_s)?;
-    let is_wanted =
-        |name: &&str| options.policies.is_empty() || options.policies.iter().any(|own| own == name);
-    let learnt = match LEARNED.iter().any(is_wanted) {
+    let learnt = match names.iter().any(|name| policies::asks(name)) {
         true => {
-            let shares = cut(&log.accesses, options.threads.get());
-            let instruction = Instruction { seed: options.seed, given: options.model.clone() };
-            Some(Learnt::new(log, window, &shares, instruction, progress)?)
+            let shares = shares::of(&log.accesses, options.threads.get());
+            let training = Training { seed: options.seed, given: options.model.clone() };
+            Some(Learnt::new(log, window, &shares, training, progress)?)
         }
         false => None,
     };
@@ -130,9 +128,6 @@ pub struct Keep<'a> {
     /// Takes a record of every decision that was planned: a line of JSON each, in no order.
     pub records: Option<&'a Mutex<dyn Write + Send>>,
 }
-
-/// Policies that ask a network.
-const LEARNED: [&str; 1] = ["learned"];
 
 /// The same, with whoever knows.
 pub fn foretold(
@@ -208,18 +203,9 @@ fn allowed(book: &Book, allow_archive: bool) -> Vec<usize> {
 impl<'a> Task<'a> {
     /// Cuts the objects into one share for each thread.
     fn shared(&self, threads: usize) -> Result<Part<'a>, Error> {
-        let shares = cut(&self.log.accesses, threads);
-        let parts: Vec<Result<Part<'a>, Error>> = thread::scope(|scope| {
-            let running: Vec<_> =
-                shares.into_iter().map(|share| scope.spawn(|| self.part(share))).collect();
-            let joined = running.into_iter().map(|thread| thread.join());
-            joined
-                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
+        let shares = shares::of(&self.log.accesses, threads);
         let mut whole = self.nothing();
-        for part in parts {
-            let part = part?;
+        for part in shares::each(&shares, |share| self.part(share))? {
             whole.versions += part.versions;
             whole.decisions.extend(part.decisions);
             for (own, theirs) in whole.ledgers.iter_mut().zip(part.ledgers) {
@@ -257,7 +243,7 @@ impl<'a> Task<'a> {
 
     fn live(&self, objects: &[Object], part: &mut Part<'a>) -> Result<(), Error> {
         let forecasts = self.forecaster.map(|forecaster| forecaster.forecasts(objects));
-        let mut forecasts = forecasts.unwrap_or_default().into_iter();
+        let mut forecasts = forecasts.transpose()?.unwrap_or_default().into_iter();
         let mut records = Vec::new();
         for subject in objects.iter().flat_map(|object| &object.subjects) {
             part.versions += 1;
@@ -282,13 +268,11 @@ impl<'a> Task<'a> {
         let egress_byte = self.book.for_bytes(self.egress, 1);
         let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
         let bucket = self.log.names.bucket_of(life.object);
-        let is_recorded =
-            |policy: &dyn Policy| self.keep.records.is_some() && LEARNED.contains(&policy.name());
         let of_policies = self.policies.iter().map(|policy| {
             let policy = policy.as_ref();
             let mut decided = |view: View<'_>, step: Step| {
-                if is_recorded(policy) {
-                    records.extend(learned::record(view, step, &self.log.names));
+                if self.keep.records.is_some() {
+                    records.extend(policy.record(view, step, &self.log.names));
                 }
             };
             let subject = (subject, bucket);
@@ -316,25 +300,4 @@ impl<'a> Task<'a> {
 fn nothing(book: &Book, life: &Life) -> Vec<Step> {
     let step = Step { at_s: life.from_s, tier: book.hot };
     if life.is_new { vec![step] } else { Vec::new() }
-}
-
-/// Shares of about the same size; an object is never cut.
-fn cut(accesses: &[Access], shares: usize) -> Vec<&[Access]> {
-    let mut rest = accesses;
-    let mut cut = Vec::new();
-    for left in (1..=shares).rev() {
-        let wanted = rest.len() / left;
-        let last = wanted.checked_sub(1).and_then(|last| rest.get(last));
-        let end = match last {
-            Some(last) if left > 1 => {
-                wanted + rest[wanted..].iter().take_while(|next| next.object == last.object).count()
-            }
-            _ if left > 1 => 0,
-            _ => rest.len(),
-        };
-        let (share, others) = rest.split_at(end);
-        cut.push(share);
-        rest = others;
-    }
-    cut
 }

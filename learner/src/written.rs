@@ -1,12 +1,15 @@
-//! Decisions as files: a table of all of them, and a line of JSON for each one that was planned.
+//! Decisions as files: a table of all of them, and a line of JSON for each one that was planned, which are read again.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use vaultaire_proto::prices::Book;
 
 use crate::error::Error;
 use crate::logs::Log;
+use crate::logs::lines::{self, Line};
 use crate::planner::record::Record;
 use crate::simulate::Outcome;
 
@@ -20,6 +23,29 @@ pub fn write_records(out: &Mutex<dyn Write + Send>, records: &[Record]) -> Resul
     }
     let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
     out.write_all(&lines).map_err(|source| Error::Unwritten { source })
+}
+
+/// Makes every decision of a file again, and tells of each. It ends at the first that is another one then.
+pub fn made_again(path: &Path, book: &Book, mut same: impl FnMut(Record)) -> Result<(), Error> {
+    let shown = || path.display().to_string();
+    let failed = |source| Error::File { path: shown(), source };
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let mut text = Vec::new();
+    for line in 1.. {
+        let bad = |why: String| Error::NoRecord { path: shown(), line, why };
+        match lines::next(&mut file, &mut text).map_err(failed)? {
+            Line::End => break,
+            Line::TooLong => return Err(bad("it is too long".to_owned())),
+            Line::Text => {}
+        }
+        let record: Record =
+            serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        match record.made_again(book)? {
+            Some(_) => same(record),
+            None => return Err(Error::OtherDecision { path: shown(), line }),
+        }
+    }
+    Ok(())
 }
 
 /// Writes decisions as a table: `timestamp,bucket,key,policy,from,to`.

@@ -104,10 +104,14 @@ fn a_log_is_made_up_and_learnt_from() {
     let told = String::from_utf8_lossy(&told);
     assert!(told.contains("A YEAR, EXPECTED") && told.contains(&name), "{told}");
     let other = ["explain", "--records", &records, "--prices", "aws-eu-west-1"];
-    refused(&other, 2, "the decision was priced by");
+    refused(&other, 1, "the decision was priced by");
     let size = format!("\"size\":{}", first["size"]);
     fs::write(&records, lines.replacen(&size, "\"size\":1", 1)).expect("the folder takes files");
-    refused(&["explain", "--records", &records], 2, "made again it is another decision");
+    refused(&["explain", "--records", &records], 1, "made again it is another decision");
+    fs::write(&records, "garbage\n").expect("the folder takes files");
+    refused(&["explain", "--records", &records], 1, "(line 1)");
+    let rules = ["simulate", "--log", &log, "--policies", "stay", "--records", &records];
+    refused(&rules, 2, "are for a policy that learns");
     fs::write(&model, b"no network").expect("the folder takes files");
     refused(&[&learn[..], &["--model", &model]].concat(), 1, "this is no network");
     refused(&[&make[..], &["-", "--class", "tapes"]].concat(), 2, "there is no class of workload");

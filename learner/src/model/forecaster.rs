@@ -20,7 +20,7 @@ use crate::model::memory::Memory;
 use crate::model::network::Ensemble;
 use crate::model::samples::{OUTPUTS, Sample, Sampler, remember};
 use crate::model::statistics::{Statistics, times_q8};
-use crate::model::train::{self, Lesson};
+use crate::model::train::{self, Example};
 use crate::progress::Progress;
 
 /// Everything that was learnt of a log.
@@ -39,7 +39,7 @@ const HALF_LIFE_S: f32 = 180.0 * DAY_S as f32;
 
 /// How a network comes about.
 #[derive(Clone, Debug)]
-pub struct Instruction {
+pub struct Training {
     pub seed: u64,
     /// Used as it is. None: networks are trained.
     pub given: Option<Arc<Ensemble>>,
@@ -50,18 +50,17 @@ impl<'a> Learnt<'a> {
         log: &'a Log,
         window: Window,
         shares: &[&[Access]],
-        instruction: Instruction,
+        training: Training,
         progress: &Progress,
     ) -> Result<Self, Error> {
         let statistics = Statistics::new(log, window, shares)?;
-        let networks = match instruction.given {
+        let networks = match training.given {
             Some(given) => vec![given],
             None => {
-                let sampler = Sampler::new(log, window, &statistics, instruction.seed);
+                let sampler = Sampler::new(log, window, &statistics, training.seed);
                 let samples = sampler.take(shares)?;
-                let school =
-                    School { sampler, samples: &samples, seed: instruction.seed, progress };
-                school.networks(shares.len())?
+                let trainer = Trainer { sampler, samples: &samples, seed: training.seed, progress };
+                trainer.networks(shares.len())?
             }
         };
         Ok(Self { log, statistics, networks })
@@ -78,16 +77,16 @@ impl<'a> Learnt<'a> {
     }
 }
 
-/// Where networks are trained.
-struct School<'a> {
+/// Trains.
+struct Trainer<'a> {
     sampler: Sampler<'a>,
     samples: &'a [Sample],
     seed: u64,
     progress: &'a Progress,
 }
 
-impl School<'_> {
-    /// All of them, one on each thread.
+impl Trainer<'_> {
+    /// All networks, one on each thread.
     fn networks(&self, threads: usize) -> Result<Vec<Arc<Ensemble>>, Error> {
         let models = self.sampler.models();
         self.progress.networks_of.store(models as u64, Ordering::Relaxed);
@@ -117,12 +116,12 @@ impl School<'_> {
     fn network(&self, model: usize) -> Result<Ensemble, Error> {
         let known_s = self.sampler.known_s(model);
         let taken: Vec<&Sample> = self.sampler.of_model(model, self.samples).collect();
-        let lessons = lessons(&taken, known_s);
-        on_one_thread(|| train::train(&lessons, self.seed)).map_err(Error::Network)
+        let examples = examples(&taken, known_s);
+        on_one_thread(|| train::train(&examples, self.seed)).map_err(Error::Network)
     }
 }
 
-fn lessons<'a>(samples: &[&'a Sample], known_s: u64) -> Vec<Lesson<'a>> {
+fn examples<'a>(samples: &[&'a Sample], known_s: u64) -> Vec<Example<'a>> {
     let mut alike: HashMap<u64, f32> = HashMap::new();
     for sample in samples {
         *alike.entry(sample.alike).or_default() += 1.0;
@@ -130,7 +129,7 @@ fn lessons<'a>(samples: &[&'a Sample], known_s: u64) -> Vec<Lesson<'a>> {
     let each = samples.iter().map(|sample| {
         let age = (known_s - sample.at_s) as f32 / HALF_LIFE_S;
         let weight = (-age).exp2() / alike[&sample.alike].sqrt();
-        Lesson { sample, labels: sample.came.labels(sample.at_s, known_s), weight }
+        Example { sample, labels: sample.came.labels(sample.at_s, known_s), weight }
     });
     each.collect()
 }
@@ -164,15 +163,14 @@ struct Question {
 }
 
 impl Forecaster for Learnt<'_> {
-    fn forecasts(&self, objects: &[Object]) -> Vec<Vec<Option<Forecast>>> {
+    fn forecasts(&self, objects: &[Object]) -> Result<Vec<Vec<Option<Forecast>>>, Error> {
         let mut asked = Asked::default();
         let mut counts = Vec::new();
         for object in objects {
             self.object(object, &mut asked, &mut counts);
         }
-        let answers = on_one_thread(|| asked.answers(self));
-        let mut answers = answers.into_iter();
-        counts.into_iter().map(|count| answers.by_ref().take(count).collect()).collect()
+        let mut answers = on_one_thread(|| asked.answers(self))?.into_iter();
+        Ok(counts.into_iter().map(|count| answers.by_ref().take(count).collect()).collect())
     }
 }
 
@@ -210,7 +208,7 @@ impl Learnt<'_> {
 }
 
 impl Asked {
-    fn answers(&self, learnt: &Learnt<'_>) -> Vec<Option<Forecast>> {
+    fn answers(&self, learnt: &Learnt<'_>) -> Result<Vec<Option<Forecast>>, Error> {
         let mut answers = vec![None; self.asked.len()];
         for model in 0..learnt.statistics.grid.models() {
             let places: Vec<usize> =
@@ -221,13 +219,13 @@ impl Asked {
             let seen =
                 places.iter().flat_map(|place| &self.seen[place * COUNT..(place + 1) * COUNT]);
             let seen: Vec<f32> = seen.copied().collect();
-            // What a network cannot say is not known.
-            let Ok(chances) = network.chances(&seen) else { continue };
+            let chances = network.chances(&seen).map_err(Error::Network)?;
             for (place, chances) in places.into_iter().zip(chances.chunks_exact(OUTPUTS)) {
+                // What is no chance, or no number at all, is not known.
                 answers[place] = self.asked[place].forecast(chances);
             }
         }
-        answers
+        Ok(answers)
     }
 }
 

@@ -137,30 +137,33 @@ pub struct Rates {
 type Sums = [[(f64, f64); LENGTHS]; KINDS];
 
 /// Stands for all buckets together.
-pub const EVERYTHING: u32 = u32::MAX;
+const EVERYTHING: u32 = u32::MAX;
 
 impl Rates {
     /// `parent` tells the larger group of each; that of a bucket is everything.
     pub fn new(counter: &Counter, parent: impl Fn(u32) -> Option<u32>) -> Self {
         let steps = counter.grid.steps();
-        let mut everything: Vec<Sums> = vec![[[(0.0, 0.0); LENGTHS]; KINDS]; steps];
         let mut groups: Vec<u32> = counter.of_groups.keys().copied().collect();
         groups.sort_unstable();
-        let sums: HashMap<u32, Vec<Sums>> =
-            groups.iter().map(|group| (*group, faded(&counter.of_groups[group], steps))).collect();
-        // The largest of all are the buckets: their sums are of everything.
-        for group in groups.iter().filter(|group| parent(**group).is_none()) {
-            for (all, own) in everything.iter_mut().zip(&sums[group]) {
-                add(all, own, 1.0);
-            }
-        }
         let nothing: Sums = [[(0.0, 0.0); LENGTHS]; KINDS];
+        // The largest of all are the buckets: their sums are of everything.
+        let mut everything = vec![nothing; steps];
+        let mut buckets: HashMap<u32, Vec<Sums>> = HashMap::new();
+        for bucket in groups.iter().copied().filter(|group| parent(*group).is_none()) {
+            let sums = faded(&counter.of_groups[&bucket], steps);
+            everything.iter_mut().zip(&sums).for_each(|(all, own)| add(all, own));
+            buckets.insert(bucket, sums);
+        }
         let mut known = HashMap::new();
-        for group in groups.iter().copied() {
-            let of_bucket = parent(group).and_then(|bucket| sums.get(&bucket));
+        for group in groups {
+            let own = match buckets.get(&group) {
+                Some(sums) => sums,
+                None => &faded(&counter.of_groups[&group], steps),
+            };
+            let of_bucket = parent(group).and_then(|bucket| buckets.get(&bucket));
             let each = (0..steps).map(|step| {
                 let of_bucket = of_bucket.map_or(&nothing, |steps| &steps[step]);
-                until_edges([&sums[&group][step], of_bucket, &everything[step]])
+                until_edges([&own[step], of_bucket, &everything[step]])
             });
             known.insert(group, each.collect());
         }
@@ -208,9 +211,9 @@ fn faded(counted: &[Option<Box<Counted>>], steps: usize) -> Vec<Sums> {
     each
 }
 
-fn add(to: &mut Sums, from: &Sums, weight: f64) {
+fn add(to: &mut Sums, from: &Sums) {
     for (to, from) in to.iter_mut().flatten().zip(from.iter().flatten()) {
-        *to = (to.0 + from.0 * weight, to.1 + from.1 * weight);
+        *to = (to.0 + from.0, to.1 + from.1);
     }
 }
 

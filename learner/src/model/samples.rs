@@ -1,7 +1,5 @@
 //! What a network learns from: decisions of the past, what was seen then, and what came of it.
 
-use std::thread;
-
 use vaultaire_proto::prices::calendar::DAY_S;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -14,6 +12,7 @@ use crate::model::features::{self, Features, Scene};
 use crate::model::memory::Memory;
 use crate::model::statistics::{ReadDay, Statistics};
 use crate::points::{self, end_of_day};
+use crate::shares;
 
 /// What is foretold: of the next read, of the end, and of both after that read.
 pub const HEADS: usize = 4;
@@ -136,18 +135,8 @@ impl<'a> Sampler<'a> {
 
     /// All that any network will need, in the order of their lots.
     pub fn take(&self, shares: &[&[Access]]) -> Result<Vec<Sample>, Error> {
-        let parts: Vec<Result<Vec<Sample>, Error>> = thread::scope(|scope| {
-            let running: Vec<_> =
-                shares.iter().map(|share| scope.spawn(|| self.share(share))).collect();
-            let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
-            joined
-                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        let mut samples = Vec::new();
-        for part in parts {
-            samples.append(&mut part?);
-        }
+        let mut samples: Vec<Sample> =
+            shares::each(shares, |share| self.share(share))?.into_iter().flatten().collect();
         samples.sort_unstable_by_key(|sample| (sample.lot, sample.at_s));
         Ok(samples)
     }

@@ -1,7 +1,5 @@
 //! What is known of groups at any time: one look at every object of a log.
 
-use std::thread;
-
 use vaultaire_proto::prices::calendar::DAY_S;
 
 use crate::error::Error;
@@ -12,6 +10,7 @@ use crate::model::grid::Grid;
 use crate::model::rates::{self, Kind, Rates};
 use crate::points;
 use crate::prefixes::Prefixes;
+use crate::shares;
 
 /// What is known of groups.
 #[derive(Debug)]
@@ -66,16 +65,8 @@ impl Statistics {
             }
             Ok(counters)
         };
-        let parts: Vec<Result<Counters, Error>> = thread::scope(|scope| {
-            let running: Vec<_> = shares.iter().map(|share| scope.spawn(|| count(share))).collect();
-            let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
-            joined
-                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
         let mut all = Counters::new(grid);
-        for part in parts {
-            let part = part?;
+        for part in shares::each(shares, count)? {
             all.rates.merge(part.rates);
             all.days.merge(part.days);
             all.points.iter_mut().zip(part.points).for_each(|(own, theirs)| *own += theirs);
@@ -118,25 +109,30 @@ impl Counters {
         for at_s in points.chain([seen_s]).filter(|at_s| *at_s >= seen_s) {
             self.points[self.grid.step(at_s)] += 1;
         }
+        // What was before anybody saw it says nothing.
         let created_s = life.from_s;
-        let (mut kind, mut since_s) = (Kind::ReadAfterPut, created_s);
+        let (mut kind, mut since_s, mut from_s) = (Kind::ReadAfterPut, created_s, seen_s);
+        let mut lasted = |kind, since_s, from_to_s: (u64, u64), happened| {
+            // It was seen because something happened: that it did is no surprise.
+            if from_to_s.0 < from_to_s.1 || life.is_new {
+                self.rates.lasted(groups, kind, since_s, from_to_s, happened);
+            }
+        };
+        for day in ReadDay::of(&life.reads) {
+            lasted(kind, since_s, (from_s, day.first_s), true);
+            lasted(Kind::ReadByAge, created_s, (from_s, day.first_s), true);
+            (kind, since_s, from_s) = (Kind::ReadAfterRead, day.last_s, day.last_s);
+        }
+        lasted(kind, since_s, (from_s, life.until_s), false);
+        lasted(Kind::ReadByAge, created_s, (from_s, life.until_s), false);
+        lasted(Kind::EndByAge, created_s, (seen_s, life.until_s), ended);
         for (before, day) in ReadDay::of(&life.reads).enumerate() {
+            let sent_q8 = times_q8(day.bytes, life.size_bytes);
+            let sent = Sent { days: 1, requests: day.requests, sent_q8 };
             for group in groups {
-                let sent_q8 = times_q8(day.bytes, life.size_bytes);
-                let sent = Sent { days: 1, requests: day.requests, sent_q8 };
                 self.days.read(group, day.first_s, before as u64, sent);
             }
-            if day.first_s > seen_s || life.is_new {
-                self.rates.lasted(groups, kind, since_s, (since_s, day.first_s), true);
-                self.rates.lasted(groups, Kind::ReadByAge, created_s, (since_s, day.first_s), true);
-            }
-            (kind, since_s) = (Kind::ReadAfterRead, day.last_s);
         }
-        if life.is_new || kind == Kind::ReadAfterRead {
-            self.rates.lasted(groups, kind, since_s, (since_s, life.until_s), false);
-            self.rates.lasted(groups, Kind::ReadByAge, created_s, (since_s, life.until_s), false);
-        }
-        self.rates.lasted(groups, Kind::EndByAge, created_s, (seen_s, life.until_s), ended);
         if ended {
             groups.iter().for_each(|group| self.days.gone(*group, life.until_s));
         }

@@ -12,7 +12,7 @@ use crate::hazards::SPANS;
 use crate::model::features::{self, COUNT};
 use crate::model::network::{Network, WEIGHTS};
 use crate::model::samples::{Came, OUTPUTS, Sample};
-use crate::model::train::{Lesson, loss, train};
+use crate::model::train::{Example, loss, train};
 use crate::model::weights;
 
 /// Random enough, and the same each time.
@@ -49,9 +49,9 @@ fn samples(count: u64) -> Vec<Sample> {
     each.collect()
 }
 
-fn lessons(samples: &[Sample]) -> Vec<Lesson<'_>> {
+fn examples(samples: &[Sample]) -> Vec<Example<'_>> {
     let known_s = 200 * DAY_S;
-    let each = samples.iter().map(|sample| Lesson {
+    let each = samples.iter().map(|sample| Example {
         sample,
         labels: sample.came.labels(sample.at_s, known_s),
         weight: 1.0,
@@ -70,7 +70,7 @@ fn features_have_different_names() {
 #[test]
 fn every_variable_moves_in_the_first_steps() {
     let samples = samples(256);
-    let lessons = lessons(&samples);
+    let examples = examples(&samples);
     let network = Network::new(&[0.0; COUNT], &[1.0; COUNT], numbers(3)).unwrap();
     let before: Vec<Tensor> =
         network.weights.iter().map(|weight| weight.as_tensor().copy().unwrap()).collect();
@@ -79,7 +79,7 @@ fn every_variable_moves_in_the_first_steps() {
         ParamsAdamW { weight_decay: 0.0, ..ParamsAdamW::default() },
     )
     .unwrap();
-    let batch: Vec<&Lesson<'_>> = lessons.iter().collect();
+    let batch: Vec<&Example<'_>> = examples.iter().collect();
     for _ in 0..2 {
         optimizer.backward_step(&loss(&network, &batch).unwrap()).unwrap();
     }
@@ -93,7 +93,7 @@ fn every_variable_moves_in_the_first_steps() {
 #[test]
 fn it_learns_what_there_is_to_learn() {
     let samples = samples(4_000);
-    let network = train(&lessons(&samples), 5).unwrap();
+    let network = train(&examples(&samples), 5).unwrap();
     let seen: Vec<f32> = samples.iter().flat_map(|sample| sample.features).collect();
     let chances = network.chances(&seen).unwrap();
     let mean = |soon: bool, span: usize| {
@@ -113,7 +113,7 @@ fn it_learns_what_there_is_to_learn() {
 #[test]
 fn the_same_seed_learns_the_same() {
     let samples = samples(1_000);
-    let learnt = |seed| weights::to_bytes(&train(&lessons(&samples), seed).unwrap()).unwrap();
+    let learnt = |seed| weights::to_bytes(&train(&examples(&samples), seed).unwrap()).unwrap();
     let first = learnt(1);
     assert_eq!(weights::hash(&first), weights::hash(&learnt(1)));
     assert_ne!(weights::hash(&first), weights::hash(&learnt(2)));
@@ -122,7 +122,7 @@ fn the_same_seed_learns_the_same() {
 #[test]
 fn weights_are_read_as_they_were_written_and_those_of_others_are_refused() {
     let samples = samples(1_000);
-    let network = train(&lessons(&samples), 1).unwrap();
+    let network = train(&examples(&samples), 1).unwrap();
     let bytes = weights::to_bytes(&network).unwrap();
     let read = weights::from_bytes(&bytes).unwrap();
     assert_eq!(weights::to_bytes(&read).unwrap(), bytes);

@@ -35,23 +35,23 @@ const PATIENCE: usize = 4;
 const PARTS: u64 = 3;
 
 /// What it learns from, and what came of each.
-pub struct Lesson<'a> {
+pub struct Example<'a> {
     pub sample: &'a Sample,
     pub labels: Labels,
     pub weight: f32,
 }
 
-/// Networks that have learnt from these: each from another part, and corrected by the rest.
-pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Ensemble> {
-    let (mean, scale) = standard(lessons);
+/// Networks that have learnt from these: each from another part, and calibrated on the rest.
+pub fn train(examples: &[Example<'_>], seed: u64) -> candle_core::Result<Ensemble> {
+    let (mean, scale) = standard(examples);
     let each = (0..PARTS).map(|part| {
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(PARTS).wrapping_add(part));
         let network = Network::new(&mean, &scale, || random.sample(StandardNormal))?;
-        let parts = lessons.iter().partition(|lesson| lesson.sample.season % PARTS == part);
-        let (kept, learnt): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) = parts;
-        match kept.is_empty() || learnt.len() < SAMPLES_MIN {
+        let parts = examples.iter().partition(|example| example.sample.season % PARTS == part);
+        let (held_out, learnt): (Vec<&Example<'_>>, Vec<&Example<'_>>) = parts;
+        match held_out.is_empty() || learnt.len() < SAMPLES_MIN {
             true => Ok(network),
-            false => one(network, learnt, &kept, random),
+            false => one(network, learnt, &held_out, random),
         }
     });
     each.collect::<candle_core::Result<Vec<Network>>>().map(Ensemble)
@@ -59,8 +59,8 @@ pub fn train(lessons: &[Lesson<'_>], seed: u64) -> candle_core::Result<Ensemble>
 
 fn one(
     mut network: Network,
-    mut learnt: Vec<&Lesson<'_>>,
-    kept: &[&Lesson<'_>],
+    mut learnt: Vec<&Example<'_>>,
+    held_out: &[&Example<'_>],
     mut random: ChaCha8Rng,
 ) -> candle_core::Result<Network> {
     let steps_of_epoch = learnt.len().div_ceil(BATCH);
@@ -69,7 +69,7 @@ fn one(
     let mut optimizer = AdamW::new(network.weights.clone(), params)?;
     let all = (epochs * steps_of_epoch) as f64;
     let mut step = 0;
-    let loss_before = kept_loss(&network, kept)?;
+    let loss_before = validation_loss(&network, held_out)?;
     let mut best = Best { loss: loss_before, epoch: 0, weights: copies(&network)? };
     for epoch in 1..=epochs {
         learnt.shuffle(&mut random);
@@ -79,7 +79,7 @@ fn one(
             optimizer.backward_step(&loss(&network, batch)?)?;
             step += 1;
         }
-        let now = kept_loss(&network, kept)?;
+        let now = validation_loss(&network, held_out)?;
         if now < best.loss {
             best = Best { loss: now, epoch, weights: copies(&network)? };
         } else if epoch >= best.epoch + PATIENCE {
@@ -89,7 +89,7 @@ fn one(
     for (weight, copy) in network.weights.iter().zip(&best.weights) {
         weight.set(copy)?;
     }
-    correct(&mut network, kept)?;
+    calibrate(&mut network, held_out)?;
     Ok(network)
 }
 
@@ -104,10 +104,10 @@ fn copies(network: &Network) -> candle_core::Result<Vec<Tensor>> {
     network.weights.iter().map(|weight| weight.as_tensor().copy()).collect()
 }
 
-fn kept_loss(network: &Network, kept: &[&Lesson<'_>]) -> candle_core::Result<f64> {
+fn validation_loss(network: &Network, held_out: &[&Example<'_>]) -> candle_core::Result<f64> {
     let (mut sum, mut weights) = (0.0, 0.0);
-    for batch in kept.chunks(BATCH) {
-        let weight = batch.iter().map(|lesson| f64::from(lesson.weight)).sum::<f64>();
+    for batch in held_out.chunks(BATCH) {
+        let weight = batch.iter().map(|example| f64::from(example.weight)).sum::<f64>();
         sum += f64::from(loss(network, batch)?.to_scalar::<f32>()?) * weight;
         weights += weight;
     }
@@ -115,34 +115,34 @@ fn kept_loss(network: &Network, kept: &[&Lesson<'_>]) -> candle_core::Result<f64
 }
 
 /// Masked binary cross-entropy, in the mean over samples.
-pub fn loss(network: &Network, batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
+pub fn loss(network: &Network, batch: &[&Example<'_>]) -> candle_core::Result<Tensor> {
     let count = batch.len();
     let of = |values: fn(&Labels) -> &[f32; OUTPUTS]| {
-        let flat: Vec<f32> = batch.iter().flat_map(|lesson| *values(&lesson.labels)).collect();
+        let flat: Vec<f32> = batch.iter().flat_map(|example| *values(&example.labels)).collect();
         Tensor::from_vec(flat, (count, OUTPUTS), &Device::Cpu)
     };
     let (happened, known) = (of(|labels| &labels.happened)?, of(|labels| &labels.is_known)?);
-    let weights: Vec<f32> = batch.iter().map(|lesson| lesson.weight).collect();
+    let weights: Vec<f32> = batch.iter().map(|example| example.weight).collect();
     let weights = Tensor::from_vec(weights, (count, 1), &Device::Cpu)?;
     let logits = network.logits(&seen(batch)?)?;
     // max(x, 0) - x y + ln(1 + exp(-|x|)), which is large nowhere.
     let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     let each = ((logits.relu()? - (&logits * happened)?)? + tail)?;
     (each * known)?.broadcast_mul(&weights)?.sum_all()?
-        / batch.iter().map(|lesson| f64::from(lesson.weight)).sum::<f64>()
+        / batch.iter().map(|example| f64::from(example.weight)).sum::<f64>()
 }
 
-fn seen(batch: &[&Lesson<'_>]) -> candle_core::Result<Tensor> {
-    let flat: Vec<f32> = batch.iter().flat_map(|lesson| lesson.sample.features).collect();
+fn seen(batch: &[&Example<'_>]) -> candle_core::Result<Tensor> {
+    let flat: Vec<f32> = batch.iter().flat_map(|example| example.sample.features).collect();
     Tensor::from_vec(flat, (batch.len(), COUNT), &Device::Cpu)
 }
 
 /// The mean of what is seen, and one by its standard deviation.
-fn standard(lessons: &[Lesson<'_>]) -> (Vec<f32>, Vec<f32>) {
-    let count = lessons.len().max(1) as f64;
+fn standard(examples: &[Example<'_>]) -> (Vec<f32>, Vec<f32>) {
+    let count = examples.len().max(1) as f64;
     let mut sums = [(0.0_f64, 0.0_f64); COUNT];
-    for lesson in lessons {
-        for (sum, value) in sums.iter_mut().zip(lesson.sample.features) {
+    for example in examples {
+        for (sum, value) in sums.iter_mut().zip(example.sample.features) {
             let value = f64::from(value);
             *sum = (sum.0 + value, sum.1 + value * value);
         }
@@ -162,23 +162,22 @@ const RELUCTANCE: f64 = 20.0;
 
 /// Fits a slope and an offset to each output on objects from which it did not learn (Platt, "Probabilistic outputs for
 /// support vector machines", 1999).
-fn correct(network: &mut Network, kept: &[&Lesson<'_>]) -> candle_core::Result<()> {
-    if kept.is_empty() {
-        return Ok(());
-    }
+fn calibrate(network: &mut Network, held_out: &[&Example<'_>]) -> candle_core::Result<()> {
     let mut logits: Vec<f32> = Vec::new();
-    for batch in kept.chunks(BATCH) {
+    for batch in held_out.chunks(BATCH) {
         logits.extend(network.logits(&seen(batch)?)?.flatten_all()?.to_vec1::<f32>()?);
     }
     let (mut slopes, mut offsets) = ([1.0_f32; OUTPUTS], [0.0_f32; OUTPUTS]);
     for output in 0..OUTPUTS {
-        let rows =
-            kept.iter().enumerate().filter(|(_, lesson)| lesson.labels.is_known[output] > 0.0);
-        let rows = rows.map(|(place, lesson)| {
-            let weight = f64::from(lesson.weight);
+        let rows = held_out
+            .iter()
+            .enumerate()
+            .filter(|(_, example)| example.labels.is_known[output] > 0.0);
+        let rows = rows.map(|(place, example)| {
+            let weight = f64::from(example.weight);
             (
                 f64::from(logits[place * OUTPUTS + output]),
-                f64::from(lesson.labels.happened[output]),
+                f64::from(example.labels.happened[output]),
                 weight,
             )
         });

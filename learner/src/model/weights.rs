@@ -36,21 +36,12 @@ pub fn schema() -> String {
         hash.update([0]);
     }
     hash.update(format!("{BOUNDS_DAYS:?} {WEIGHTS:?}"));
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 /// The name of a network: the hash of its bytes.
 pub fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// As bytes.

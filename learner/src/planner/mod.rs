@@ -23,9 +23,6 @@ use crate::planner::curve::{BOUNDS, Curve, MIDDLES, expected};
 /// Gaps between reads that are looked at, after the next one.
 const SWEEPS: usize = 3;
 
-/// Tiers that are planned with.
-pub const TIERS_MAX: usize = 8;
-
 /// What is planned for.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -69,18 +66,19 @@ const SAVING_FEES: i64 = 2;
 /// Plans.
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let Situation { cards, allowed, size_bytes, seat, forecast } = *situation;
-    let allowed = &allowed[..allowed.len().min(TIERS_MAX)];
     let (tiers, dropped_bits) = costs::of(cards, allowed, size_bytes, forecast);
     let after = worth(&tiers, &Curve::new(&forecast.read_after, &forecast.end_after));
     let curve = Curve::new(&forecast.read, &forecast.end);
     let ahead = Ahead::new(&tiers, &curve, &after);
-    let from =
-        seat.and_then(|seat| Some((allowed.iter().position(|tier| *tier == seat.tier)?, seat)));
     let cheapest = |costs: &[i64]| (0..costs.len()).min_by_key(|place| costs[*place]).unwrap_or(0);
-    let Some((from, seat)) = from else {
+    let Some(seat) = seat else {
         let put = |to: usize| tiers[to].put + ahead.waiting(to, (tiers[to].stay, 0));
         let costs: Vec<i64> = (0..tiers.len()).map(put).collect();
         return Plan { tier: allowed[cheapest(&costs)], costs, stays: None, dropped_bits };
+    };
+    // Where nobody may be, nothing is planned from.
+    let Some(from) = allowed.iter().position(|tier| *tier == seat.tier) else {
+        return Plan { tier: seat.tier, costs: Vec::new(), stays: None, dropped_bits };
     };
     let here = (seat.stay_left, seat.idle);
     let leaving = tiers[from].exit + tiers[from].rest(seat.stay_left);
@@ -97,30 +95,28 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
 }
 
 /// What being in a tier just after a read costs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Worth {
     /// Where it stays there.
-    stays: [i64; TIERS_MAX],
+    stays: Vec<i64>,
     /// Where it leaves, beside the rest of its stay.
-    leaves: [i64; TIERS_MAX],
+    leaves: Vec<i64>,
 }
 
 /// Goes back through gaps that are all alike.
 fn worth(tiers: &[Costs], curve: &Curve) -> Worth {
-    let mut worth = Worth::default();
+    let nothing = vec![0; tiers.len()];
+    let mut worth = Worth { stays: nothing.clone(), leaves: nothing };
     for _ in 0..SWEEPS {
         let ahead = Ahead::new(tiers, curve, &worth);
-        let mut next = Worth::default();
-        for (own, stays) in next.stays.iter_mut().enumerate().take(tiers.len()) {
-            *stays = ahead.waiting(own, (0, 0));
-        }
-        for (own, tier) in tiers.iter().enumerate() {
+        let stays: Vec<i64> = (0..tiers.len()).map(|own| ahead.waiting(own, (0, 0))).collect();
+        let leaves = tiers.iter().enumerate().map(|(own, tier)| {
             let others = (0..tiers.len()).filter(|to| *to != own);
-            let elsewhere = others.map(|to| tiers[to].entry + next.stays[to]).min();
+            let elsewhere = others.map(|to| tiers[to].entry + stays[to]).min();
             // Where there is nowhere else to go, it stays.
-            next.leaves[own] = elsewhere.map_or(next.stays[own], |cost| tier.exit + cost);
-        }
-        worth = next;
+            elsewhere.map_or(stays[own], |cost| tier.exit + cost)
+        });
+        worth = Worth { leaves: leaves.collect(), stays };
     }
     worth
 }
@@ -131,17 +127,15 @@ struct Ahead<'a> {
     curve: &'a Curve,
     after: &'a Worth,
     /// What it costs from a span on, in a tier that it enters when that span begins, for each tier and span.
-    entered: [[i64; SPANS]; TIERS_MAX],
+    entered: Vec<[i64; SPANS]>,
 }
 
 impl<'a> Ahead<'a> {
     fn new(tiers: &'a [Costs], curve: &'a Curve, after: &'a Worth) -> Self {
-        let mut ahead = Self { tiers, curve, after, entered: [[0; SPANS]; TIERS_MAX] };
-        for (own, tier) in tiers.iter().enumerate() {
-            for span in 0..SPANS {
-                ahead.entered[own][span] = ahead.there(own, (tier.stay, 0), span)[SPANS];
-            }
-        }
+        let mut ahead = Self { tiers, curve, after, entered: Vec::new() };
+        let from = |own: usize, span| ahead.there(own, (tiers[own].stay, 0), span)[SPANS];
+        let entered = (0..tiers.len()).map(|own| std::array::from_fn(|span| from(own, span)));
+        ahead.entered = entered.collect();
         ahead
     }
 

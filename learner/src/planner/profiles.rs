@@ -3,8 +3,8 @@
 
 /// Folders whose objects are such, anywhere in a key: of restic, Delta Lake, Apache Iceberg (and others that call it so) and
 /// Apache Hudi.
-const FOLDERS: [&str; 8] =
-    ["index", "snapshots", "keys", "locks", "_delta_log", "metadata", ".hoodie", "_log"];
+const FOLDERS: [&str; 7] =
+    ["index", "snapshots", "keys", "locks", "_delta_log", "metadata", ".hoodie"];
 
 /// Names that are such: of restic and BorgBackup, kopia, Parquet and Spark.
 const NAMES: [&str; 8] = [

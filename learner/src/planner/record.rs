@@ -1,12 +1,18 @@
 //! A decision as it is written down: everything that it was made from, so that whoever has the same price book makes it again, bit
 //! for bit, on any machine.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use vaultaire_proto::prices::Book;
 
 use crate::error::Error;
 use crate::hazards::{Forecast, Hazards, SPANS};
+use crate::history::DAYS_MAX;
 use crate::planner::{Plan, Seat, Situation, plan};
+
+/// In half days.
+const TIMES: RangeInclusive<i64> = 0..=2 * DAYS_MAX as i64;
 
 /// One decision of a policy that plans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +107,12 @@ impl Record {
             self.tiers.iter().map(|name| tier(name)).collect::<Result<_, _>>()?;
         let seat = match &self.from {
             None => None,
+            // No time is longer than a log.
+            Some(place)
+                if [place.stay_left, place.idle].iter().any(|time| !TIMES.contains(time)) =>
+            {
+                return Ok(None);
+            }
             Some(place) => {
                 let tier = tier(&place.tier)?;
                 Some(Seat { tier, stay_left: place.stay_left, idle: place.idle })

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vaultaire_proto::prices::books;
 use vaultaire_proto::prices::calendar::DAY_S;
 
+use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
 use crate::hazards::{Forecast, Hazards};
 use crate::history::Life;
@@ -22,7 +23,7 @@ use crate::traces::{self, classes::Class};
 struct Knows;
 
 impl Forecaster for Knows {
-    fn forecasts(&self, objects: &[Object]) -> Vec<Vec<Option<Forecast>>> {
+    fn forecasts(&self, objects: &[Object]) -> Result<Vec<Vec<Option<Forecast>>>, Error> {
         let subjects = objects
             .iter()
             .flat_map(|object| object.subjects.iter().map(move |subject| (object, subject)));
@@ -31,7 +32,7 @@ impl Forecaster for Knows {
             let moments = subject.moments(whole).into_iter();
             moments.map(|moment| Some(known(whole, moment.at_s, moment.reads))).collect()
         });
-        of_each.collect()
+        Ok(of_each.collect())
     }
 }
 

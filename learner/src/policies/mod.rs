@@ -12,7 +12,8 @@ use vaultaire_proto::prices::card::Card;
 use crate::forecasts::Subject;
 use crate::hazards::Forecast;
 use crate::history::{Read, Window};
-use crate::logs::Log;
+use crate::logs::{Log, Names};
+use crate::planner::record::Record;
 use crate::pricing::{Prices, Step};
 
 /// An object as a policy sees it.
@@ -27,6 +28,8 @@ pub struct View<'a> {
     /// Others are found by it.
     pub is_index: bool,
     pub at_s: u64,
+    /// It is being created.
+    pub is_new: bool,
     /// Where it is, and since when.
     pub tier: usize,
     pub entered_s: u64,
@@ -52,6 +55,10 @@ pub trait Policy: Sync {
     fn place(&self, view: View<'_>) -> usize;
     /// Where an object should be from now on.
     fn decide(&self, view: View<'_>) -> usize;
+    /// All that a decision was made from. None: it was not planned.
+    fn record(&self, _view: View<'_>, _step: Step, _names: &Names) -> Option<Record> {
+        None
+    }
 }
 
 /// Nothing ever moves: what everything is measured against.
@@ -83,7 +90,12 @@ pub struct World<'a> {
 
 /// The name of every policy, in the order in which they are shown.
 pub const NAMES: [&str; 6] =
-    ["stay", "age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even", "learned"];
+    ["stay", "age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even", learned::NAME];
+
+/// Whether this policy asks for forecasts.
+pub fn asks(name: &str) -> bool {
+    name == learned::NAME
+}
 
 /// The policy of a name.
 pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
@@ -94,7 +106,7 @@ pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
         "intelligent-tiering" => Box::new(intelligent_tiering::IntelligentTiering),
         "adaptive-ttl" => Box::new(adaptive_ttl::AdaptiveTtl::new(log, book, window, allowed)),
         "break-even" => Box::new(break_even::BreakEven),
-        "learned" => Box::new(learned::Learned),
+        learned::NAME => Box::new(learned::Learned),
         _ => return None,
     })
 }
@@ -120,6 +132,7 @@ pub fn steps(
         size_bytes: life.size_bytes,
         is_index: subject.is_index,
         at_s: life.from_s,
+        is_new: life.is_new,
         tier: prices.book.hot,
         entered_s: life.from_s,
         bound_until_s: 0,
@@ -136,6 +149,7 @@ pub fn steps(
         steps.push(step);
     }
     let mut reads_before = 0;
+    view.is_new = false;
     for point in points {
         view.at_s = point.at_s;
         view.idle_s = point.at_s - point.idle_since_s;

@@ -1,12 +1,12 @@
 //! `vaultaire explain`: planned decisions are made again from their records, and told in words.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use serde::Serialize;
 use vaultaire_learner::hazards::BOUNDS_DAYS;
 use vaultaire_learner::planner::record::Record;
+use vaultaire_learner::written;
+use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::{DAY_S, Date};
 use vaultaire_proto::prices::exact::Exact;
@@ -52,25 +52,9 @@ struct Explained {
 
 pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     let book = prices::book(&args.prices)?;
-    let failed = |source| Error::file("read", &args.records, source);
-    let file = File::open(&args.records).map_err(failed)?;
     let mut found = Found::default();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(failed)?;
-        let bad = |why: String| {
-            Error::Usage(format!("{} (line {}): {why}", args.records.display(), number + 1))
-        };
-        let record: Record = serde_json::from_str(&line)
-            .map_err(|error| bad(format!("it is no record of a decision: {error}")))?;
-        match record.made_again(&book).map_err(|error| bad(error.to_string()))? {
-            Some(_) => found.same += 1,
-            None => {
-                return Err(bad(
-                    "made again it is another decision: is it the price book that was used then?"
-                        .to_owned(),
-                ));
-            }
-        }
+    let made_again = written::made_again(&args.records, &book, |record| {
+        found.same += 1;
         let name = format!("{}/{}", record.bucket, record.key);
         if args.key.as_ref().is_some_and(|wanted| name.starts_with(wanted)) {
             match found.decisions.len() < SHOWN_MAX {
@@ -78,7 +62,8 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
                 false => found.more += 1,
             }
         }
-    }
+    });
+    made_again.map_err(Error::Simulation)?;
     output.print(&found, || text(&found))
 }
 
@@ -103,7 +88,7 @@ fn text(found: &Found) -> String {
             record.to,
         );
         let rows = record.tiers.iter().zip(costs_nanousd);
-        let rows = rows.map(|(tier, cost)| vec![tier.clone(), dollars(*cost)]);
+        let rows = rows.map(|(tier, cost)| vec![tier.clone(), format!("${}", NanoUsd(*cost))]);
         text += &table(&["FROM NOW ON", "A YEAR, EXPECTED"], rows);
         text += &format!("\nread: {}\nends: {}\n", spans(&record.read), spans(&record.end));
     }
@@ -122,8 +107,4 @@ fn spans(chances: &[u16]) -> String {
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "not expected".to_owned() } else { told.join(", ") }
-}
-
-fn dollars(nanos: i128) -> String {
-    format!("${:.9}", nanos as f64 / 1e9)
 }

@@ -14,6 +14,7 @@ use vaultaire_learner::error::Error as LearnerError;
 use vaultaire_learner::logs::{Log, files};
 use vaultaire_learner::model::network::Ensemble;
 use vaultaire_learner::model::weights;
+use vaultaire_learner::policies;
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
 use vaultaire_learner::simulate::{self, Keep, Options, Outcome};
@@ -76,6 +77,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, output: Output) -> Result<(), Error> {
+    let learns = args.policies.is_empty() || args.policies.iter().any(|name| policies::asks(name));
+    if !learns && (args.records.is_some() || args.write_model.is_some() || args.model.is_some()) {
+        let why = "--records, --model and --write-model are for a policy that learns: name it among --policies";
+        return Err(Error::Usage(why.to_owned()));
+    }
     let book = prices::book(&args.prices)?;
     if let Some(warning) = prices::warning(&book) {
         tell(&format!("warning: {warning}"));
@@ -86,7 +92,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         allow_archive: args.allow_archive,
         egress: egress(&book, args.egress_to.as_deref())?,
         seed: args.seed,
-        model: args.model.as_deref().map(model).transpose()?,
+        model: args.model.as_deref().map(given).transpose()?,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let left_out = left_out(&book, args.egress_to.is_some());
@@ -98,6 +104,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     }
     // A file that cannot be written is better known before the work than after.
     let decisions = args.decisions.as_deref().map(create).transpose()?;
+    let model = args.write_model.as_deref().map(create).transpose()?;
     let records = args.records.as_deref().map(create).transpose()?;
     let records = records.map(|file| Mutex::new(BufWriter::new(file)));
     let log = read(args, output)?;
@@ -114,11 +121,9 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         let written = written::write_decisions(BufWriter::new(file), &log, &book, &outcome);
         written.map_err(|source| Error::file("write", path, source))?;
     }
-    if let Some(path) = &args.write_model {
-        let model = outcome.model.as_deref().ok_or_else(|| {
-            Error::Usage("--write-model: no policy that learns was asked for".to_owned())
-        })?;
-        std::fs::write(path, model).map_err(|source| Error::file("write", path, source))?;
+    if let (Some(mut file), Some(path)) = (model, &args.write_model) {
+        let weights = outcome.model.as_deref().unwrap_or_default();
+        file.write_all(weights).map_err(|source| Error::file("write", path, source))?;
     }
     for warning in outcome.report.log.warnings() {
         tell(&format!("warning: {warning}"));
@@ -187,7 +192,7 @@ fn show(progress: &Progress, learning: &ProgressBar, simulating: &ProgressBar) {
     }
 }
 
-fn model(path: &Path) -> Result<Arc<Ensemble>, Error> {
+fn given(path: &Path) -> Result<Arc<Ensemble>, Error> {
     weights::read(path).map(Arc::new).map_err(Error::Simulation)
 }
 
