@@ -8,19 +8,24 @@
 //! model/*     accesses before a time -> a network that foretells reads; forecasts: who asks it, hazards: what it says
 //! planner/*   a forecast and prices -> where an object should be, in integers
 //! policies/*  a life, step by step -> decisions        optimum   a whole life -> decisions
+//! guard/*     policies side by side, in the order of time -> the decisions that a bucket can afford
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
-//! simulate    all of it, for every object, in shares; report: what comes out; written: decisions as files
+//! calibration forecasts, and what came of them
+//! simulate    all of it, for every object, in shares; report: what comes out; page: for people; written: decisions as files
 //! ```
 
+pub mod calibration;
 pub mod error;
 pub mod forecasts;
 pub mod gaps;
+pub mod guard;
 pub mod hazards;
 pub mod history;
 pub mod ledger;
 pub mod logs;
 pub mod model;
 pub mod optimum;
+pub mod page;
 pub mod planner;
 pub mod points;
 pub mod policies;

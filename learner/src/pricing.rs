@@ -65,128 +65,153 @@ pub struct Prices<'a> {
     pub egress_byte: Exact,
 }
 
-/// Where an object is, and since when.
-struct Seat {
-    tier: usize,
-    /// Until when it is paid for in any case.
-    bound_until_s: u64,
-    /// Since when it was not read, as the tier counts it.
-    idle_since_s: u64,
-    /// Until when a restored copy lasts.
-    readable_until_s: u64,
-}
-
 /// Charges a life. The first step of a new object is where it was PUT; others begin in the hot tier.
 pub fn charge(prices: Prices<'_>, life: &Life, steps: &[Step], meter: &mut impl Meter) {
-    let mut steps = steps.iter().peekable();
-    let mut seat = Seat {
-        tier: prices.book.hot,
-        bound_until_s: 0,
-        idle_since_s: life.idle_since_s,
-        readable_until_s: 0,
+    let mut steps = steps.iter().copied().peekable();
+    let mut seat = match life.is_new {
+        true => {
+            let tier = steps.next().map_or(prices.book.hot, |step| step.tier);
+            Seat::put(prices, life, tier, meter)
+        }
+        false => Seat::found(prices.book.hot, life),
     };
-    if life.is_new {
-        seat.tier = steps.next().map_or(prices.book.hot, |step| step.tier);
-        let card = &prices.cards[seat.tier];
-        seat.bound_until_s = life.from_s + card.stay_min_s;
-        seat.idle_since_s = life.from_s;
-        meter.once(Kind::Requests, seat.tier, life.from_s, card.put);
-    }
-    let mut now = life.from_s;
     for read in &life.reads {
         while let Some(step) = steps.next_if(|step| step.at_s <= read.at_s) {
-            rent(prices, &seat, now, step.at_s, meter);
-            now = step.at_s;
-            seat = transition(prices, life, &seat, *step, meter);
+            seat.moves(prices, step, meter);
         }
-        rent(prices, &seat, now, read.at_s, meter);
-        now = read.at_s;
-        served(prices, life, &mut seat, *read, meter);
+        seat.serves(prices, *read, meter);
     }
     for step in steps {
-        rent(prices, &seat, now, step.at_s, meter);
-        now = step.at_s;
-        seat = transition(prices, life, &seat, *step, meter);
+        seat.moves(prices, step, meter);
     }
-    rent(prices, &seat, now, life.until_s, meter);
-    early_delete(prices, &seat, life.until_s, meter);
+    seat.ends(prices, meter);
 }
 
-/// Keeps it for a while.
-fn rent(prices: Prices<'_>, seat: &Seat, from_s: u64, to_s: u64, meter: &mut impl Meter) {
-    let card = &prices.cards[seat.tier];
-    for (place, phase) in card.phases.iter().enumerate() {
-        let begins = from_s.max(seat.idle_since_s + phase.idle_s);
-        let next = card.phases.get(place + 1);
-        let ends = next.map_or(to_s, |next| to_s.min(seat.idle_since_s + next.idle_s));
-        let begins = if place == 0 { from_s } else { begins };
-        if begins < ends {
-            meter.rent(Kind::Storage, seat.tier, (begins, ends), phase.storage);
+/// Where an object is, and since when: what its bill goes on from.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    pub tier: usize,
+    /// It has been charged until then.
+    pub now_s: u64,
+    /// Until when it is paid for in any case.
+    pub bound_until_s: u64,
+    /// Since when it was not read, as the tier counts it.
+    pub idle_since_s: u64,
+    /// Until when a restored copy lasts.
+    pub readable_until_s: u64,
+    size_bytes: u64,
+    /// When its life ends.
+    until_s: u64,
+}
+
+impl Seat {
+    /// It was there already.
+    pub fn found(hot: usize, life: &Life) -> Self {
+        Self {
+            tier: hot,
+            now_s: life.from_s,
+            bound_until_s: 0,
+            idle_since_s: life.idle_since_s,
+            readable_until_s: 0,
+            size_bytes: life.size_bytes,
+            until_s: life.until_s,
         }
     }
-    if from_s < to_s && card.monitoring > Exact::ZERO {
-        meter.rent(Kind::Monitoring, seat.tier, (from_s, to_s), card.monitoring);
-    }
-}
 
-fn transition(
-    prices: Prices<'_>,
-    life: &Life,
-    seat: &Seat,
-    step: Step,
-    meter: &mut impl Meter,
-) -> Seat {
-    let left = &prices.cards[seat.tier];
-    early_delete(prices, seat, step.at_s, meter);
-    match &left.restore {
-        Some(_) if seat.readable_until_s > step.at_s => {}
-        Some(_) => restore(prices, life, seat.tier, step.at_s, meter),
-        None => {
-            let read = left.retrieval(life.size_bytes);
-            meter.once(Kind::Retrieval, seat.tier, step.at_s, read);
+    /// It is written into a tier.
+    pub fn put(prices: Prices<'_>, life: &Life, tier: usize, meter: &mut impl Meter) -> Self {
+        let card = &prices.cards[tier];
+        meter.once(Kind::Requests, tier, life.from_s, card.put);
+        Self {
+            tier,
+            bound_until_s: life.from_s + card.stay_min_s,
+            idle_since_s: life.from_s,
+            ..Self::found(tier, life)
         }
     }
-    let entered = &prices.cards[step.tier];
-    meter.once(Kind::Transitions, step.tier, step.at_s, entered.transition);
-    meter.moved();
-    Seat {
-        tier: step.tier,
-        bound_until_s: step.at_s + entered.stay_min_s,
-        idle_since_s: step.at_s,
-        readable_until_s: 0,
-    }
-}
 
-/// A copy is made, and kept until it expires or the object is gone.
-fn restore(prices: Prices<'_>, life: &Life, tier: usize, at_s: u64, meter: &mut impl Meter) {
-    if let Some(restore) = &prices.cards[tier].restore {
-        meter.once(Kind::Retrieval, tier, at_s, restore.retrieval);
-        let kept = (at_s, readable_until(at_s).min(life.until_s));
-        meter.rent(Kind::RestoreCopy, tier, kept, restore.copy);
-        meter.restored();
+    pub fn moves(&mut self, prices: Prices<'_>, step: Step, meter: &mut impl Meter) {
+        self.waits(prices, step.at_s, meter);
+        let left = &prices.cards[self.tier];
+        self.early_delete(prices, meter);
+        match &left.restore {
+            Some(_) if self.readable_until_s > step.at_s => {}
+            Some(_) => self.restored(prices, meter),
+            None => {
+                let read = left.retrieval(self.size_bytes);
+                meter.once(Kind::Retrieval, self.tier, step.at_s, read);
+            }
+        }
+        let entered = &prices.cards[step.tier];
+        meter.once(Kind::Transitions, step.tier, step.at_s, entered.transition);
+        meter.moved();
+        self.tier = step.tier;
+        self.bound_until_s = step.at_s + entered.stay_min_s;
+        self.idle_since_s = step.at_s;
+        self.readable_until_s = 0;
     }
-}
 
-fn served(prices: Prices<'_>, life: &Life, seat: &mut Seat, read: Read, meter: &mut impl Meter) {
-    let card = &prices.cards[seat.tier];
-    if card.restore.is_some() && seat.readable_until_s <= read.at_s {
-        restore(prices, life, seat.tier, read.at_s, meter);
-        seat.readable_until_s = readable_until(read.at_s);
+    pub fn serves(&mut self, prices: Prices<'_>, read: Read, meter: &mut impl Meter) {
+        self.waits(prices, read.at_s, meter);
+        let card = &prices.cards[self.tier];
+        if card.restore.is_some() && self.readable_until_s <= read.at_s {
+            self.restored(prices, meter);
+            self.readable_until_s = readable_until(read.at_s);
+        }
+        let requests = card.get.times(i128::from(read.requests));
+        meter.once(Kind::Requests, self.tier, read.at_s, requests);
+        meter.once(Kind::Retrieval, self.tier, read.at_s, card.retrieval(read.bytes));
+        let sent = prices.egress_byte.times(i128::from(read.bytes));
+        meter.once(Kind::Egress, self.tier, read.at_s, sent);
+        self.idle_since_s = read.at_s;
     }
-    let requests = card.get.times(i128::from(read.requests));
-    meter.once(Kind::Requests, seat.tier, read.at_s, requests);
-    meter.once(Kind::Retrieval, seat.tier, read.at_s, card.retrieval(read.bytes));
-    let sent = prices.egress_byte.times(i128::from(read.bytes));
-    meter.once(Kind::Egress, seat.tier, read.at_s, sent);
-    seat.idle_since_s = read.at_s;
-}
 
-/// The rest of a minimum stay.
-fn early_delete(prices: Prices<'_>, seat: &Seat, at_s: u64, meter: &mut impl Meter) {
-    if seat.bound_until_s > at_s {
-        let ticks = prices.ticks.between(at_s, seat.bound_until_s);
-        let rest = prices.cards[seat.tier].storage().times(ticks);
-        meter.once(Kind::EarlyDelete, seat.tier, at_s, rest);
+    pub fn ends(&mut self, prices: Prices<'_>, meter: &mut impl Meter) {
+        self.waits(prices, self.until_s, meter);
+        self.early_delete(prices, meter);
+    }
+
+    /// Time passes.
+    pub fn waits(&mut self, prices: Prices<'_>, to_s: u64, meter: &mut impl Meter) {
+        let (from_s, card) = (self.now_s, &prices.cards[self.tier]);
+        for (place, phase) in card.phases.iter().enumerate() {
+            let begins = from_s.max(self.idle_since_s + phase.idle_s);
+            let next = card.phases.get(place + 1);
+            let ends = next.map_or(to_s, |next| to_s.min(self.idle_since_s + next.idle_s));
+            let begins = if place == 0 { from_s } else { begins };
+            if begins < ends {
+                meter.rent(Kind::Storage, self.tier, (begins, ends), phase.storage);
+            }
+        }
+        if from_s < to_s && card.monitoring > Exact::ZERO {
+            meter.rent(Kind::Monitoring, self.tier, (from_s, to_s), card.monitoring);
+        }
+        self.now_s = to_s;
+    }
+
+    /// A copy is made, and kept until it expires or the object is gone.
+    fn restored(&self, prices: Prices<'_>, meter: &mut impl Meter) {
+        let (tier, at_s) = (self.tier, self.now_s);
+        if let Some(restore) = &prices.cards[tier].restore {
+            meter.once(Kind::Retrieval, tier, at_s, restore.retrieval);
+            let kept = (at_s, readable_until(at_s).min(self.until_s));
+            meter.rent(Kind::RestoreCopy, tier, kept, restore.copy);
+            meter.restored();
+        }
+    }
+
+    /// The rest of a minimum stay.
+    fn early_delete(&self, prices: Prices<'_>, meter: &mut impl Meter) {
+        let rest = self.rest(prices);
+        if rest > Exact::ZERO {
+            meter.once(Kind::EarlyDelete, self.tier, self.now_s, rest);
+        }
+    }
+
+    /// What leaving now costs for the rest of a minimum stay.
+    pub fn rest(&self, prices: Prices<'_>) -> Exact {
+        let ticks = prices.ticks.between(self.now_s, self.bound_until_s);
+        prices.cards[self.tier].storage().times(ticks)
     }
 }
 

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::Date;
+use vaultaire_proto::prices::exact::Exact;
 
+use crate::calibration::Calibration;
 use crate::error::Error;
+use crate::guard::Guarded;
 use crate::ledger::Ledger;
 use crate::logs::Names;
 use crate::logs::told::Told;
@@ -25,6 +29,8 @@ pub struct Report {
     pub model: Option<String>,
     /// Where objects may be.
     pub tiers: Vec<String>,
+    /// Whether what was foretold came. None: nothing was.
+    pub calibration: Option<Calibration>,
     pub optimum: Bill,
     pub all_hot: Bill,
     pub policies: BTreeMap<String, Bill>,
@@ -40,6 +46,20 @@ pub struct Bill {
     pub by_day: BTreeMap<String, i128>,
     pub transitions: u64,
     pub restores: u64,
+    /// Of the guard alone.
+    #[serde(flatten)]
+    pub guard: Option<Guard>,
+}
+
+/// What a guard did beside its bill, for each bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Guard {
+    /// What might be lost against doing nothing: a quarter of what its first thirty days cost then.
+    pub budget_nanousd: BTreeMap<String, i128>,
+    /// What further reads cost before anything could be decided about the first.
+    pub excess_nanousd: BTreeMap<String, i128>,
+    /// What moving cost that another policy had put elsewhere.
+    pub switching_nanousd: BTreeMap<String, i128>,
 }
 
 /// Each kind of charge.
@@ -56,6 +76,20 @@ pub struct ByKind {
 }
 
 impl ByKind {
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, i128); Kind::ALL.len()] {
+        [
+            ("storage", self.storage),
+            ("requests", self.requests),
+            ("retrieval", self.retrieval),
+            ("transitions", self.transitions),
+            ("early deletion", self.early_delete),
+            ("monitoring", self.monitoring),
+            ("restored copies", self.restore_copy),
+            ("egress", self.egress),
+        ]
+    }
+
     fn of(&mut self, kind: Kind) -> &mut i128 {
         match kind {
             Kind::Storage => &mut self.storage,
@@ -71,6 +105,21 @@ impl ByKind {
 }
 
 impl Bill {
+    pub fn guarded(guarded: &Guarded<'_>, book: &Book, names: &Names) -> Result<Self, Error> {
+        let mut guard = Guard::default();
+        for (number, name) in (0..).zip(&names.buckets) {
+            let rounded = |amount: Exact| Ok(book.rounded(amount).ok_or(Error::TooLarge)?.0);
+            let (budget, excess, switching) = match guarded.accounts.get(&number) {
+                Some((account, switching)) => (account.budget(), account.excess, *switching),
+                None => Default::default(),
+            };
+            guard.budget_nanousd.insert(name.clone(), rounded(budget)?);
+            guard.excess_nanousd.insert(name.clone(), rounded(excess)?);
+            guard.switching_nanousd.insert(name.clone(), rounded(switching)?);
+        }
+        Ok(Self { guard: Some(guard), ..Self::of(&guarded.ledger, names)? })
+    }
+
     pub fn of(ledger: &Ledger<'_>, names: &Names) -> Result<Self, Error> {
         let mut bill = Self {
             // A bucket without charges is there as well.

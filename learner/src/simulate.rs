@@ -1,5 +1,6 @@
 //! A whole log under every policy, and at best. Objects are independent of each other here, so threads share them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
@@ -9,8 +10,12 @@ use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::Ticks;
 
+use crate::calibration::Calibration;
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object, Subject};
+use crate::guard::replay::Rules;
+use crate::guard::shadow::{Both, Windows};
+use crate::guard::{self, Guarded, Seen, backtest};
 use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
@@ -75,9 +80,12 @@ struct Task<'a> {
     book: &'a Book,
     ticks: &'a Ticks,
     window: Window,
-    allowed: Vec<usize>,
+    allowed: &'a [usize],
     egress: NanoUsd,
+    /// Every policy that is tried, and the names of those that were asked for.
     policies: Vec<Box<dyn Policy>>,
+    chosen: &'a [&'static str],
+    is_guarded: bool,
     forecaster: Option<&'a dyn Forecaster>,
     keep: Keep<'a>,
     progress: &'a Progress,
@@ -92,6 +100,9 @@ struct Part<'a> {
     ledgers: Vec<Ledger<'a>>,
     decisions: Vec<Decision>,
     versions: u64,
+    calibration: Calibration,
+    /// What a guard has to see; of one thread, or of all.
+    seen: Vec<Seen>,
 }
 
 /// Simulates a log.
@@ -141,30 +152,41 @@ pub fn foretold(
     let window = Window::of(log, options.charge_from_s)?;
     let allowed = allowed(book, options.allow_archive);
     let world = World { log, book, window, allowed: &allowed };
-    let names = chosen(&options.policies)?;
-    let policies = names.into_iter().filter_map(|name| policies::named(name, world)).collect();
+    let chosen = chosen(&options.policies)?;
+    let is_guarded = chosen.contains(&guard::NAME);
+    // A guard has to see every policy.
+    let tried = if is_guarded { &policies::NAMES[..] } else { &chosen };
     let ticks = history::ticks(book, window);
     let task = Task {
         log,
         book,
         ticks: &ticks,
         window,
-        allowed,
+        allowed: &allowed,
         egress: options.egress.unwrap_or_default(),
-        policies,
+        policies: tried.iter().filter_map(|name| policies::named(name, world)).collect(),
+        chosen: &chosen,
+        is_guarded,
         forecaster,
         keep,
         progress,
     };
-    let whole = task.shared(options.threads.get())?;
-    let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
-    let mut of_policies = Vec::new();
-    for policy in &task.policies {
-        let bill = bills.next().unwrap_or_else(|| Ok(Bill::default()))?;
-        of_policies.push((policy.name().to_owned(), bill));
+    let threads = options.threads.get();
+    let mut whole = task.shared(threads)?;
+    let mut of_policies = BTreeMap::new();
+    if is_guarded {
+        let guarded = task.guarded(std::mem::take(&mut whole.seen), threads)?;
+        whole.decisions.extend_from_slice(&guarded.decisions);
+        of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, book, &log.names)?);
     }
-    let mut last = || bills.next().unwrap_or_else(|| Ok(Bill::default()));
-    let (optimum, all_hot) = (last()?, last()?);
+    let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
+    let mut next = || bills.next().unwrap_or_else(|| Ok(Bill::default()));
+    for policy in &task.policies {
+        let bill = next()?;
+        if chosen.contains(&policy.name()) {
+            of_policies.insert(policy.name().to_owned(), bill);
+        }
+    }
     let report = Report {
         book: book.name.clone(),
         charge_from: window.from_s,
@@ -174,12 +196,12 @@ pub fn foretold(
         model: None,
         log: log.told.clone(),
         tiers: task.allowed.iter().map(|tier| book.tiers[*tier].name.clone()).collect(),
-        optimum,
-        all_hot,
-        policies: of_policies.into_iter().collect(),
+        calibration: forecaster.map(|_| whole.calibration),
+        optimum: next()?,
+        all_hot: next()?,
+        policies: of_policies,
     };
-    let names = task.policies.iter().map(|policy| policy.name()).chain([OPTIMUM]).collect();
-    Ok(Outcome { report, decisions: whole.decisions, names, model: None })
+    Ok(Outcome { report, decisions: whole.decisions, names: task.names(), model: None })
 }
 
 /// Names of policies, in the order of all.
@@ -201,13 +223,21 @@ fn allowed(book: &Book, allow_archive: bool) -> Vec<usize> {
 }
 
 impl<'a> Task<'a> {
+    /// What decisions tell the place of.
+    fn names(&self) -> Vec<&'static str> {
+        let guarded = self.is_guarded.then_some(guard::NAME);
+        self.policies.iter().map(|policy| policy.name()).chain(guarded).chain([OPTIMUM]).collect()
+    }
+
     /// Cuts the objects into one share for each thread.
     fn shared(&self, threads: usize) -> Result<Part<'a>, Error> {
         let shares = shares::of(&self.log.accesses, threads);
         let mut whole = self.nothing();
         for part in shares::each(&shares, |share| self.part(share))? {
             whole.versions += part.versions;
+            whole.calibration.merge(&part.calibration);
             whole.decisions.extend(part.decisions);
+            whole.seen.extend(part.seen);
             for (own, theirs) in whole.ledgers.iter_mut().zip(part.ledgers) {
                 own.merge(theirs);
             }
@@ -215,15 +245,43 @@ impl<'a> Task<'a> {
         Ok(whole)
     }
 
+    /// The policy of the guard, after all others.
+    fn guarded(&'a self, seen: Vec<Seen>, threads: usize) -> Result<Guarded<'a>, Error> {
+        let names: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
+        let from_s = self.window.from_s;
+        let first = backtest::first(self.log, self.book, self.allowed, &names, (from_s, threads))?;
+        let is_kept = self.keep.decisions && self.chosen.contains(&guard::NAME);
+        let rules = Rules {
+            book: self.book,
+            ticks: self.ticks,
+            from_s,
+            allowed: self.allowed,
+            egress_byte: self.book.for_bytes(self.egress, 1),
+            experts: &self.policies,
+            keep: is_kept.then_some(self.policies.len()),
+        };
+        let empty = Ledger::new(self.book, self.ticks, self.window);
+        guard::run(rules, &self.log.names, &first, &empty, seen, threads)
+    }
+
     fn nothing(&self) -> Part<'a> {
         // Those of the policies, of the optimum, and of doing nothing.
         let ledgers =
             vec![Ledger::new(self.book, self.ticks, self.window); self.policies.len() + 2];
-        Part { ledgers, decisions: Vec::new(), versions: 0 }
+        Part {
+            ledgers,
+            decisions: Vec::new(),
+            versions: 0,
+            calibration: Calibration::default(),
+            seen: Vec::new(),
+        }
     }
 
     fn part(&self, accesses: &[Access]) -> Result<Part<'a>, Error> {
         let mut part = self.nothing();
+        if self.is_guarded {
+            part.seen.push(Seen::new(self.window)?);
+        }
         let (mut objects, mut points) = (Vec::new(), 0);
         for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
             let lives = history::lives(self.log, self.window.until_s, of_one)?;
@@ -245,9 +303,22 @@ impl<'a> Task<'a> {
         let forecasts = self.forecaster.map(|forecaster| forecaster.forecasts(objects));
         let mut forecasts = forecasts.transpose()?.unwrap_or_default().into_iter();
         let mut records = Vec::new();
-        for subject in objects.iter().flat_map(|object| &object.subjects) {
-            part.versions += 1;
-            self.live_one(subject, &forecasts.next().unwrap_or_default(), part, &mut records);
+        for object in objects {
+            let shadows = if self.is_guarded { self.policies.len() } else { 0 };
+            let mut shadows: Vec<Windows<'_>> =
+                (0..shadows).map(|_| Windows::new(self.window, self.ticks)).collect();
+            for subject in &object.subjects {
+                part.versions += 1;
+                let forecasts = forecasts.next().unwrap_or_default();
+                part.calibration.add(subject, &forecasts, self.window.until_s);
+                self.live_one(subject, &forecasts, part, (&mut shadows, &mut records));
+                for seen in &mut part.seen {
+                    seen.tape.record(subject, &forecasts)?;
+                }
+            }
+            for seen in &mut part.seen {
+                seen.object(self.log.names.bucket_of(object.number), &shadows);
+            }
         }
         match self.keep.records {
             Some(out) => write_records(out, &records),
@@ -261,33 +332,44 @@ impl<'a> Task<'a> {
         subject: &Subject,
         forecasts: &[Option<Forecast>],
         part: &mut Part<'a>,
-        records: &mut Vec<Record>,
+        (shadows, records): (&mut [Windows<'a>], &mut Vec<Record>),
     ) {
         let life = &subject.life;
         let cards = self.book.cards(life.size_bytes);
         let egress_byte = self.book.for_bytes(self.egress, 1);
         let prices = Prices { book: self.book, ticks: self.ticks, cards: &cards, egress_byte };
         let bucket = self.log.names.bucket_of(life.object);
-        let of_policies = self.policies.iter().map(|policy| {
+        for (place, policy) in self.policies.iter().enumerate() {
             let policy = policy.as_ref();
+            let is_chosen = self.chosen.contains(&policy.name());
             let mut decided = |view: View<'_>, step: Step| {
-                if self.keep.records.is_some() {
+                if self.keep.records.is_some() && is_chosen {
                     records.extend(policy.record(view, step, &self.log.names));
                 }
             };
-            let subject = (subject, bucket);
-            policies::steps(policy, prices, &self.allowed, subject, forecasts, &mut decided)
-        });
-        let plans = of_policies.chain([optimum::steps(prices, &self.allowed, life).0]);
-        for (place, steps) in plans.chain([nothing(self.book, life)]).enumerate() {
-            charge(prices, life, &steps, part.ledgers[place].of_bucket(bucket));
-            if self.keep.decisions && place <= self.policies.len() {
+            let of_life = (subject, bucket);
+            let steps =
+                policies::steps(policy, prices, self.allowed, of_life, forecasts, &mut decided);
+            let ledger = part.ledgers[place].of_bucket(bucket);
+            match shadows.get_mut(place) {
+                Some(shadow) => charge(prices, life, &steps, &mut Both(ledger, shadow)),
+                None => charge(prices, life, &steps, ledger),
+            }
+            if is_chosen {
                 self.keep(place, life, &steps, &mut part.decisions);
             }
         }
+        let (best, _) = optimum::steps(prices, self.allowed, life);
+        let after = self.policies.len();
+        charge(prices, life, &best, part.ledgers[after].of_bucket(bucket));
+        self.keep(after + usize::from(self.is_guarded), life, &best, &mut part.decisions);
+        charge(prices, life, &nothing(self.book, life), part.ledgers[after + 1].of_bucket(bucket));
     }
 
     fn keep(&self, policy: usize, life: &Life, steps: &[Step], decisions: &mut Vec<Decision>) {
+        if !self.keep.decisions {
+            return;
+        }
         let mut from = (!life.is_new).then_some(self.book.hot);
         for step in steps {
             decisions.push(Decision { object: life.object, policy, from, step: *step });

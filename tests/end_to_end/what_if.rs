@@ -48,7 +48,15 @@ fn a_log_is_simulated_and_its_decisions_are_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, decisions) = (log(folder.path()), folder.path().join("decisions.csv"));
     let decisions = decisions.display().to_string();
-    let found = json(&["simulate", "--log", &log, "--json", "--decisions", &decisions]);
+    let page = folder.path().join("saving.html").display().to_string();
+    let found =
+        json(&["simulate", "--log", &log, "--json", "--decisions", &decisions, "--report", &page]);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<h1>What would you save?</h1>") && page.contains("<svg"), "{page}");
+    let guarded = &found["policies"]["guarded"];
+    for told in ["budget_nanousd", "excess_nanousd", "switching_nanousd"] {
+        assert!(guarded[told].is_object(), "{told}: {guarded}");
+    }
     let total = |bill: &Value| bill["total_nanousd"].as_i64().expect("an integer");
     let (all_hot, optimum) = (total(&found["all_hot"]), total(&found["optimum"]));
     assert_eq!(total(&found["policies"]["stay"]), all_hot);

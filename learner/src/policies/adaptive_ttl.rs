@@ -78,7 +78,7 @@ impl Policy for AdaptiveTtl {
     fn decide(&self, view: View<'_>) -> usize {
         let Some(rule) = self.rule(view) else { return view.tier };
         let hot = view.prices.book.hot;
-        let was_read = !view.reads_there.is_empty() && view.idle_s < DAY_S;
+        let was_read = view.reads_there.count > 0 && view.idle_s < DAY_S;
         match view.tier == hot {
             true if view.idle_s >= rule.idle_s => rule.tier,
             false if rule.comes_back && was_read => hot,

@@ -50,23 +50,19 @@ fn read_all(view: View<'_>, tier: usize) -> Exact {
 }
 
 /// The hot tier, when reads have cost so much here.
-fn comes_back(view: View<'_>) -> Option<usize> {
+pub fn comes_back(view: View<'_>) -> Option<usize> {
     let hot = view.prices.book.hot;
     let (here, back) = (view.card(view.tier), view.card(hot));
-    if view.tier == hot || view.reads_there.is_empty() {
+    if view.tier == hot || view.reads_there.count == 0 {
         return None;
     }
     let bound_until_s = view.entered_s + here.stay_min_s;
     let rest = here.storage().times(view.prices.ticks.between(view.at_s, bound_until_s));
     let coming = read_all(view, view.tier) + back.transition + rest;
-    let paid: Exact = view
-        .reads_there
-        .iter()
-        .map(|read| {
-            let restored = here.restore.map_or(Exact::ZERO, |restore| restore.retrieval);
-            let requests = (here.get - back.get).max(Exact::ZERO).times(i128::from(read.requests));
-            requests + here.retrieval(read.bytes) + restored
-        })
-        .sum();
+    let reads = view.reads_there;
+    let restored = here.restore.map_or(Exact::ZERO, |restore| restore.retrieval);
+    let requests = (here.get - back.get).max(Exact::ZERO).times(i128::from(reads.requests));
+    let paid =
+        requests + here.retrieval(reads.sent_bytes) + restored.times(i128::from(reads.count));
     (paid >= coming).then_some(hot)
 }

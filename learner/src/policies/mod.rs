@@ -10,6 +10,7 @@ use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::card::Card;
 
 use crate::forecasts::Subject;
+use crate::guard;
 use crate::hazards::Forecast;
 use crate::history::{Read, Window};
 use crate::logs::{Log, Names};
@@ -37,9 +38,25 @@ pub struct View<'a> {
     pub bound_until_s: u64,
     pub idle_s: u64,
     /// Its reads since it entered its tier.
-    pub reads_there: &'a [Read],
+    pub reads_there: Reads,
     /// What is expected of it, where somebody knows.
     pub forecast: Option<&'a Forecast>,
+}
+
+/// Some reads of an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub count: u64,
+    pub requests: u64,
+    pub sent_bytes: u64,
+}
+
+impl Reads {
+    pub fn add(&mut self, read: Read) {
+        self.count += 1;
+        self.requests += u64::from(read.requests);
+        self.sent_bytes = self.sent_bytes.saturating_add(read.bytes);
+    }
 }
 
 impl View<'_> {
@@ -55,6 +72,10 @@ pub trait Policy: Sync {
     fn place(&self, view: View<'_>) -> usize;
     /// Where an object should be from now on.
     fn decide(&self, view: View<'_>) -> usize;
+    /// Whether it knows what to do with objects that another policy has made cold.
+    fn brings_back(&self) -> bool {
+        true
+    }
     /// All that a decision was made from. None: it was not planned.
     fn record(&self, _view: View<'_>, _step: Step, _names: &Names) -> Option<Record> {
         None
@@ -77,6 +98,10 @@ impl Policy for Stay {
     fn decide(&self, view: View<'_>) -> usize {
         view.tier
     }
+
+    fn brings_back(&self) -> bool {
+        false
+    }
 }
 
 /// What a policy may learn from, of what lies before the time of a decision.
@@ -89,15 +114,22 @@ pub struct World<'a> {
 }
 
 /// The name of every policy, in the order in which they are shown.
-pub const NAMES: [&str; 6] =
-    ["stay", "age-30-90", "intelligent-tiering", "adaptive-ttl", "break-even", learned::NAME];
+pub const NAMES: [&str; 7] = [
+    "stay",
+    "age-30-90",
+    "intelligent-tiering",
+    "adaptive-ttl",
+    "break-even",
+    learned::NAME,
+    guard::NAME,
+];
 
 /// Whether this policy asks for forecasts.
 pub fn asks(name: &str) -> bool {
-    name == learned::NAME
+    name == learned::NAME || name == guard::NAME
 }
 
-/// The policy of a name.
+/// The policy of a name. The guard is none by itself: it follows one of the others.
 pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
     let World { log, book, window, allowed } = world;
     Some(match name {
@@ -137,7 +169,7 @@ pub fn steps(
         entered_s: life.from_s,
         bound_until_s: 0,
         idle_s: 0,
-        reads_there: &[],
+        reads_there: Reads::default(),
         forecast: None,
     };
     if life.is_new {
@@ -148,12 +180,14 @@ pub fn steps(
         decided(view, step);
         steps.push(step);
     }
-    let mut reads_before = 0;
+    let mut reads = life.reads.iter();
+    let mut known = 0;
     view.is_new = false;
     for point in points {
         view.at_s = point.at_s;
         view.idle_s = point.at_s - point.idle_since_s;
-        view.reads_there = &life.reads[reads_before..point.reads];
+        reads.by_ref().take(point.reads - known).for_each(|read| view.reads_there.add(*read));
+        known = point.reads;
         view.forecast = next_forecast();
         let wanted = policy.decide(view);
         if wanted != view.tier {
@@ -163,7 +197,7 @@ pub fn steps(
             view.tier = wanted;
             view.entered_s = point.at_s;
             view.bound_until_s = point.at_s + view.card(wanted).stay_min_s;
-            reads_before = point.reads;
+            view.reads_there = Reads::default();
         }
     }
     steps

@@ -14,6 +14,7 @@ use vaultaire_learner::error::Error as LearnerError;
 use vaultaire_learner::logs::{Log, files};
 use vaultaire_learner::model::network::Ensemble;
 use vaultaire_learner::model::weights;
+use vaultaire_learner::page;
 use vaultaire_learner::policies;
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
@@ -74,6 +75,9 @@ pub struct Args {
     /// Write every decision of every policy to this file.
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
+    /// Write a page with plots to this file: HTML that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, output: Output) -> Result<(), Error> {
@@ -105,6 +109,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     // A file that cannot be written is better known before the work than after.
     let decisions = args.decisions.as_deref().map(create).transpose()?;
     let model = args.write_model.as_deref().map(create).transpose()?;
+    let page = args.report.as_deref().map(create).transpose()?;
     let records = args.records.as_deref().map(create).transpose()?;
     let records = records.map(|file| Mutex::new(BufWriter::new(file)));
     let log = read(args, output)?;
@@ -124,6 +129,10 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     if let (Some(mut file), Some(path)) = (model, &args.write_model) {
         let weights = outcome.model.as_deref().unwrap_or_default();
         file.write_all(weights).map_err(|source| Error::file("write", path, source))?;
+    }
+    if let (Some(mut file), Some(path)) = (page, &args.report) {
+        let html = page::html(&outcome.report);
+        file.write_all(html.as_bytes()).map_err(|source| Error::file("write", path, source))?;
     }
     for warning in outcome.report.log.warnings() {
         tell(&format!("warning: {warning}"));

@@ -1,0 +1,181 @@
+//! How much a bucket may lose. It has a budget, a quarter of what its first thirty days cost if everything is hot, as far as
+//! they are over. What could yet be lost is known of every object that is not hot: its debit. A demotion is refused where all debits
+//! together are more than the budget and what was saved until then. So whatever is read next, the bucket's bill is at most what
+//! doing nothing costs, and the budget.
+//!
+//! **Why that holds.** Let `saved` be what doing nothing would have cost until now, less what was paid, and `debits` the sum over all
+//! objects. `debits <= saved + budget` holds at first, and nothing breaks it: a demotion is refused if it would; rent only adds to what
+//! was saved, beside what a debit contains; a read, the end or the return of an object costs at most its debit,
+//! which it takes away in the same step. Once an object was read it is decided about again, and it may stay only where there is
+//! room for another read of it; so one read is in a debit. Where it is read more often before that is decided, at the end of
+//! the day, or in more requests, what goes beyond is counted apart, as excess.
+
+use vaultaire_proto::money::NanoUsd;
+use vaultaire_proto::prices::Book;
+use vaultaire_proto::prices::calendar::{DAY_S, MONTH_TICKS, Ticks};
+use vaultaire_proto::prices::exact::Exact;
+
+use crate::pricing::{Prices, Seat};
+
+/// The budget is earned in this time.
+pub const EARNED_S: u64 = 30 * DAY_S;
+
+/// A quarter, in halvings.
+const BUDGET_HALVINGS: u32 = 2;
+
+/// Of all room, what is kept for objects with which little can be lost, in halvings.
+const KEPT_HALVINGS: u32 = 2;
+
+/// A restored copy lasts two days at most: so many ticks, in the shortest month.
+const COPY_TICKS: i128 = 2 * MONTH_TICKS as i128 / 28;
+
+/// What can be lost with one object from now on until it is hot again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Debit {
+    /// By the next read.
+    pub read: Exact,
+    /// The rest of its stay, all that its return costs, and rent that is dearer than the hot tier's at first.
+    pub leave: Exact,
+}
+
+impl Debit {
+    /// Of an object in a tier. None: it is never cheaper there than in the hot one.
+    pub fn of(prices: Prices<'_>, size_bytes: u64, seat: &Seat) -> Option<Self> {
+        let hot = prices.book.hot;
+        if seat.tier == hot {
+            return Some(Self::default());
+        }
+        let (card, home) = (&prices.cards[seat.tier], &prices.cards[hot]);
+        let fetched = card.retrieval(size_bytes)
+            + card
+                .restore
+                .map_or(Exact::ZERO, |restore| restore.retrieval + restore.copy.times(COPY_TICKS));
+        let mut dearer = Exact::ZERO;
+        for (place, phase) in card.phases.iter().enumerate() {
+            let more = phase.storage + card.monitoring - home.storage();
+            if more < Exact::ZERO {
+                break;
+            }
+            let next = card.phases.get(place + 1)?;
+            let until_s = seat.now_s + next.idle_s - phase.idle_s;
+            dearer += more.times(prices.ticks.between(seat.now_s, until_s));
+        }
+        Some(Self {
+            read: (card.get + fetched - home.get).max(Exact::ZERO),
+            leave: seat.rest(prices) + fetched + home.transition + dearer,
+        })
+    }
+
+    pub fn sum(self) -> Exact {
+        self.read + self.leave
+    }
+}
+
+/// Rent of an object in a tick: if it is hot, and how much less is paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rents {
+    pub hot: Exact,
+    pub saved: Exact,
+}
+
+impl Rents {
+    /// As they are now. What gets cheaper by itself does so at an idle age, and is looked at then.
+    pub fn of(prices: Prices<'_>, seat: &Seat) -> Self {
+        let (hot, card) = (prices.cards[prices.book.hot].storage(), &prices.cards[seat.tier]);
+        let idle_s = seat.now_s.saturating_sub(seat.idle_since_s);
+        let reached = card.phases.iter().rfind(|phase| phase.idle_s <= idle_s);
+        let storage = reached.map_or(card.storage(), |phase| phase.storage);
+        Self { hot, saved: hot - storage - card.monitoring }
+    }
+}
+
+/// What one bucket has earned, saved and may yet lose.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Until when it earns its budget.
+    earns_until_s: u64,
+    now_s: u64,
+    /// Rent of everything in a tick, if it was hot.
+    hot_rent: Exact,
+    /// How much less is paid.
+    saved_rent: Exact,
+    /// What doing nothing cost in the time in which the budget is earned.
+    hot: Exact,
+    pub saved: Exact,
+    debits: Exact,
+    /// What reads cost beyond what debits contain.
+    pub excess: Exact,
+}
+
+/// What rounding may add to a bill.
+const ROUNDING: NanoUsd = NanoUsd(1_000);
+
+impl Account {
+    pub fn new(from_s: u64) -> Self {
+        Self { earns_until_s: from_s + EARNED_S, now_s: from_s, ..Self::default() }
+    }
+
+    /// Time passes.
+    pub fn until(&mut self, ticks: &Ticks, now_s: u64) {
+        let earned = ticks.between(self.now_s, now_s.min(self.earns_until_s).max(self.now_s));
+        self.hot += self.hot_rent.times(earned);
+        self.saved += self.saved_rent.times(ticks.between(self.now_s, now_s));
+        self.now_s = now_s;
+    }
+
+    /// Rents are others from now on, by so much: what objects cost if they are hot, and how much less is paid.
+    pub fn rents(&mut self, old: Rents, new: Rents) {
+        self.hot_rent += new.hot - old.hot;
+        self.saved_rent += new.saved - old.saved;
+    }
+
+    /// What rent saves in a time like this.
+    pub fn saves(&self, ticks: i128) -> Exact {
+        self.saved_rent.times(ticks)
+    }
+
+    /// So much was paid, where doing nothing costs this.
+    pub fn pays(&mut self, paid: Exact, hot: Exact) {
+        self.saved += hot - paid;
+        if self.now_s < self.earns_until_s {
+            self.hot += hot;
+        }
+    }
+
+    /// Takes a debit away and puts another one in its place.
+    pub fn debit(&mut self, old: Debit, new: Debit) {
+        self.debits += new.sum() - old.sum();
+    }
+
+    /// A read cost more than in the hot tier: the debit contains it, or it is excess.
+    pub fn reads(&mut self, debit: &mut Debit, more: Exact) {
+        let more = more.max(Exact::ZERO);
+        let contained = more.min(debit.read);
+        debit.read = debit.read - contained;
+        self.debits = self.debits - contained;
+        self.excess += more - contained;
+    }
+
+    /// Whether there is room for a debit instead of another one, when so much was paid for it. Part of the room is kept for what
+    /// risks little.
+    pub fn has_room(
+        &self,
+        (old, new): (Debit, Debit),
+        paid: Exact,
+        book: &Book,
+        risks_little: bool,
+    ) -> bool {
+        let debits = self.debits - old.sum() + new.sum() + book.once(ROUNDING);
+        let room = self.saved - paid + self.budget();
+        debits <= if risks_little { room } else { room - room.halved(KEPT_HALVINGS) }
+    }
+
+    pub fn now_s(&self) -> u64 {
+        self.now_s
+    }
+
+    /// What may be lost by now.
+    pub fn budget(&self) -> Exact {
+        self.hot.halved(BUDGET_HALVINGS)
+    }
+}

@@ -1,0 +1,154 @@
+//! What keeps a policy from doing harm: it decides about a bucket only where it was cheaper than all others, and only as far as
+//! the bucket can afford what could go wrong.
+//!
+//! ```text
+//! backtest    the log before charging -> the policy that a bucket begins with
+//! shadow      what each policy would have cost, window by window; choice: which one decides in the next window
+//! tape        lives -> events in the order of time
+//! replay      the events of a bucket -> decisions, with a budget of what may be lost and a breaker
+//! ```
+
+pub mod backtest;
+pub mod breaker;
+pub mod budget;
+pub mod choice;
+pub mod replay;
+pub mod shadow;
+pub mod tape;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use vaultaire_proto::prices::calendar::DAY_S;
+use vaultaire_proto::prices::exact::Exact;
+
+use crate::error::Error;
+use crate::guard::budget::Account;
+use crate::guard::replay::{Bucket, Rules};
+use crate::guard::shadow::{Costs, Windows};
+use crate::guard::tape::{Event, Tape};
+use crate::history::Window;
+use crate::ledger::Ledger;
+use crate::logs::Names;
+use crate::simulate::Decision;
+
+/// How it is called among the policies.
+pub const NAME: &str = "guarded";
+
+/// Policies are compared, and chosen, for so many days.
+pub const WINDOW_DAYS: u64 = 30;
+
+/// Which window a time is in.
+pub fn window_of(window: Window, at_s: u64) -> usize {
+    let days = (at_s / DAY_S).saturating_sub(window.from_s / DAY_S);
+    usize::try_from(days / WINDOW_DAYS).unwrap_or(usize::MAX)
+}
+
+/// All that was seen of some objects while policies were tried.
+#[derive(Debug)]
+pub struct Seen {
+    pub tape: Tape,
+    /// Of each bucket and window.
+    shadows: BTreeMap<u32, Vec<Costs>>,
+}
+
+impl Seen {
+    pub fn new(window: Window) -> Result<Self, Error> {
+        Ok(Self { tape: Tape::new(window)?, shadows: BTreeMap::new() })
+    }
+
+    /// What one object cost under each policy.
+    pub fn object(&mut self, bucket: u32, costs: &[Windows<'_>]) {
+        let windows = self.tape.windows();
+        let shadows = self.shadows.entry(bucket).or_default();
+        shadows.resize_with(windows, || Costs::new(costs.len()));
+        for (place, shadow) in shadows.iter_mut().enumerate() {
+            shadow.add(|policy| costs[policy].amounts[place]);
+        }
+    }
+}
+
+/// What came of it.
+pub struct Guarded<'a> {
+    pub ledger: Ledger<'a>,
+    pub decisions: Vec<Decision>,
+    /// Of each bucket, and what it paid for switching from one policy to another.
+    pub accounts: BTreeMap<u32, (Account, Exact)>,
+}
+
+/// Goes through everything again, in the order of time. `first` are the policies that buckets begin with.
+pub fn run<'a>(
+    rules: Rules<'a>,
+    names: &Names,
+    first: &[usize],
+    empty: &Ledger<'a>,
+    mut seen: Vec<Seen>,
+    threads: usize,
+) -> Result<Guarded<'a>, Error> {
+    let mut shadows: BTreeMap<u32, Vec<Costs>> = BTreeMap::new();
+    for part in &mut seen {
+        for (bucket, theirs) in std::mem::take(&mut part.shadows) {
+            match shadows.get_mut(&bucket) {
+                Some(own) => own.iter_mut().zip(&theirs).for_each(|(own, costs)| own.merge(costs)),
+                None => drop(shadows.insert(bucket, theirs)),
+            }
+        }
+    }
+    let mut buckets: BTreeMap<u32, (Bucket<'a>, Vec<usize>)> = shadows
+        .into_iter()
+        .map(|(number, shadow)| {
+            let chosen = choice::of(first[number as usize], &shadow);
+            (number, (Bucket::new(number, rules, empty.clone()), chosen))
+        })
+        .collect();
+    let windows = seen.iter().map(|part| part.tape.windows()).max().unwrap_or(0);
+    for place in 0..windows {
+        let mut events: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
+        for part in &mut seen {
+            part.tape.take(place, |event| {
+                let bucket = names.bucket_of(event.object);
+                events.entry(bucket).or_default().push(event);
+            })?;
+        }
+        go_on(&mut buckets, place, events, threads);
+    }
+    let mut whole =
+        Guarded { ledger: empty.clone(), decisions: Vec::new(), accounts: BTreeMap::new() };
+    for (number, (bucket, _)) in buckets {
+        whole.ledger.merge(bucket.ledger);
+        whole.decisions.extend(bucket.decisions);
+        whole.accounts.insert(number, (bucket.account, bucket.switching));
+    }
+    Ok(whole)
+}
+
+/// One window of every bucket: they know nothing of each other, so threads share them.
+fn go_on(
+    buckets: &mut BTreeMap<u32, (Bucket<'_>, Vec<usize>)>,
+    place: usize,
+    mut events: BTreeMap<u32, Vec<Event>>,
+    threads: usize,
+) {
+    let work: Vec<_> = buckets
+        .iter_mut()
+        .filter_map(|(number, bucket)| Some(Mutex::new(Some((bucket, events.remove(number)?)))))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let go_on = || {
+        while let Some(one) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let taken = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(((bucket, chosen), mut events)) = taken {
+                // Objects of one bucket take turns in the order of their numbers, whichever thread has found them.
+                events.sort_by_key(|event| (event.at_s, event.object));
+                bucket.go_on(chosen[place], events);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(go_on)));
+    });
+}
