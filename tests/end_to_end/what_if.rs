@@ -51,7 +51,7 @@ fn a_log_is_simulated_and_its_decisions_are_written() {
     let page = folder.path().join("saving.html").display().to_string();
     let found =
         json(&["simulate", "--log", &log, "--json", "--decisions", &decisions, "--report", &page]);
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = fs::read_to_string(page).expect("it was written");
     assert!(page.contains("<h1>What would you save?</h1>") && page.contains("<svg"), "{page}");
     let guarded = &found["policies"]["guarded"];
     for told in ["budget_nanousd", "excess_nanousd", "switching_nanousd"] {
