@@ -54,7 +54,7 @@ pub fn html(report: &Report) -> String {
     );
     page += &section(
         "Where the money goes",
-        "Each kind of charge, as a share of what everything hot costs.",
+        "Each kind of charge; the dearest is as wide as the page.",
         &kinds(report, &bills),
     );
     if report.all_hot.by_bucket.len() > 1 {
