@@ -116,8 +116,8 @@ fn assert_bounded(report: &Report, what: &str) {
 
 /// Some weeks of a few objects, with many reads of each on some days.
 fn lines() -> impl Strategy<Value = Vec<(u64, usize, usize, u64)>> {
-    let line = (0..150 * DAY_S, 0_usize..12, 0_usize..8, 1_u64..400_000_000);
-    prop::collection::vec(line, 1..200).prop_map(|mut lines| {
+    let line = (0..150 * DAY_S, 0_usize..6, 0_usize..24, 1_u64..400_000_000);
+    prop::collection::vec(line, 1..400).prop_map(|mut lines| {
         lines.sort_unstable();
         lines
     })
@@ -131,7 +131,11 @@ proptest! {
         let text: Vec<String> = lines
             .iter()
             .map(|(at, object, operation, size)| {
-                let name = ["PUT", "GET", "GET", "GET", "GET", "GET", "GET", "DELETE"][*operation];
+                let name = match operation {
+                    0 | 1 => "PUT",
+                    2 => "DELETE",
+                    _ => "GET",
+                };
                 let at = traces::START_S + at;
                 // Some reads are of a part, and some are of more than everything.
                 let bytes = if size % 3 == 0 { (size * (size % 7) / 3).to_string() } else { String::new() };
