@@ -22,6 +22,13 @@ fn append_and_wait(journal: &Journal, group: u16, entries: Vec<Entry>) {
     rx.recv().unwrap().unwrap();
 }
 
+fn vote_and_wait(journal: &Journal, group: u16) {
+    let (tx, rx) = mpsc::channel();
+    let done = Box::new(move |result| tx.send(result).unwrap());
+    journal.save_vote(group, Bytes::from_static(b"vote"), done);
+    rx.recv().unwrap().unwrap();
+}
+
 /// With a pace at which it would not be over today.
 #[test]
 fn a_writer_that_waits_for_the_next_segment_and_a_stop_are_not_held_up_by_the_pace() {
@@ -75,11 +82,14 @@ fn concurrent_groups_share_syncs_and_all_comes_back() {
     for group in 0..GROUPS {
         journal.purge(group, at(1, CALLS - 1), must());
     }
-    // Segments are let go after the completions of a batch, so the second call comes after that of
-    // the first.
-    append_and_wait(&journal, 0, entries(1, CALLS..CALLS + 1, 10));
-    append_and_wait(&journal, 0, entries(1, CALLS + 1..CALLS + 2, 10));
-    assert_eq!(journal.stats().segments, 1);
+    // Nothing is live any more, and votes add nothing live. Segments are let go after the completions of
+    // a batch, so a call comes after that of the one before; and a segment may begin with one of
+    // them, but not with two.
+    let is_alone = (0..3).any(|_| {
+        vote_and_wait(&journal, 0);
+        journal.stats().segments == 1
+    });
+    assert!(is_alone, "{:?}", journal.stats());
 }
 
 #[test]
