@@ -123,6 +123,11 @@ pub enum Error {
     #[error("what was found cannot be written: {source}; is there room for it?")]
     Unwritten { source: io::Error },
 
+    #[error(
+        "what happens to objects cannot be kept in {folder}: {source}; make room there, or set TMPDIR to another folder"
+    )]
+    Temporary { folder: String, source: io::Error },
+
     #[error("the network failed: {0}; please report it")]
     Network(candle_core::Error),
 

@@ -74,6 +74,11 @@ pub struct Life {
 }
 
 impl Life {
+    /// From when on somebody who read the log until then would know of it, within its window.
+    pub fn known_s(&self) -> u64 {
+        self.from_s.max(self.seen_s)
+    }
+
     /// As far as it lies in a window. None: it had ended by then.
     pub fn within(&self, window: Window) -> Option<Self> {
         if self.until_s < window.from_s {

@@ -61,6 +61,16 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The first of all days, since 1970.
+    pub fn first_day(&self) -> u64 {
+        self.first_day
+    }
+
+    /// As a bill rounds. None: more than can be counted.
+    pub fn rounded(&self, amount: Exact) -> Option<NanoUsd> {
+        self.book.rounded(amount)
+    }
+
     /// What is charged from now on is for objects of this bucket.
     pub fn of_bucket(&mut self, bucket: u32) -> &mut Self {
         self.bucket = bucket;

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::Date;
-use vaultaire_proto::prices::exact::Exact;
 
 use crate::calibration::Calibration;
 use crate::error::Error;
 use crate::guard::Guarded;
+use crate::guard::budget::{BUDGET_HALVINGS, EARNED_DAYS};
 use crate::ledger::Ledger;
 use crate::logs::Names;
 use crate::logs::told::Told;
@@ -105,15 +104,27 @@ impl ByKind {
 }
 
 impl Bill {
-    pub fn guarded(guarded: &Guarded<'_>, book: &Book, names: &Names) -> Result<Self, Error> {
+    /// Beside its budget, which is told in full: a quarter of the bill of `all_hot` for its first days.
+    pub fn guarded(
+        guarded: &Guarded<'_>,
+        all_hot: &Ledger<'_>,
+        names: &Names,
+    ) -> Result<Self, Error> {
         let mut guard = Guard::default();
+        let mut hot: BTreeMap<u32, i128> = BTreeMap::new();
+        for line in
+            all_hot.lines()?.iter().filter(|line| line.day < all_hot.first_day() + EARNED_DAYS)
+        {
+            *hot.entry(line.bucket).or_default() += line.amount.0;
+        }
         for (number, name) in (0..).zip(&names.buckets) {
-            let rounded = |amount: Exact| Ok(book.rounded(amount).ok_or(Error::TooLarge)?.0);
-            let (budget, excess, switching) = match guarded.accounts.get(&number) {
-                Some((account, switching)) => (account.budget(), account.excess, *switching),
+            let budget = hot.get(&number).copied().unwrap_or_default() >> BUDGET_HALVINGS;
+            let rounded = |amount| Ok(all_hot.rounded(amount).ok_or(Error::TooLarge)?.0);
+            let (excess, switching) = match guarded.accounts.get(&number) {
+                Some((account, switching)) => (account.excess, *switching),
                 None => Default::default(),
             };
-            guard.budget_nanousd.insert(name.clone(), rounded(budget)?);
+            guard.budget_nanousd.insert(name.clone(), budget);
             guard.excess_nanousd.insert(name.clone(), rounded(excess)?);
             guard.switching_nanousd.insert(name.clone(), rounded(switching)?);
         }

@@ -175,9 +175,10 @@ pub fn foretold(
     let mut whole = task.shared(threads)?;
     let mut of_policies = BTreeMap::new();
     if is_guarded {
+        let all_hot = &whole.ledgers[task.policies.len() + 1];
         let guarded = task.guarded(std::mem::take(&mut whole.seen), threads)?;
         whole.decisions.extend_from_slice(&guarded.decisions);
-        of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, book, &log.names)?);
+        of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, all_hot, &log.names)?);
     }
     let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
     let mut next = || bills.next().unwrap_or_else(|| Ok(Bill::default()));
@@ -352,7 +353,7 @@ impl<'a> Task<'a> {
                 policies::steps(policy, prices, self.allowed, of_life, forecasts, &mut decided);
             let ledger = part.ledgers[place].of_bucket(bucket);
             match shadows.get_mut(place) {
-                Some(shadow) => charge(prices, life, &steps, &mut Both(ledger, shadow)),
+                Some(shadow) => charge(prices, life, &steps, &mut Both(ledger, shadow.of(life))),
                 None => charge(prices, life, &steps, ledger),
             }
             if is_chosen {

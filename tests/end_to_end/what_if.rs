@@ -120,6 +120,8 @@ fn a_log_is_made_up_and_learnt_from() {
     refused(&["explain", "--records", &records], 1, "(line 1)");
     let rules = ["simulate", "--log", &log, "--policies", "stay", "--records", &records];
     refused(&rules, 2, "are for a policy that learns");
+    let guarded = ["simulate", "--log", &log, "--policies", "guarded", "--records", &records];
+    refused(&guarded, 2, "is of what the policy learned plans");
     fs::write(&model, b"no network").expect("the folder takes files");
     refused(&[&learn[..], &["--model", &model]].concat(), 1, "this is no network");
     refused(&[&make[..], &["-", "--class", "tapes"]].concat(), 2, "there is no class of workload");
@@ -229,6 +231,11 @@ fn what_makes_no_sense_is_refused() {
     simulate("/nowhere/at/all", &[], 1, "/nowhere/at/all");
     simulate(&log, &["--policies", "stya"], 2, "there is no policy \"stya\"");
     simulate(&log, &["--charge-from", "5"], 2, "outside of the log");
+    let mut homeless = Command::new(binary());
+    homeless.args(["simulate", "--log", &log]).env("TMPDIR", "/nowhere/at/all");
+    let told = homeless.output().expect("the binary runs").stderr;
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("in /nowhere/at/all") && told.contains("set TMPDIR"), "{told}");
     simulate(&log, &["--egress-to", "mars"], 2, "internet");
     let book = vaultaire(&["prices", "show", "builtin"]).stdout;
     let negative = String::from_utf8_lossy(&book).replacen("\"0.023\"", "\"-0.023\"", 1);

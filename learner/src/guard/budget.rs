@@ -1,5 +1,5 @@
 //! How much a bucket may lose. It has a budget, a quarter of what its first thirty days cost if everything is hot, as far as
-//! they are over. What could yet be lost is known of every object that is not hot: its debit. A demotion is refused where all debits
+//! they are over and its objects were known. What could yet be lost is known of every object that is not hot: its debit. A demotion is refused where all debits
 //! together are more than the budget and what was saved until then. So whatever is read next, the bucket's bill is at most what
 //! doing nothing costs, and the budget.
 //!
@@ -8,7 +8,8 @@
 //! was saved, beside what a debit contains; a read, the end or the return of an object costs at most its debit,
 //! which it takes away in the same step. Once an object was read it is decided about again, and it may stay only where there is
 //! room for another read of it; so one read is in a debit. Where it is read more often before that is decided, at the end of
-//! the day, or in more requests, what goes beyond is counted apart, as excess.
+//! the day, or in more requests, what goes beyond is counted apart, as excess. An object that is hot again can lose nothing: the
+//! hot tier of a price book has no minimum stay, or the book is refused.
 
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
@@ -17,11 +18,11 @@ use vaultaire_proto::prices::exact::Exact;
 
 use crate::pricing::{Prices, Seat};
 
-/// The budget is earned in this time.
-pub const EARNED_S: u64 = 30 * DAY_S;
+/// The budget is earned on these first days.
+pub const EARNED_DAYS: u64 = 30;
 
 /// A quarter, in halvings.
-const BUDGET_HALVINGS: u32 = 2;
+pub const BUDGET_HALVINGS: u32 = 2;
 
 /// Of all room, what is kept for objects with which little can be lost, in halvings.
 const KEPT_HALVINGS: u32 = 2;
@@ -112,7 +113,8 @@ const ROUNDING: NanoUsd = NanoUsd(1_000);
 
 impl Account {
     pub fn new(from_s: u64) -> Self {
-        Self { earns_until_s: from_s + EARNED_S, now_s: from_s, ..Self::default() }
+        let earns_until_s = (from_s / DAY_S + EARNED_DAYS) * DAY_S;
+        Self { earns_until_s, now_s: from_s, ..Self::default() }
     }
 
     /// Time passes.

@@ -131,7 +131,7 @@ impl<'a> Bucket<'a> {
     ) -> Held {
         let cards = self.rules.book.cards(start.size_bytes);
         let (prices, hot) = (self.rules.prices(&cards), self.rules.book.hot);
-        let life = start.life(object, at_s);
+        let life = start.life(object);
         let mut held = Held {
             start,
             seat: Seat::found(hot, &life),
@@ -157,6 +157,7 @@ impl<'a> Bucket<'a> {
             self.account.pays(paid, cards[hot].put);
             self.keep(object, None, Step { at_s, tier });
         }
+        held.seat.waits(prices, at_s, &mut self.ledger);
         self.settles(prices, &mut held);
         held
     }

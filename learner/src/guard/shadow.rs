@@ -6,7 +6,7 @@ use vaultaire_proto::prices::calendar::{DAY_S, Ticks};
 use vaultaire_proto::prices::exact::Exact;
 
 use crate::guard::{WINDOW_DAYS, window_of};
-use crate::history::Window;
+use crate::history::{Life, Window};
 use crate::pricing::{Kind, Meter};
 
 /// Amounts that are squared lose so many bits first: then they are about eighths of a nano-dollar, and the squares of what a million
@@ -18,23 +18,33 @@ const DROPPED_BITS: u32 = 72;
 pub struct Windows<'a> {
     window: Window,
     ticks: &'a Ticks,
+    /// What was charged before is not counted: nobody knew of the object then.
+    known_s: u64,
     pub amounts: Vec<Exact>,
 }
 
 impl<'a> Windows<'a> {
     pub fn new(window: Window, ticks: &'a Ticks) -> Self {
         let amounts = vec![Exact::ZERO; window_of(window, window.until_s) + 1];
-        Self { window, ticks, amounts }
+        Self { window, ticks, known_s: 0, amounts }
+    }
+
+    /// What comes is of this life.
+    pub fn of(&mut self, life: &Life) -> &mut Self {
+        self.known_s = life.known_s();
+        self
     }
 }
 
 impl Meter for Windows<'_> {
     fn once(&mut self, _kind: Kind, _tier: usize, at_s: u64, amount: Exact) {
-        self.amounts[window_of(self.window, at_s)] += amount;
+        if at_s >= self.known_s {
+            self.amounts[window_of(self.window, at_s)] += amount;
+        }
     }
 
     fn rent(&mut self, _kind: Kind, _tier: usize, (from_s, to_s): (u64, u64), in_a_tick: Exact) {
-        let (mut from_s, last) = (from_s, self.amounts.len() - 1);
+        let (mut from_s, last) = (from_s.max(self.known_s), self.amounts.len() - 1);
         while from_s < to_s {
             let place = window_of(self.window, from_s).min(last);
             let next_day = self.window.from_s / DAY_S + (place as u64 + 1) * WINDOW_DAYS;
@@ -46,7 +56,7 @@ impl Meter for Windows<'_> {
     }
 }
 
-/// Two amounts, to be forwarded to both.
+/// Two meters that are charged the same.
 pub struct Both<'a, A, B>(pub &'a mut A, pub &'a mut B);
 
 impl<A: Meter, B: Meter> Meter for Both<'_, A, B> {
@@ -90,10 +100,13 @@ impl Costs {
         }
     }
 
-    /// One more object.
+    /// One more object. One that was not there in this window says nothing about it.
     pub fn add(&mut self, amounts: impl Fn(usize) -> Exact) {
         let policies = self.sums.len();
         let each: Vec<Exact> = (0..policies).map(amounts).collect();
+        if each.iter().all(|amount| *amount == Exact::ZERO) {
+            return;
+        }
         self.objects += 1;
         for one in 0..policies {
             self.sums[one] += each[one];
@@ -129,7 +142,7 @@ impl Costs {
         }
         let square = more.saturating_mul(more);
         let around = squares - square / self.objects;
-        let variance = around.max(0) / (self.objects - 1) * self.objects;
+        let variance = (around.max(0) / (self.objects - 1)).saturating_mul(self.objects);
         square > variance.saturating_mul(ERRORS * ERRORS)
     }
 }

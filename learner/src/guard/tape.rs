@@ -1,6 +1,6 @@
 //! What happens to the objects of a log, in the order of time: lives are found one object after the other, and a guard has to see
 //! all objects of a bucket at once. So each life writes its events here, and they are taken out again window by window. What is
-//! not looked at lies in a file without a name, which is gone when nobody holds it.
+//! not looked at lies in a file without a name in the folder for temporary files, which is gone when nobody holds it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek, SeekFrom, Write};
@@ -22,7 +22,7 @@ pub struct Event {
 /// What happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It is written, or was there when charging began.
+    /// It is written, or was there when charging began and is known from now on.
     Begin {
         life: Box<Start>,
         forecast: Option<Box<Forecast>>,
@@ -42,6 +42,7 @@ pub enum Kind {
 /// What is known of a life when it begins, and when it will end: that is for its bill alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
+    pub from_s: u64,
     pub size_bytes: u64,
     pub until_s: u64,
     pub idle_since_s: u64,
@@ -51,12 +52,12 @@ pub struct Start {
 
 impl Start {
     /// A life of which nothing else is known.
-    pub fn life(&self, object: u32, from_s: u64) -> Life {
+    pub fn life(&self, object: u32) -> Life {
         Life {
             object,
             size_bytes: self.size_bytes,
-            from_s,
-            seen_s: from_s,
+            from_s: self.from_s,
+            seen_s: self.from_s,
             is_new: self.is_new,
             idle_since_s: self.idle_since_s,
             until_s: self.until_s,
@@ -87,7 +88,7 @@ struct Part {
 
 impl Tape {
     pub fn new(window: Window) -> Result<Self, Error> {
-        let file = tempfile::tempfile().map_err(unwritten)?;
+        let file = tempfile::tempfile().map_err(unkept)?;
         let windows = vec![Part::default(); window_of(window, window.until_s) + 1];
         Ok(Self { window, file, written: 0, windows })
     }
@@ -96,7 +97,8 @@ impl Tape {
         self.windows.len()
     }
 
-    /// Everything that happens in a life, with the forecasts of its moments.
+    /// Everything that happens in a life from when on it is known, with the forecasts of its moments. An object of which the log
+    /// tells later was there before, but what others may do must not depend on what nobody could know.
     pub fn record(
         &mut self,
         subject: &Subject,
@@ -105,7 +107,9 @@ impl Tape {
         let Subject { life, points, is_index, .. } = subject;
         let mut forecasts = forecasts.iter().copied();
         let mut next_forecast = || forecasts.next().flatten().map(Box::new);
+        let known_s = life.known_s();
         let start = Start {
+            from_s: life.from_s,
             size_bytes: life.size_bytes,
             until_s: life.until_s,
             idle_since_s: life.idle_since_s,
@@ -114,12 +118,15 @@ impl Tape {
         };
         let forecast = if life.is_new { next_forecast() } else { None };
         let mut write = |at_s, kind| self.write(&Event { at_s, object: life.object, kind });
-        write(life.from_s, Kind::Begin { life: Box::new(start), forecast })?;
+        write(known_s, Kind::Begin { life: Box::new(start), forecast })?;
         let mut points = points.iter().peekable();
         for (place, read) in life.reads.iter().map(Some).chain([None]).enumerate() {
             while let Some(point) = points.next_if(|point| point.reads == place) {
                 let forecast = next_forecast();
-                write(point.at_s, Kind::Point { idle_since_s: point.idle_since_s, forecast })?;
+                if point.at_s > known_s {
+                    let idle_since_s = point.idle_since_s;
+                    write(point.at_s, Kind::Point { idle_since_s, forecast })?;
+                }
             }
             if let Some(Read { at_s, bytes, requests }) = read.copied() {
                 write(at_s, Kind::Read { bytes, requests })?;
@@ -132,7 +139,7 @@ impl Tape {
         let part = &mut self.windows[window_of(self.window, event.at_s)];
         event.write(&mut part.buffer);
         if part.buffer.len() >= BUFFER_BYTES {
-            self.file.write_all(&part.buffer).map_err(unwritten)?;
+            self.file.write_all(&part.buffer).map_err(unkept)?;
             part.pieces.push((self.written, part.buffer.len()));
             self.written += part.buffer.len() as u64;
             part.buffer.clear();
@@ -146,16 +153,16 @@ impl Tape {
         let mut bytes = Vec::new();
         for (at, length) in pieces {
             bytes.resize(length, 0);
-            self.file.seek(SeekFrom::Start(at)).map_err(unwritten)?;
-            self.file.read_exact(&mut bytes).map_err(unwritten)?;
-            events(&bytes, &mut each).map_err(unwritten)?;
+            self.file.seek(SeekFrom::Start(at)).map_err(unkept)?;
+            self.file.read_exact(&mut bytes).map_err(unkept)?;
+            events(&bytes, &mut each).map_err(unkept)?;
         }
-        events(&buffer, &mut each).map_err(unwritten)
+        events(&buffer, &mut each).map_err(unkept)
     }
 }
 
-fn unwritten(source: io::Error) -> Error {
-    Error::Unwritten { source }
+fn unkept(source: io::Error) -> Error {
+    Error::Temporary { folder: std::env::temp_dir().display().to_string(), source }
 }
 
 fn events(mut bytes: &[u8], each: &mut impl FnMut(Event)) -> io::Result<()> {
@@ -180,7 +187,8 @@ impl Event {
         let (tag, numbers, forecast) = match &self.kind {
             Kind::Begin { life, forecast } => {
                 let tag = BEGIN | flag(life.is_new, IS_NEW) | flag(life.is_index, IS_INDEX);
-                (tag, vec![life.size_bytes, life.until_s, life.idle_since_s], forecast)
+                let numbers = vec![life.from_s, life.size_bytes, life.until_s, life.idle_since_s];
+                (tag, numbers, forecast)
             }
             Kind::Read { bytes, requests } => (READ, vec![*bytes, u64::from(*requests)], &None),
             Kind::Point { idle_since_s, forecast } => (POINT, vec![*idle_since_s], forecast),
@@ -206,6 +214,7 @@ impl Event {
         let mut kind = match tag & END {
             BEGIN => {
                 let life = Start {
+                    from_s: number()?,
                     size_bytes: number()?,
                     until_s: number()?,
                     idle_since_s: number()?,

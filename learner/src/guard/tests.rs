@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use vaultaire_proto::money::NanoUsd;
-use vaultaire_proto::prices::calendar::DAY_S;
+use vaultaire_proto::prices::calendar::{DAY_S, Date};
 use vaultaire_proto::prices::exact::Exact;
 use vaultaire_proto::prices::{Book, books};
 
@@ -23,7 +23,7 @@ use crate::history::{Life, Read, Window};
 use crate::logs::{Log, csv};
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::simulate::{self, Keep, Options};
+use crate::simulate::{self, Decision, Keep, Options, Outcome};
 use crate::traces::{self, scenarios::Scenario};
 
 /// Says what is not so.
@@ -86,7 +86,7 @@ fn read(text: &str) -> Log {
     log
 }
 
-fn guarded(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Report {
+fn simulated(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Outcome {
     let options = Options {
         charge_from_s: Some(charge_from_s),
         policies: Vec::new(),
@@ -96,14 +96,24 @@ fn guarded(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Report {
         model: None,
         threads: NonZeroUsize::new(2).unwrap(),
     };
-    let (keep, progress) = (Keep::default(), Progress::default());
-    simulate::foretold(log, book, &options, keep, Some(&wrong), &progress).unwrap().report
+    let (keep, progress) = (Keep { decisions: true, records: None }, Progress::default());
+    simulate::foretold(log, book, &options, keep, Some(&wrong), &progress).unwrap()
+}
+
+fn guarded(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Report {
+    simulated(log, book, charge_from_s, wrong).report
 }
 
 /// Of each bucket: nothing costs more than what is promised.
 fn assert_bounded(report: &Report, what: &str) {
     let bill = &report.policies["guarded"];
     let guard = bill.guard.as_ref().unwrap();
+    // Each bucket has a quarter of its first thirty days, rounded down.
+    let first = report.charge_from / DAY_S;
+    let days = (first..first + 30).map(|day| Date::of_day(day).to_string());
+    let hot = days.filter_map(|day| report.all_hot.by_day.get(&day)).sum::<i128>();
+    let missing = hot / 4 - guard.budget_nanousd.values().sum::<i128>();
+    assert!((0..=bill.by_bucket.len() as i128).contains(&missing), "{what}: {missing}");
     for (bucket, cost) in &bill.by_bucket {
         let hot = report.all_hot.by_bucket[bucket];
         let (budget, excess) = (guard.budget_nanousd[bucket], guard.excess_nanousd[bucket]);
@@ -178,6 +188,29 @@ fn no_workload_loses_more_than_a_budget() {
     }
 }
 
+/// An object that is first seen when it is read was there all the time, and nobody knew: what is decided about others until then
+/// does not depend on it.
+#[test]
+fn what_nobody_knew_decides_nothing() {
+    let day = |day: u64| traces::START_S + day * DAY_S;
+    let mut lines: Vec<String> = (0..40)
+        .map(|object| format!("{},b,known/{object},PUT,900000000,\n", day(object)))
+        .collect();
+    lines.push(format!("{},b,known/0,GET,900000000,\n", day(95)));
+    let late = format!("{},b,late,GET,90000000000,\n", day(100));
+    let decisions = |lines: &[String]| -> Vec<Decision> {
+        let outcome =
+            simulated(&read(&lines.concat()), &books::builtin(), day(0), Wrong::NeverRead);
+        let is_guarded = |one: &Decision| outcome.names[one.policy] == crate::guard::NAME;
+        let known = |one: &Decision| one.object < 40 && one.step.at_s < day(95);
+        outcome.decisions.iter().filter(|one| is_guarded(one) && known(one)).cloned().collect()
+    };
+    let without = decisions(&lines);
+    lines.push(late);
+    assert!(without.iter().any(|one| one.from.is_some()), "nothing moves in {without:?}");
+    assert_eq!(decisions(&lines), without);
+}
+
 #[test]
 fn what_is_recorded_comes_back_window_by_window() {
     let day = |day: u64| traces::START_S + day * DAY_S;
@@ -215,7 +248,7 @@ fn what_is_recorded_comes_back_window_by_window() {
     let sum: u64 = reads.map(|event| event.at_s).sum();
     assert_eq!(sum, TIMES as u64 * life.reads.iter().map(|read| read.at_s).sum::<u64>());
     let begun = events.iter().find_map(|event| match &event.kind {
-        Kind::Begin { life, .. } => Some(life.life(event.object, event.at_s)),
+        Kind::Begin { life, .. } => Some(life.life(event.object)),
         _ => None,
     });
     assert_eq!(begun, Some(Life { reads: Vec::new(), ..life }));

@@ -89,8 +89,9 @@ pub fn over_days(first_day: u64, lines: &[Line], what: &str) -> String {
         mark += 1.0;
     }
     // Not at the edges: what is written there would be cut.
-    for part in [0.1, 0.37, 0.64, 0.91] {
-        let day = (last * part).floor();
+    let mut days = [0.1, 0.37, 0.64, 0.91].map(|part| (last * part).floor()).to_vec();
+    days.dedup();
+    for day in days {
         frame.below(&mut text, day, &Date::of_day(first_day + day as u64).to_string());
     }
     for line in lines {

@@ -15,7 +15,7 @@ use vaultaire_learner::logs::{Log, files};
 use vaultaire_learner::model::network::Ensemble;
 use vaultaire_learner::model::weights;
 use vaultaire_learner::page;
-use vaultaire_learner::policies;
+use vaultaire_learner::policies::{self, learned};
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
 use vaultaire_learner::simulate::{self, Keep, Options, Outcome};
@@ -84,6 +84,11 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
     let learns = args.policies.is_empty() || args.policies.iter().any(|name| policies::asks(name));
     if !learns && (args.records.is_some() || args.write_model.is_some() || args.model.is_some()) {
         let why = "--records, --model and --write-model are for a policy that learns: name it among --policies";
+        return Err(Error::Usage(why.to_owned()));
+    }
+    let plans = args.policies.is_empty() || args.policies.iter().any(|name| name == learned::NAME);
+    if !plans && args.records.is_some() {
+        let why = "--records is of what the policy learned plans: name it among --policies";
         return Err(Error::Usage(why.to_owned()));
     }
     let book = prices::book(&args.prices)?;
