@@ -8,12 +8,14 @@
 //! was saved, beside what a debit contains; a read, the end or the return of an object costs at most its debit,
 //! which it takes away in the same step. Once an object was read it is decided about again, and it may stay only where there is
 //! room for another read of it; so one read is in a debit. Where it is read more often before that is decided, at the end of
-//! the day, or in more requests, what goes beyond is counted apart, as excess. An object that is hot again can lose nothing: the
-//! hot tier of a price book has no minimum stay, or the book is refused.
+//! the day, or in more requests, what goes beyond is counted apart, as excess. What has to be restored is so once in a debit: a copy
+//! that a read has made lasts beyond the end of the day, when it is decided, and what leaves by then leaves from that copy. An
+//! object that is hot again can lose nothing: the hot tier of a price book has no minimum stay, or the book is refused.
 
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::{DAY_S, MONTH_TICKS, Ticks};
+use vaultaire_proto::prices::card::RestoreCard;
 use vaultaire_proto::prices::exact::Exact;
 
 use crate::pricing::{Prices, Seat};
@@ -35,6 +37,8 @@ const COPY_TICKS: i128 = 2 * MONTH_TICKS as i128 / 28;
 pub struct Debit {
     /// By the next read.
     pub read: Exact,
+    /// By being restored, for that read or for its return.
+    pub restore: Exact,
     /// The rest of its stay, all that its return costs, and rent that is dearer than the hot tier's at first.
     pub leave: Exact,
 }
@@ -47,10 +51,8 @@ impl Debit {
             return Some(Self::default());
         }
         let (card, home) = (&prices.cards[seat.tier], &prices.cards[hot]);
-        let fetched = card.retrieval(size_bytes)
-            + card
-                .restore
-                .map_or(Exact::ZERO, |restore| restore.retrieval + restore.copy.times(COPY_TICKS));
+        let restored = |restore: RestoreCard| restore.retrieval + restore.copy.times(COPY_TICKS);
+        let fetched = card.retrieval(size_bytes);
         let mut dearer = Exact::ZERO;
         for (place, phase) in card.phases.iter().enumerate() {
             let more = phase.storage + card.monitoring - home.storage();
@@ -63,12 +65,13 @@ impl Debit {
         }
         Some(Self {
             read: (card.get + fetched - home.get).max(Exact::ZERO),
+            restore: card.restore.map_or(Exact::ZERO, restored),
             leave: seat.rest(prices) + fetched + home.transition + dearer,
         })
     }
 
     pub fn sum(self) -> Exact {
-        self.read + self.leave
+        self.read + self.restore + self.leave
     }
 }
 
@@ -149,12 +152,19 @@ impl Account {
         self.debits += new.sum() - old.sum();
     }
 
-    /// A read cost more than in the hot tier: the debit contains it, or it is excess.
-    pub fn reads(&mut self, debit: &mut Debit, more: Exact) {
+    /// A read cost more than in the hot tier: the debit contains it, or it is excess. One of which there is
+    /// a new copy now leaves from that, and is not restored again.
+    pub fn reads(&mut self, debit: &mut Debit, more: Exact, is_copied: bool) {
         let more = more.max(Exact::ZERO);
-        let contained = more.min(debit.read);
-        debit.read = debit.read - contained;
-        self.debits = self.debits - contained;
+        let restore = if is_copied { debit.restore } else { Exact::ZERO };
+        let contained = more.min(debit.read + restore);
+        let left = Debit {
+            read: debit.read - (contained - restore).max(Exact::ZERO),
+            restore: debit.restore - restore,
+            leave: debit.leave,
+        };
+        self.debit(*debit, left);
+        *debit = left;
         self.excess += more - contained;
     }
 

@@ -15,6 +15,7 @@ use crate::hazards::Forecast;
 use crate::history::Read;
 use crate::ledger::Ledger;
 use crate::policies::{Policy, Reads, View, break_even};
+use crate::points::end_of_day;
 use crate::pricing::{self, Meter, Prices, Seat, Step};
 use crate::simulate::Decision;
 
@@ -165,13 +166,16 @@ impl<'a> Bucket<'a> {
     fn reads(&mut self, mut held: Held, read: Read) -> Held {
         let cards = self.rules.book.cards(held.start.size_bytes);
         let prices = self.rules.prices(&cards);
+        let readable_until_s = held.seat.readable_until_s;
         let paid = pay(&mut self.ledger, prices, |meter| held.seat.serves(prices, read, meter));
+        // A copy that ends when it is decided, as that of a read at midnight does, is of no use then.
+        let is_copied = held.seat.readable_until_s > readable_until_s.max(end_of_day(read.at_s));
         let home = &cards[self.rules.book.hot];
         let hot = home.get.times(i128::from(read.requests))
             + (home.read_byte + prices.egress_byte).times(i128::from(read.bytes));
         self.account.pays(paid, hot);
         if held.seat.tier != self.rules.book.hot {
-            self.account.reads(&mut held.debit, paid - hot);
+            self.account.reads(&mut held.debit, paid - hot, is_copied);
             self.breaker.paid(paid - hot);
         }
         held.reads_there.add(read);
