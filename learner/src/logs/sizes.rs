@@ -22,8 +22,9 @@ pub fn tell(accesses: &mut Vec<Access>, stored: &Stored, rules: Rules, told: &mu
                 Rules::Provider => size_bytes(version).or(stored_bytes),
             };
             complete(version, known, is_first, (rules, &mut *told));
+            // What is left out was not there: the next one is the first that anybody sees.
+            is_first &= version[0].requests == 0;
             rest = others;
-            is_first = false;
         }
     }
     accesses.retain(|access| access.requests > 0);

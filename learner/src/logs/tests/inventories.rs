@@ -171,6 +171,19 @@ fn a_manifest_that_cannot_be_followed_says_what_to_do() {
     assert!(told(&away).contains("names the file"));
 }
 
+/// A DELETE needs no size where something was deleted before, but that was left out.
+#[test]
+fn what_is_left_out_leaves_no_delete_behind() {
+    let delete = line(20, "REST.DELETE.OBJECT", "k", 0, 9).replace(" 0 9 7 ", " - - 7 ");
+    let parts = line(10, "REST.COPY.PART_GET", "k", 0, 9).replace(" 0 9 7 ", " - - 7 ");
+    let other = line(0, "REST.PUT.OBJECT", "other", 0, 9);
+    let folder = Folder::new();
+    let lines = other + &parts + &delete + &delete;
+    let log = read(&folder.file("log", lines.as_bytes())).unwrap();
+    assert_eq!((log.accesses.len(), log.told.sizeless), (1, 3));
+    assert_eq!(lives(&log).len(), 1);
+}
+
 #[test]
 fn a_table_of_the_contract_takes_sizes_of_an_inventory_too() {
     let folder = Folder::new();
