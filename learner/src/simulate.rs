@@ -19,7 +19,8 @@ use crate::guard::{self, Guarded, Seen, backtest};
 use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
 use crate::model::weights;
@@ -94,6 +95,9 @@ struct Task<'a> {
 /// Lives are foretold in groups with about so many decisions.
 const POINTS_AT_ONCE: usize = 4_096;
 
+/// And with at most so many accesses, beside those of the last object: each is about 50 bytes of lives.
+const ACCESSES_AT_ONCE: usize = 1 << 18;
+
 /// What one thread found.
 struct Part<'a> {
     /// Of each policy, and of the optimum.
@@ -118,7 +122,7 @@ pub fn run(
     let window = Window::of(log, options.charge_from_s)?;
     let learnt = match names.iter().any(|name| policies::asks(name)) {
         true => {
-            let shares = shares::of(&log.accesses, options.threads.get());
+            let shares = log.accesses.shares(options.threads.get());
             let training = Training { seed: options.seed, given: options.model.clone() };
             Some(Learnt::new(log, window, &shares, training, progress)?)
         }
@@ -156,6 +160,8 @@ pub fn foretold(
     let is_guarded = chosen.contains(&guard::NAME);
     // A guard has to see every policy.
     let tried = if is_guarded { &policies::NAMES[..] } else { &chosen };
+    let tried = tried.iter().filter_map(|name| policies::named(name, world).transpose());
+    let tried: Vec<Box<dyn Policy>> = tried.collect::<Result<_, Error>>()?;
     let ticks = history::ticks(book, window);
     let task = Task {
         log,
@@ -164,7 +170,7 @@ pub fn foretold(
         window,
         allowed: &allowed,
         egress: options.egress.unwrap_or_default(),
-        policies: tried.iter().filter_map(|name| policies::named(name, world)).collect(),
+        policies: tried,
         chosen: &chosen,
         is_guarded,
         forecaster,
@@ -232,7 +238,7 @@ impl<'a> Task<'a> {
 
     /// Cuts the objects into one share for each thread.
     fn shared(&self, threads: usize) -> Result<Part<'a>, Error> {
-        let shares = shares::of(&self.log.accesses, threads);
+        let shares = self.log.accesses.shares(threads);
         let mut whole = self.nothing();
         for part in shares::each(&shares, |share| self.part(share))? {
             whole.versions += part.versions;
@@ -278,21 +284,23 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn part(&self, accesses: &[Access]) -> Result<Part<'a>, Error> {
+    fn part(&self, share: &Share<'_>) -> Result<Part<'a>, Error> {
         let mut part = self.nothing();
         if self.is_guarded {
             part.seen.push(Seen::new(self.window)?);
         }
-        let (mut objects, mut points) = (Vec::new(), 0);
-        for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
+        let (mut objects, mut points, mut accesses) = (Vec::new(), 0, 0);
+        let mut share = share.objects();
+        while let Some(of_one) = share.next_object()? {
             let lives = history::lives(self.log, self.window.until_s, of_one)?;
             let number = of_one[0].object;
             let object = Object::new((number, self.log.names.key(number)), lives, self.window);
             points += object.subjects.iter().map(|subject| subject.points.len() + 1).sum::<usize>();
             objects.push(object);
-            if points >= POINTS_AT_ONCE {
+            accesses += of_one.len();
+            if points >= POINTS_AT_ONCE || accesses >= ACCESSES_AT_ONCE {
                 self.live(&std::mem::take(&mut objects), &mut part)?;
-                points = 0;
+                (points, accesses) = (0, 0);
             }
             self.progress.accesses.fetch_add(of_one.len() as u64, Ordering::Relaxed);
         }

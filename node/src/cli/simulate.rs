@@ -179,7 +179,7 @@ fn simulated(
     output: Output,
 ) -> Result<Outcome, Error> {
     let (learning, simulating) =
-        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len() as u64));
+        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len()));
     let progress = Progress::default();
     let outcome = thread::scope(|scope| {
         let work = scope.spawn(|| simulate::run(log, book, options, keep, &progress));
