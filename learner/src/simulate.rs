@@ -52,6 +52,8 @@ pub struct Options {
     /// A network that is not trained, but used as it is.
     pub model: Option<Arc<Ensemble>>,
     pub threads: NonZeroUsize,
+    /// So many events of a guard's window are in memory at once; `guard::EVENTS_MAX` where nothing else is wanted.
+    pub events_max: usize,
 }
 
 /// A decision, as it is written down.
@@ -182,7 +184,8 @@ pub fn foretold(
     let mut of_policies = BTreeMap::new();
     if is_guarded {
         let all_hot = &whole.ledgers[task.policies.len() + 1];
-        let guarded = task.guarded(std::mem::take(&mut whole.seen), threads)?;
+        let at_once = (threads, options.events_max);
+        let guarded = task.guarded(std::mem::take(&mut whole.seen), at_once)?;
         whole.decisions.extend_from_slice(&guarded.decisions);
         of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, all_hot, &log.names)?);
     }
@@ -253,10 +256,11 @@ impl<'a> Task<'a> {
     }
 
     /// The policy of the guard, after all others.
-    fn guarded(&'a self, seen: Vec<Seen>, threads: usize) -> Result<Guarded<'a>, Error> {
+    fn guarded(&'a self, seen: Vec<Seen>, at_once: (usize, usize)) -> Result<Guarded<'a>, Error> {
         let names: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
         let from_s = self.window.from_s;
-        let first = backtest::first(self.log, self.book, self.allowed, &names, (from_s, threads))?;
+        let first =
+            backtest::first(self.log, self.book, self.allowed, &names, (from_s, at_once.0))?;
         let is_kept = self.keep.decisions && self.chosen.contains(&guard::NAME);
         let rules = Rules {
             book: self.book,
@@ -268,7 +272,7 @@ impl<'a> Task<'a> {
             keep: is_kept.then_some(self.policies.len()),
         };
         let empty = Ledger::new(self.book, self.ticks, self.window);
-        guard::run(rules, &self.log.names, &first, &empty, seen, threads)
+        guard::run(rules, &self.log.names, &first, &empty, seen, at_once)
     }
 
     fn nothing(&self) -> Part<'a> {

@@ -13,6 +13,7 @@ use vaultaire_proto::prices::calendar::DAY_S;
 use vaultaire_proto::prices::exact::Exact;
 
 use crate::error::Error;
+use crate::guard;
 use crate::history::{self, Life, Read, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Log, csv};
@@ -61,6 +62,7 @@ fn options() -> Options {
         seed: 1,
         model: None,
         threads: NonZeroUsize::new(3).unwrap(),
+        events_max: guard::EVENTS_MAX,
     }
 }
 
