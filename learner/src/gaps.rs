@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use vaultaire_proto::prices::calendar::DAY_S;
 
+use crate::error::Error;
 use crate::history::Window;
 use crate::logs::{Access, Log, Operation};
 use crate::points::IDLE_DAYS;
@@ -91,12 +92,13 @@ pub fn period(window: Window, at_s: u64) -> u32 {
 }
 
 impl Gaps {
-    pub fn new(log: &Log, window: Window, prefixes: &Prefixes) -> Self {
+    pub fn new(log: &Log, window: Window, prefixes: &Prefixes) -> Result<Self, Error> {
         let mut gaps = Self::default();
-        for accesses in log.accesses.chunk_by(|one, next| one.object == next.object) {
+        let mut objects = log.accesses.whole().objects();
+        while let Some(accesses) = objects.next_object()? {
             gaps.object(log, window, prefixes, accesses);
         }
-        gaps
+        Ok(gaps)
     }
 
     /// All that is known of a group when a period begins.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! logs/*      files -> accesses                        traces/*  a seed -> a log of known kinds of workload
+//! spill/*     records that do not fit into memory, in order
 //! history     accesses -> lives: each version from its PUT to its end, with its reads
 //! gaps        accesses -> how long each prefix leaves its objects alone, as it was known at some time
 //! model/*     accesses before a time -> a network that foretells reads; forecasts: who asks it, hazards: what it says
@@ -35,6 +36,7 @@ pub mod progress;
 pub mod report;
 pub mod shares;
 pub mod simulate;
+pub mod spill;
 pub mod traces;
 pub mod written;
 

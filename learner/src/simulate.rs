@@ -19,7 +19,8 @@ use crate::guard::{self, Guarded, Seen, backtest};
 use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
 use crate::model::weights;
@@ -51,6 +52,8 @@ pub struct Options {
     /// A network that is not trained, but used as it is.
     pub model: Option<Arc<Ensemble>>,
     pub threads: NonZeroUsize,
+    /// So many events of a guard's window are in memory at once; `guard::EVENTS_MAX` where nothing else is wanted.
+    pub events_max: usize,
 }
 
 /// A decision, as it is written down.
@@ -94,6 +97,9 @@ struct Task<'a> {
 /// Lives are foretold in groups with about so many decisions.
 const POINTS_AT_ONCE: usize = 4_096;
 
+/// And with at most so many accesses, beside those of the last object: each is about 50 bytes of lives.
+const ACCESSES_AT_ONCE: usize = 1 << 18;
+
 /// What one thread found.
 struct Part<'a> {
     /// Of each policy, and of the optimum.
@@ -118,7 +124,7 @@ pub fn run(
     let window = Window::of(log, options.charge_from_s)?;
     let learnt = match names.iter().any(|name| policies::asks(name)) {
         true => {
-            let shares = shares::of(&log.accesses, options.threads.get());
+            let shares = log.accesses.shares(options.threads.get());
             let training = Training { seed: options.seed, given: options.model.clone() };
             Some(Learnt::new(log, window, &shares, training, progress)?)
         }
@@ -156,6 +162,8 @@ pub fn foretold(
     let is_guarded = chosen.contains(&guard::NAME);
     // A guard has to see every policy.
     let tried = if is_guarded { &policies::NAMES[..] } else { &chosen };
+    let tried = tried.iter().filter_map(|name| policies::named(name, world).transpose());
+    let tried: Vec<Box<dyn Policy>> = tried.collect::<Result<_, Error>>()?;
     let ticks = history::ticks(book, window);
     let task = Task {
         log,
@@ -164,7 +172,7 @@ pub fn foretold(
         window,
         allowed: &allowed,
         egress: options.egress.unwrap_or_default(),
-        policies: tried.iter().filter_map(|name| policies::named(name, world)).collect(),
+        policies: tried,
         chosen: &chosen,
         is_guarded,
         forecaster,
@@ -176,7 +184,8 @@ pub fn foretold(
     let mut of_policies = BTreeMap::new();
     if is_guarded {
         let all_hot = &whole.ledgers[task.policies.len() + 1];
-        let guarded = task.guarded(std::mem::take(&mut whole.seen), threads)?;
+        let at_once = (threads, options.events_max);
+        let guarded = task.guarded(std::mem::take(&mut whole.seen), at_once)?;
         whole.decisions.extend_from_slice(&guarded.decisions);
         of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, all_hot, &log.names)?);
     }
@@ -232,7 +241,7 @@ impl<'a> Task<'a> {
 
     /// Cuts the objects into one share for each thread.
     fn shared(&self, threads: usize) -> Result<Part<'a>, Error> {
-        let shares = shares::of(&self.log.accesses, threads);
+        let shares = self.log.accesses.shares(threads);
         let mut whole = self.nothing();
         for part in shares::each(&shares, |share| self.part(share))? {
             whole.versions += part.versions;
@@ -247,10 +256,11 @@ impl<'a> Task<'a> {
     }
 
     /// The policy of the guard, after all others.
-    fn guarded(&'a self, seen: Vec<Seen>, threads: usize) -> Result<Guarded<'a>, Error> {
+    fn guarded(&'a self, seen: Vec<Seen>, at_once: (usize, usize)) -> Result<Guarded<'a>, Error> {
         let names: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
         let from_s = self.window.from_s;
-        let first = backtest::first(self.log, self.book, self.allowed, &names, (from_s, threads))?;
+        let first =
+            backtest::first(self.log, self.book, self.allowed, &names, (from_s, at_once.0))?;
         let is_kept = self.keep.decisions && self.chosen.contains(&guard::NAME);
         let rules = Rules {
             book: self.book,
@@ -262,7 +272,7 @@ impl<'a> Task<'a> {
             keep: is_kept.then_some(self.policies.len()),
         };
         let empty = Ledger::new(self.book, self.ticks, self.window);
-        guard::run(rules, &self.log.names, &first, &empty, seen, threads)
+        guard::run(rules, &self.log.names, &first, &empty, seen, at_once)
     }
 
     fn nothing(&self) -> Part<'a> {
@@ -278,21 +288,23 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn part(&self, accesses: &[Access]) -> Result<Part<'a>, Error> {
+    fn part(&self, share: &Share<'_>) -> Result<Part<'a>, Error> {
         let mut part = self.nothing();
         if self.is_guarded {
             part.seen.push(Seen::new(self.window)?);
         }
-        let (mut objects, mut points) = (Vec::new(), 0);
-        for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
+        let (mut objects, mut points, mut accesses) = (Vec::new(), 0, 0);
+        let mut share = share.objects();
+        while let Some(of_one) = share.next_object()? {
             let lives = history::lives(self.log, self.window.until_s, of_one)?;
             let number = of_one[0].object;
             let object = Object::new((number, self.log.names.key(number)), lives, self.window);
             points += object.subjects.iter().map(|subject| subject.points.len() + 1).sum::<usize>();
             objects.push(object);
-            if points >= POINTS_AT_ONCE {
+            accesses += of_one.len();
+            if points >= POINTS_AT_ONCE || accesses >= ACCESSES_AT_ONCE {
                 self.live(&std::mem::take(&mut objects), &mut part)?;
-                points = 0;
+                (points, accesses) = (0, 0);
             }
             self.progress.accesses.fetch_add(of_one.len() as u64, Ordering::Relaxed);
         }

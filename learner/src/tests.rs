@@ -13,6 +13,7 @@ use vaultaire_proto::prices::calendar::DAY_S;
 use vaultaire_proto::prices::exact::Exact;
 
 use crate::error::Error;
+use crate::guard;
 use crate::history::{self, Life, Read, Window};
 use crate::ledger::Ledger;
 use crate::logs::{Log, csv};
@@ -61,6 +62,7 @@ fn options() -> Options {
         seed: 1,
         model: None,
         threads: NonZeroUsize::new(3).unwrap(),
+        events_max: guard::EVENTS_MAX,
     }
 }
 
@@ -103,7 +105,8 @@ fn garbage_is_counted_skipped_and_shown_once() {
 fn lives(lines: &str, charge_from_s: Option<u64>) -> Vec<Life> {
     let log = read(lines);
     let window = Window::of(&log, charge_from_s).unwrap();
-    let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
+    let all = log.accesses.to_vec();
+    let of_each = all.chunk_by(|one, next| one.object == next.object);
     let whole =
         of_each.flat_map(|accesses| history::lives(&log, window.until_s, accesses).unwrap());
     whole.filter_map(|life| life.within(window)).collect()
@@ -139,7 +142,8 @@ fn what_was_not_seen_written_was_there_when_the_log_began() {
     assert_eq!((found[2].from_s, found[2].until_s, found[2].size_bytes), (100, 300, 9));
     let log = read("200,b,k,GET,,3\n");
     let window = Window::of(&log, None).unwrap();
-    let error = history::lives(&log, window.until_s, &log.accesses).unwrap_err().to_string();
+    let error =
+        history::lives(&log, window.until_s, &log.accesses.to_vec()).unwrap_err().to_string();
     assert!(error.contains("b/k (line 2) is GET, but no line tells its size"), "{error}");
 }
 
@@ -355,7 +359,7 @@ proptest! {
                 steps.entry(decision.object).or_default().push(decision.step);
             }
             let mut ledger = Ledger::new(&book, &ticks, window);
-            for accesses in log.accesses.chunk_by(|one, next| one.object == next.object) {
+            for accesses in log.accesses.to_vec().chunk_by(|one, next| one.object == next.object) {
                 let mut rest = steps.remove(&accesses[0].object).unwrap_or_default();
                 let lives = history::lives(&log, window.until_s, accesses).unwrap();
                 for life in lives.iter().filter_map(|life| life.within(window)) {

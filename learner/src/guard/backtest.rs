@@ -8,7 +8,8 @@ use vaultaire_proto::prices::exact::Exact;
 use crate::error::Error;
 use crate::forecasts::Object;
 use crate::history::{self, Window};
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::policies::{self, Policy, World, steps};
 use crate::pricing::{Prices, Total, charge};
 use crate::shares;
@@ -27,11 +28,12 @@ pub fn first(
         return Ok(vec![0; buckets]);
     }
     let world = World { log, book, window, allowed };
-    let named = names.iter().enumerate().filter(|(_, name)| !policies::asks(name));
-    let tried: Vec<(usize, Box<dyn Policy>)> =
-        named.filter_map(|(place, name)| Some((place, policies::named(name, world)?))).collect();
+    let mut tried: Vec<(usize, Box<dyn Policy>)> = Vec::new();
+    for (place, name) in names.iter().enumerate().filter(|(_, name)| !policies::asks(name)) {
+        tried.extend(policies::named(name, world)?.map(|policy| (place, policy)));
+    }
     let trial = Trial { world, tried: &tried };
-    let parts = shares::each(&shares::of(&log.accesses, threads), |share| trial.costs(share))?;
+    let parts = shares::each(&log.accesses.shares(threads), |share| trial.costs(share))?;
     let cheapest = |bucket: usize| {
         let cost = |own: &usize| -> Exact { parts.iter().map(|part| part[bucket][*own]).sum() };
         (0..tried.len()).min_by_key(cost).map_or(0, |own| tried[own].0)
@@ -47,11 +49,12 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// What each policy costs each bucket, for some objects.
-    fn costs(&self, accesses: &[Access]) -> Result<Vec<Vec<Exact>>, Error> {
+    fn costs(&self, share: &Share<'_>) -> Result<Vec<Vec<Exact>>, Error> {
         let World { log, book, window, allowed } = self.world;
         let ticks = history::ticks(book, window);
         let mut costs = vec![vec![Exact::ZERO; self.tried.len()]; log.names.buckets.len()];
-        for of_one in accesses.chunk_by(|one, next| one.object == next.object) {
+        let mut objects = share.objects();
+        while let Some(of_one) = objects.next_object()? {
             let known = of_one.partition_point(|access| access.at_s() < window.until_s);
             let lives = history::lives(log, window.until_s, &of_one[..known])?;
             let number = of_one[0].object;

@@ -35,12 +35,17 @@ use crate::history::Window;
 use crate::ledger::Ledger;
 use crate::logs::Names;
 use crate::simulate::Decision;
+use crate::spill::sorter::Sorter;
 
 /// How it is called among the policies.
 pub const NAME: &str = "guarded";
 
 /// Policies are compared, and chosen, for so many days.
 pub const WINDOW_DAYS: u64 = 30;
+
+/// So many events of a window are in memory while they are sorted, and at most as many more while they are replayed: each is 40 bytes,
+/// and may have a forecast of 80.
+pub const EVENTS_MAX: usize = 1 << 20;
 
 /// Which window a time is in.
 pub fn window_of(window: Window, at_s: u64) -> usize {
@@ -87,7 +92,7 @@ pub fn run<'a>(
     first: &[usize],
     empty: &Ledger<'a>,
     mut seen: Vec<Seen>,
-    threads: usize,
+    (threads, events_max): (usize, usize),
 ) -> Result<Guarded<'a>, Error> {
     let mut shadows: BTreeMap<u32, Vec<Costs>> = BTreeMap::new();
     for part in &mut seen {
@@ -107,14 +112,22 @@ pub fn run<'a>(
         .collect();
     let windows = seen.iter().map(|part| part.tape.windows()).max().unwrap_or(0);
     for place in 0..windows {
-        let mut events: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
+        let mut sorter = Sorter::new(events_max);
         for part in &mut seen {
-            part.tape.take(place, |event| {
-                let bucket = names.bucket_of(event.object);
-                events.entry(bucket).or_default().push(event);
-            })?;
+            part.tape.take(place, |event| sorter.push(event))?;
         }
-        go_on(&mut buckets, place, events, threads);
+        let mut sorted = sorter.finish()?;
+        loop {
+            let mut events: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
+            for event in sorted.by_ref().take(events_max.max(1)) {
+                let event = event?;
+                events.entry(names.bucket_of(event.object)).or_default().push(event);
+            }
+            if events.is_empty() {
+                break;
+            }
+            go_on(&mut buckets, place, events, threads);
+        }
     }
     let mut whole =
         Guarded { ledger: empty.clone(), decisions: Vec::new(), accounts: BTreeMap::new() };
@@ -126,7 +139,7 @@ pub fn run<'a>(
     Ok(whole)
 }
 
-/// One window of every bucket: they know nothing of each other, so threads share them.
+/// Some events of one window, in their order: buckets know nothing of each other, so threads share them.
 fn go_on(
     buckets: &mut BTreeMap<u32, (Bucket<'_>, Vec<usize>)>,
     place: usize,
@@ -141,9 +154,7 @@ fn go_on(
     let go_on = || {
         while let Some(one) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let taken = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some(((bucket, chosen), mut events)) = taken {
-                // Objects of one bucket take turns in the order of their numbers, whichever thread has found them.
-                events.sort_by_key(|event| (event.at_s, event.object));
+            if let Some(((bucket, chosen), events)) = taken {
                 bucket.go_on(chosen[place], events);
             }
         }

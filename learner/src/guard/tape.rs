@@ -10,6 +10,7 @@ use crate::forecasts::Subject;
 use crate::guard::window_of;
 use crate::hazards::{Forecast, Hazards, SPANS};
 use crate::history::{Life, Read, Window};
+use crate::spill::{Record, take, unkept};
 
 /// Something that happens to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,26 +149,29 @@ impl Tape {
     }
 
     /// Takes the events of a window out, those of one object in their order.
-    pub fn take(&mut self, window: usize, mut each: impl FnMut(Event)) -> Result<(), Error> {
+    pub fn take(
+        &mut self,
+        window: usize,
+        mut each: impl FnMut(Event) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let Part { buffer, pieces } = std::mem::take(&mut self.windows[window]);
         let mut bytes = Vec::new();
         for (at, length) in pieces {
             bytes.resize(length, 0);
             self.file.seek(SeekFrom::Start(at)).map_err(unkept)?;
             self.file.read_exact(&mut bytes).map_err(unkept)?;
-            events(&bytes, &mut each).map_err(unkept)?;
+            events(&bytes, &mut each)?;
         }
-        events(&buffer, &mut each).map_err(unkept)
+        events(&buffer, &mut each)
     }
 }
 
-fn unkept(source: io::Error) -> Error {
-    Error::Temporary { folder: std::env::temp_dir().display().to_string(), source }
-}
-
-fn events(mut bytes: &[u8], each: &mut impl FnMut(Event)) -> io::Result<()> {
+fn events(
+    mut bytes: &[u8],
+    each: &mut impl FnMut(Event) -> Result<(), Error>,
+) -> Result<(), Error> {
     while !bytes.is_empty() {
-        each(Event::read(&mut bytes)?);
+        each(Event::read(&mut bytes).map_err(unkept)?)?;
     }
     Ok(())
 }
@@ -181,7 +185,14 @@ const HAS_FORECAST: u8 = 4;
 const IS_NEW: u8 = 8;
 const IS_INDEX: u8 = 16;
 
-impl Event {
+impl Record for Event {
+    /// Objects take turns in the order of their numbers, whichever thread has found them.
+    type Key = (u64, u32);
+
+    fn key(&self) -> Self::Key {
+        (self.at_s, self.object)
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         let (tag, numbers, forecast) = match &self.kind {
@@ -206,7 +217,7 @@ impl Event {
         }
     }
 
-    fn read(bytes: &mut &[u8]) -> io::Result<Self> {
+    fn read(bytes: &mut impl io::Read) -> io::Result<Self> {
         let [tag] = take(bytes)?;
         let at_s = u64::from_le_bytes(take(bytes)?);
         let object = u32::from_le_bytes(take(bytes)?);
@@ -241,7 +252,7 @@ impl Event {
     }
 }
 
-fn forecast(bytes: &mut &[u8]) -> io::Result<Forecast> {
+fn forecast(bytes: &mut impl io::Read) -> io::Result<Forecast> {
     let mut head = || -> io::Result<Hazards> {
         let mut chances = [0; SPANS];
         for chance in &mut chances {
@@ -253,10 +264,4 @@ fn forecast(bytes: &mut &[u8]) -> io::Result<Forecast> {
     let mut number = || take(bytes).map(u32::from_le_bytes);
     let (requests_q8, sent_q8) = (number()?, number()?);
     Ok(Forecast { read, end, read_after, end_after, requests_q8, sent_q8 })
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> io::Result<[u8; N]> {
-    let mut taken = [0; N];
-    bytes.read_exact(&mut taken)?;
-    Ok(taken)
 }

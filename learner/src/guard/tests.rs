@@ -14,6 +14,7 @@ use vaultaire_proto::prices::{Book, books};
 
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
+use crate::guard::EVENTS_MAX;
 use crate::guard::breaker::Breaker;
 use crate::guard::choice;
 use crate::guard::shadow::Costs;
@@ -95,6 +96,7 @@ fn simulated(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Outcom
         seed: 1,
         model: None,
         threads: NonZeroUsize::new(2).unwrap(),
+        events_max: EVENTS_MAX,
     };
     let (keep, progress) = (Keep { decisions: true, records: None }, Progress::default());
     simulate::foretold(log, book, &options, keep, Some(&wrong), &progress).unwrap()
@@ -240,6 +242,7 @@ fn what_is_recorded_comes_back_window_by_window() {
         tape.take(place, |event| {
             assert_eq!(crate::guard::window_of(window, event.at_s), place);
             events.push(event);
+            Ok(())
         })
         .unwrap();
     }

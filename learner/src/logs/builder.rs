@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use crate::error::Error;
+use crate::logs::accesses::{Accesses, Keeper};
 use crate::logs::told::Told;
 use crate::logs::{Access, Log, Names, Operation, SIZE_MAX, Source, TIME_MAX_S};
 use crate::logs::{ranges, sizes, stored};
+use crate::spill::sorter::{Sorted, Sorter};
 
 /// How much of a bad line is shown.
 const SHOWN_CHARS: usize = 100;
@@ -47,7 +50,13 @@ pub struct Builder {
     /// Of each object the next older one of the same hash. None is the object itself.
     older: Vec<u32>,
     hashes: RandomState,
-    accesses: Vec<Access>,
+    /// So many are in memory at once.
+    in_memory_max: usize,
+    accesses: Sorter<Access>,
+    /// Why they could not all be kept. None: they were.
+    unkept: Option<Error>,
+    /// The times of the first and the last. None: there is none yet.
+    times_s: Option<(u64, u64)>,
     listed: Vec<stored::Listed>,
     sources: Vec<Source>,
     last_line: u32,
@@ -57,7 +66,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub fn new(rules: Rules) -> Self {
+    /// So many accesses are in memory at once, at most.
+    pub fn new(rules: Rules, in_memory_max: usize) -> Self {
         Self {
             rules,
             names: Names::default(),
@@ -65,7 +75,10 @@ impl Builder {
             newest: HashMap::new(),
             older: Vec::new(),
             hashes: RandomState::new(),
-            accesses: Vec::new(),
+            in_memory_max,
+            accesses: Sorter::new(in_memory_max),
+            unkept: None,
+            times_s: None,
             listed: Vec::new(),
             sources: Vec::new(),
             last_line: 0,
@@ -101,7 +114,9 @@ impl Builder {
         let object = self.object(found.bucket, found.key);
         let access = Access::new(found.at_s, object, found.operation, line);
         let access = access.with_bytes(found.size_bytes, found.sent_bytes);
-        self.accesses.push(if found.is_part { access.of_a_part() } else { access });
+        self.keep(if found.is_part { access.of_a_part() } else { access });
+        let (first_s, last_s) = self.times_s.unwrap_or((found.at_s, found.at_s));
+        self.times_s = Some((first_s.min(found.at_s), last_s.max(found.at_s)));
         self.last_line = self.last_line.max(line);
         self.told.lines += 1;
         if self.rules == Rules::Contract {
@@ -109,6 +124,18 @@ impl Builder {
             self.last_s = found.at_s;
         }
         Ok(())
+    }
+
+    /// What was once not kept is told of by `kept`, since a reader may be in the middle of something.
+    fn keep(&mut self, access: Access) {
+        if self.unkept.is_none() {
+            self.unkept = self.accesses.push(access).err();
+        }
+    }
+
+    /// Whether there was room for all accesses until now. Readers ask now and then.
+    pub fn kept(&mut self) -> Result<(), Error> {
+        self.unkept.take().map_or(Ok(()), Err)
     }
 
     /// A line that is no access.
@@ -193,25 +220,56 @@ impl Builder {
     }
 
     /// The whole log. `path` is what it was read from.
-    pub fn finish(self, path: String) -> Result<Log, Error> {
-        let Self { rules, names, mut accesses, listed, sources, mut told, why, .. } = self;
-        let times = accesses.iter().map(Access::at_s);
-        let (Some(first_s), Some(last_s)) = (times.clone().min(), times.max()) else {
-            return Err(nothing(path, told, why));
+    pub fn finish(mut self, path: String) -> Result<Log, Error> {
+        self.kept()?;
+        let Self { rules, names, accesses, in_memory_max, listed, sources, mut told, .. } = self;
+        let Some((first_s, last_s)) = self.times_s else {
+            return Err(nothing(path, told, self.why));
         };
-        let inventory = stored::add(&mut accesses, &listed, &names, (first_s, last_s));
-        told.listed = inventory.added;
-        // No two have the same place, so the order is always the same one.
-        accesses.sort_unstable_by_key(|access| (access.object, access.at_s, access.line));
-        sizes::tell(&mut accesses, &inventory, rules, &mut told);
-        match rules {
-            Rules::Contract => {}
-            Rules::Provider => ranges::fold(&mut accesses),
-        }
+        let mut stored = stored::Stored::new(listed, &names, (first_s, last_s));
+        let objects = 0..count(&names.objects);
+        let completed = Completed { rules, stored: &mut stored, told: &mut told };
+        let accesses = completed.all(objects, accesses.finish()?, Keeper::new(in_memory_max))?;
+        told.listed = stored.added;
         if accesses.is_empty() {
             return Err(Error::NoSizes { path, accesses: told.sizeless });
         }
         Ok(Log { names, accesses, first_s, last_s, told, sources })
+    }
+}
+
+/// What is added to accesses, object by object.
+struct Completed<'a> {
+    rules: Rules,
+    stored: &'a mut stored::Stored,
+    told: &'a mut Told,
+}
+
+impl Completed<'_> {
+    /// Those of all objects; some are in an inventory alone.
+    fn all(
+        self,
+        objects: Range<u32>,
+        mut sorted: Sorted<Access>,
+        mut keeper: Keeper,
+    ) -> Result<Accesses, Error> {
+        let mut next = sorted.next().transpose()?;
+        let mut of_one = Vec::new();
+        for object in objects {
+            of_one.clear();
+            while let Some(access) = next.filter(|access| access.object == object) {
+                of_one.push(access);
+                next = sorted.next().transpose()?;
+            }
+            self.stored.add(object, &mut of_one);
+            sizes::tell(&mut of_one, self.stored.size_bytes(object), self.rules, self.told);
+            match self.rules {
+                Rules::Contract => {}
+                Rules::Provider => ranges::fold(&mut of_one),
+            }
+            keeper.object(&of_one)?;
+        }
+        keeper.finish()
     }
 }
 
@@ -242,7 +300,7 @@ mod tests {
 
     #[test]
     fn names_of_one_hash_are_still_two() {
-        let mut builder = Builder::new(Rules::Contract);
+        let mut builder = Builder::new(Rules::Contract, 1);
         assert_eq!(builder.object("b", "one"), 0);
         // Hashes of 64 bits meet too rarely to be waited for.
         for key in ["two", "three"] {

@@ -7,6 +7,7 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord};
 
 use crate::error::Error;
+use crate::logs::accesses::IN_MEMORY_MAX;
 use crate::logs::builder::{Builder, Found, Rules, shown};
 use crate::logs::files::{Input, PROGRESS_LINES, Reading};
 use crate::logs::{Log, Operation, SIZE_MAX};
@@ -19,7 +20,7 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads one file, plain or compressed. `progress` hears how many bytes of it were read, now and then.
 pub fn read(path: &Path, progress: impl FnMut(u64)) -> Result<Log, Error> {
-    let mut builder = Builder::new(Rules::Contract);
+    let mut builder = Builder::new(Rules::Contract, IN_MEMORY_MAX);
     let mut reading = Reading::new(progress);
     let input = reading.open(path)?;
     let path = input.origin.path.clone();
@@ -61,6 +62,7 @@ pub fn read_into(input: Input, builder: &mut Builder, tell: &mut dyn FnMut()) ->
             Line::Garbage => builder.garbage("it is not UTF-8", "it is no text"),
         }
         if builder.lines().is_multiple_of(PROGRESS_LINES) {
+            builder.kept()?;
             tell();
         }
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::error::Error;
+use crate::logs::accesses::IN_MEMORY_MAX;
 use crate::logs::builder::{Builder, Rules, shown};
 use crate::logs::{Log, cloudtrail, csv, inventory, s3};
 
@@ -165,6 +166,16 @@ pub fn read(
     inventory: Option<&Path>,
     progress: impl FnMut(u64),
 ) -> Result<Log, Error> {
+    read_within(IN_MEMORY_MAX, path, inventory, progress)
+}
+
+/// The same with so many accesses in memory at once, at most.
+pub fn read_within(
+    in_memory_max: usize,
+    path: &Path,
+    inventory: Option<&Path>,
+    progress: impl FnMut(u64),
+) -> Result<Log, Error> {
     let mut reading = Reading::new(progress);
     let mut known: Option<(Format, String, Builder)> = None;
     for file in files(path)? {
@@ -179,8 +190,9 @@ pub fn read(
             let found = shown(text(&beginning).lines().next().unwrap_or_default());
             Error::Format { path: path.clone(), found, wanted: csv::HEADER }
         })?;
-        let (first, first_path, builder) =
-            known.get_or_insert_with(|| (format, path.clone(), Builder::new(format.rules())));
+        let (first, first_path, builder) = known.get_or_insert_with(|| {
+            (format, path.clone(), Builder::new(format.rules(), in_memory_max))
+        });
         if *first != format {
             let (kind, other_kind) = (format.name(), first.name());
             return Err(Error::Mixed { path, kind, other_path: first_path.clone(), other_kind });
@@ -191,6 +203,7 @@ pub fn read(
             Format::ServerLog => s3::read_into(input, builder, &mut tell)?,
             Format::CloudTrail => cloudtrail::read_into(input, builder, &mut tell)?,
         }
+        builder.kept()?;
         reading.tell();
     }
     let path = path.display().to_string();

@@ -5,8 +5,10 @@
 //! csv, s3, cloudtrail   one file -> its accesses          inventory   what is stored -> objects that a log may not know
 //! builder    accesses of all files -> a log: stored adds what an inventory knows, sizes tells what lines do not,
 //!            ranges makes one read of its parts
+//! accesses   those of a whole log, in memory or not
 //! ```
 
+pub mod accesses;
 pub mod builder;
 pub mod cloudtrail;
 pub mod csv;
@@ -24,6 +26,7 @@ pub mod told;
 #[cfg(test)]
 mod tests;
 
+use crate::logs::accesses::Accesses;
 use crate::logs::told::Told;
 
 /// The last second that is counted, in 2106: what is later is no second since 1970, but a millisecond.
@@ -164,12 +167,12 @@ pub struct Source {
     pub lines_before: u32,
 }
 
-/// A whole log.
+/// A whole log. What its objects are called is in memory, about 100 bytes for each; its accesses are there only if they are few.
 #[derive(Debug, Default)]
 pub struct Log {
     pub names: Names,
     /// By object, and then by time; of one second in the order of the files and their lines.
-    pub accesses: Vec<Access>,
+    pub accesses: Accesses,
     pub first_s: u64,
     pub last_s: u64,
     pub told: Told,

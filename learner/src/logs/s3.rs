@@ -58,6 +58,7 @@ pub fn read_into(input: Input, builder: &mut Builder, tell: &mut dyn FnMut()) ->
             }
         }
         if builder.lines().is_multiple_of(PROGRESS_LINES) {
+            builder.kept()?;
             tell();
         }
     }

@@ -2,29 +2,26 @@
 //! inventory may; and where that does not either, it is at least as large as the most that a read sent.
 
 use crate::logs::builder::Rules;
-use crate::logs::stored::Stored;
 use crate::logs::told::Told;
 use crate::logs::{Access, Bytes, Operation};
 
-/// Completes accesses, which are by object and then by time. What a provider's log leaves without a size is left out.
-pub fn tell(accesses: &mut Vec<Access>, stored: &Stored, rules: Rules, told: &mut Told) {
-    for of_one in accesses.chunk_by_mut(|one, next| one.object == next.object) {
-        let stored_bytes = stored.size_bytes(of_one[0].object);
-        let mut rest = of_one;
-        let mut is_first = true;
-        while !rest.is_empty() {
-            let (version, others) = rest.split_at_mut(version_end(rest));
-            // An inventory knows what was there at last.
-            let stored_bytes = stored_bytes.filter(|_| others.is_empty());
-            let known = match rules {
-                // That a line without a size takes another one's is not its contract.
-                Rules::Contract => stored_bytes,
-                Rules::Provider => size_bytes(version).or(stored_bytes),
-            };
-            complete(version, known, is_first, (rules, &mut *told));
-            rest = others;
-            is_first = false;
-        }
+/// Completes the accesses of an object, which are by time. What a provider's log leaves without a size is left out.
+pub fn tell(accesses: &mut Vec<Access>, stored_bytes: Option<u64>, rules: Rules, told: &mut Told) {
+    let mut rest = accesses.as_mut_slice();
+    let mut is_first = true;
+    while !rest.is_empty() {
+        let (version, others) = rest.split_at_mut(version_end(rest));
+        // An inventory knows what was there at last.
+        let stored_bytes = stored_bytes.filter(|_| others.is_empty());
+        let known = match rules {
+            // That a line without a size takes another one's is not its contract.
+            Rules::Contract => stored_bytes,
+            Rules::Provider => size_bytes(version).or(stored_bytes),
+        };
+        complete(version, known, is_first, (rules, &mut *told));
+        // What is left out was not there: the next one is the first that anybody sees.
+        is_first &= version[0].requests == 0;
+        rest = others;
     }
     accesses.retain(|access| access.requests > 0);
 }

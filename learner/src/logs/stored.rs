@@ -15,51 +15,47 @@ pub struct Listed {
 /// What was learnt of an inventory.
 #[derive(Debug, Default)]
 pub struct Stored {
-    /// Of each object. Empty: there is no inventory.
-    sizes: Vec<Option<u64>>,
+    /// What is listed last of each object. Empty: there is no inventory.
+    known: Vec<Option<Listed>>,
+    /// When the log begins.
+    first_s: u64,
     /// Objects that the log does not know to be written.
     pub added: u64,
 }
 
 impl Stored {
-    pub fn size_bytes(&self, object: u32) -> Option<u64> {
-        self.sizes.get(object as usize).copied().flatten()
-    }
-}
-
-/// Adds a first access to each object that is listed and was not written in the log: that it was seen. It has been there since it
-/// was written, or since the log began, if it was read before. What was written after the log is not of its time.
-pub fn add(
-    accesses: &mut Vec<Access>,
-    listed: &[Listed],
-    names: &Names,
-    (first_s, last_s): (u64, u64),
-) -> Stored {
-    if listed.is_empty() {
-        return Stored::default();
-    }
-    let mut known: Vec<Option<Listed>> = vec![None; names.objects.len()];
-    for one in listed.iter().filter(|one| one.written_s <= Some(last_s)) {
-        let known = &mut known[one.object as usize];
-        if known.is_none_or(|known| known.written_s <= one.written_s) {
-            *known = Some(*one);
+    /// What was written after the log is not of its time.
+    pub fn new(listed: Vec<Listed>, names: &Names, (first_s, last_s): (u64, u64)) -> Self {
+        if listed.is_empty() {
+            return Self::default();
         }
+        let mut known: Vec<Option<Listed>> = vec![None; names.objects.len()];
+        for one in listed.into_iter().filter(|one| one.written_s <= Some(last_s)) {
+            let known = &mut known[one.object as usize];
+            if known.is_none_or(|known| known.written_s <= one.written_s) {
+                *known = Some(one);
+            }
+        }
+        Self { known, first_s, added: 0 }
     }
-    let mut first_of: Vec<u64> = vec![u64::MAX; names.objects.len()];
-    let mut is_written: Vec<bool> = vec![false; names.objects.len()];
-    for access in accesses.iter() {
-        let object = access.object as usize;
-        first_of[object] = first_of[object].min(access.at_s());
-        is_written[object] |= access.operation == Operation::Put;
+
+    pub fn size_bytes(&self, object: u32) -> Option<u64> {
+        self.listed(object).map(|listed| listed.size_bytes)
     }
-    let mut stored = Stored::default();
-    for one in known.iter().flatten().filter(|one| !is_written[one.object as usize]) {
-        let first_of = first_of[one.object as usize];
-        let at_s = one.written_s.filter(|written_s| *written_s <= first_of).unwrap_or(first_s);
-        let seen = Access::new(at_s, one.object, Operation::Seen, 0);
-        accesses.push(seen.with_bytes(Some(one.size_bytes), None));
-        stored.added += 1;
+
+    /// Adds a first access to an object that is listed and was not written in the log: that it was seen. It has been there since it
+    /// was written, or since the log began, if it was read before.
+    pub fn add(&mut self, object: u32, accesses: &mut Vec<Access>) {
+        let is_written = accesses.iter().any(|access| access.operation == Operation::Put);
+        let Some(listed) = self.listed(object).filter(|_| !is_written) else { return };
+        let first_of = accesses.first().map_or(u64::MAX, Access::at_s);
+        let written_s = listed.written_s.filter(|written_s| *written_s <= first_of);
+        let seen = Access::new(written_s.unwrap_or(self.first_s), object, Operation::Seen, 0);
+        accesses.insert(0, seen.with_bytes(Some(listed.size_bytes), None));
+        self.added += 1;
     }
-    stored.sizes = known.iter().map(|one| one.map(|one| one.size_bytes)).collect();
-    stored
+
+    fn listed(&self, object: u32) -> Option<Listed> {
+        self.known.get(object as usize).copied().flatten()
+    }
 }

@@ -1,6 +1,7 @@
 //! Logs of many files, with and without an inventory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounds;
 mod inventories;
 mod reads;
 
@@ -80,7 +81,8 @@ type Content<'a> = (&'a str, &'a str, u64, Operation, Option<u64>, Option<u64>);
 fn content(log: &Log) -> Vec<Content<'_>> {
     let mut all: Vec<_> = log
         .accesses
-        .iter()
+        .to_vec()
+        .into_iter()
         .map(|one| {
             let (bucket, key) = (log.names.bucket(one.object), log.names.key(one.object));
             (bucket, key, one.at_s(), one.operation, one.size_bytes(), one.sent_bytes())
@@ -143,7 +145,8 @@ fn tables_may_be_compressed_and_in_a_folder() {
     folder.file("b.csv", table("100,b,k,PUT,5,\n300,b,k,GET,,2\n300,b,k,GET,,1\n").as_bytes());
     folder.file("a.csv.gz", &gzip(table("200,b,k,GET,,\n190,b,k,GET,,\n").as_bytes()));
     let log = read(folder.path()).unwrap();
-    let own: Vec<_> = log.accesses.iter().map(|one| (one.at_s(), one.sent_bytes())).collect();
+    let own: Vec<_> =
+        log.accesses.to_vec().into_iter().map(|one| (one.at_s(), one.sent_bytes())).collect();
     // The contract's lines are priced as they stand: no two of them are one read.
     assert_eq!(own, [(100, None), (190, None), (200, None), (300, Some(2)), (300, Some(1))]);
     assert_eq!(log.told.backwards, 1);

@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
 use crate::hazards::{Forecast, Hazards, SPANS};
 use crate::history::{Life, Window};
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::model::days::habit;
 use crate::model::features::{self, COUNT, Scene};
 use crate::model::memory::Memory;
@@ -49,7 +50,7 @@ impl<'a> Learnt<'a> {
     pub fn new(
         log: &'a Log,
         window: Window,
-        shares: &[&[Access]],
+        shares: &[Share<'_>],
         training: Training,
         progress: &Progress,
     ) -> Result<Self, Error> {

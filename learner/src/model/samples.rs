@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::forecasts::Moment;
 use crate::hazards::{BOUNDS_DAYS, SPANS};
 use crate::history::{self, Life, Window};
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::model::features::{self, Features, Scene};
 use crate::model::memory::Memory;
 use crate::model::statistics::{ReadDay, Statistics};
@@ -134,7 +135,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// All that any network will need, in the order of their lots.
-    pub fn take(&self, shares: &[&[Access]]) -> Result<Vec<Sample>, Error> {
+    pub fn take(&self, shares: &[Share<'_>]) -> Result<Vec<Sample>, Error> {
         let mut samples: Vec<Sample> =
             shares::each(shares, |share| self.share(share))?.into_iter().flatten().collect();
         samples.sort_unstable_by_key(|sample| (sample.lot, sample.at_s));
@@ -165,9 +166,10 @@ impl<'a> Sampler<'a> {
             .filter(move |sample| sample.at_s < known_s)
     }
 
-    fn share(&self, share: &[Access]) -> Result<Vec<Sample>, Error> {
+    fn share(&self, share: &Share<'_>) -> Result<Vec<Sample>, Error> {
         let mut samples = Vec::new();
-        for accesses in share.chunk_by(|one, next| one.object == next.object) {
+        let mut objects = share.objects();
+        while let Some(accesses) = objects.next_object()? {
             let lives = history::lives(self.log, self.window.until_s, accesses)?;
             self.object(&lives, &mut samples);
         }

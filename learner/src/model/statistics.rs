@@ -4,7 +4,8 @@ use vaultaire_proto::prices::calendar::DAY_S;
 
 use crate::error::Error;
 use crate::history::{self, Life, Read, Window};
-use crate::logs::{Access, Log};
+use crate::logs::Log;
+use crate::logs::accesses::Share;
 use crate::model::days::{self, Days, Sent};
 use crate::model::grid::Grid;
 use crate::model::rates::{self, Kind, Rates};
@@ -52,12 +53,13 @@ pub fn times_q8(bytes: u64, size_bytes: u64) -> u64 {
 }
 
 impl Statistics {
-    pub fn new(log: &Log, window: Window, shares: &[&[Access]]) -> Result<Self, Error> {
+    pub fn new(log: &Log, window: Window, shares: &[Share<'_>]) -> Result<Self, Error> {
         let grid = Grid::new(log, window);
         let prefixes = Prefixes::new(&log.names);
-        let count = |share: &[Access]| -> Result<Counters, Error> {
+        let count = |share: &Share<'_>| -> Result<Counters, Error> {
             let mut counters = Counters::new(grid);
-            for accesses in share.chunk_by(|one, next| one.object == next.object) {
+            let mut objects = share.objects();
+            while let Some(accesses) = objects.next_object()? {
                 for life in history::lives(log, window.until_s, accesses)? {
                     let bucket = log.names.bucket_of(life.object);
                     counters.life(&life, [bucket, prefixes.of(life.object)]);

@@ -11,6 +11,7 @@ use vaultaire_proto::prices::calendar::DAY_S;
 
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
+use crate::guard;
 use crate::hazards::{Forecast, Hazards};
 use crate::history::Life;
 use crate::logs::{Log, csv};
@@ -84,6 +85,7 @@ fn log(classes: &[Class], objects: u64) -> (Log, Options) {
         seed: 1,
         model: None,
         threads: NonZeroUsize::new(2).unwrap(),
+        events_max: guard::EVENTS_MAX,
     };
     (log, options)
 }

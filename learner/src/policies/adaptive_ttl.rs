@@ -10,6 +10,7 @@ use vaultaire_proto::prices::calendar::{DAY_S, MONTH_TICKS};
 use vaultaire_proto::prices::card::Card;
 use vaultaire_proto::prices::exact::Exact;
 
+use crate::error::Error;
 use crate::gaps::{Gaps, Group, Shape, Sum, period};
 use crate::history::Window;
 use crate::logs::Log;
@@ -41,9 +42,9 @@ pub struct AdaptiveTtl {
 }
 
 impl AdaptiveTtl {
-    pub fn new(log: &Log, book: &Book, window: Window, allowed: &[usize]) -> Self {
+    pub fn new(log: &Log, book: &Book, window: Window, allowed: &[usize]) -> Result<Self, Error> {
         let prefixes = Prefixes::new(&log.names);
-        let gaps = Gaps::new(log, window, &prefixes);
+        let gaps = Gaps::new(log, window, &prefixes)?;
         let candidates = candidates(book, allowed);
         let last = period(window, window.until_s);
         let mut rules = HashMap::new();
@@ -55,7 +56,7 @@ impl AdaptiveTtl {
                 }
             }
         }
-        Self { window, prefixes, rules }
+        Ok(Self { window, prefixes, rules })
     }
 
     fn rule(&self, view: View<'_>) -> Option<Rule> {

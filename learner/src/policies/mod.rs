@@ -9,6 +9,7 @@ pub mod learned;
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::card::Card;
 
+use crate::error::Error;
 use crate::forecasts::Subject;
 use crate::guard;
 use crate::hazards::Forecast;
@@ -130,17 +131,17 @@ pub fn asks(name: &str) -> bool {
 }
 
 /// The policy of a name. The guard is none by itself: it follows one of the others.
-pub fn named(name: &str, world: World<'_>) -> Option<Box<dyn Policy>> {
+pub fn named(name: &str, world: World<'_>) -> Result<Option<Box<dyn Policy>>, Error> {
     let World { log, book, window, allowed } = world;
-    Some(match name {
+    Ok(Some(match name {
         "stay" => Box::new(Stay),
         "age-30-90" => Box::new(age::Age),
         "intelligent-tiering" => Box::new(intelligent_tiering::IntelligentTiering),
-        "adaptive-ttl" => Box::new(adaptive_ttl::AdaptiveTtl::new(log, book, window, allowed)),
+        "adaptive-ttl" => Box::new(adaptive_ttl::AdaptiveTtl::new(log, book, window, allowed)?),
         "break-even" => Box::new(break_even::BreakEven),
         learned::NAME => Box::new(learned::Learned),
-        _ => return None,
-    })
+        _ => return Ok(None),
+    }))
 }
 
 /// What a policy does with an object. `decided` hears what it saw at each step.

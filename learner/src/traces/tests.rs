@@ -162,7 +162,8 @@ fn a_log_is_read_and_lived() {
     assert_eq!(log.names.objects.len() as u64, summary.objects);
     assert_eq!(log.names.buckets.len(), Class::ALL.len());
     let window = Window::of(&log, None).unwrap();
-    let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
+    let all = log.accesses.to_vec();
+    let of_each = all.chunk_by(|one, next| one.object == next.object);
     let lives: usize =
         of_each.map(|accesses| history::lives(&log, window.until_s, accesses).unwrap().len()).sum();
     assert!(lives as u64 >= summary.objects);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use vaultaire_learner::error::Error as LearnerError;
+use vaultaire_learner::guard;
 use vaultaire_learner::logs::{Log, files};
 use vaultaire_learner::model::network::Ensemble;
 use vaultaire_learner::model::weights;
@@ -103,6 +104,7 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         seed: args.seed,
         model: args.model.as_deref().map(given).transpose()?,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        events_max: guard::EVENTS_MAX,
     };
     let left_out = left_out(&book, args.egress_to.is_some());
     if !left_out.is_empty() {
@@ -179,7 +181,7 @@ fn simulated(
     output: Output,
 ) -> Result<Outcome, Error> {
     let (learning, simulating) =
-        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len() as u64));
+        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len()));
     let progress = Progress::default();
     let outcome = thread::scope(|scope| {
         let work = scope.spawn(|| simulate::run(log, book, options, keep, &progress));

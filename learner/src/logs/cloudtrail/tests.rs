@@ -50,7 +50,8 @@ fn with(mut event: Value, pointer: &str, value: Value) -> Value {
 
 /// Each operation, second, size and bytes sent, of one key.
 fn of(log: &Log, key: &str) -> Vec<(Operation, u64, Option<u64>, Option<u64>)> {
-    let own = log.accesses.iter().filter(|access| log.names.key(access.object) == key);
+    let own =
+        log.accesses.to_vec().into_iter().filter(|access| log.names.key(access.object) == key);
     own.map(|one| (one.operation, one.at_s() % 60, one.size_bytes(), one.sent_bytes())).collect()
 }
 
@@ -135,7 +136,7 @@ fn a_copy_reads_one_object_and_writes_another() {
             (Operation::Get, 3, size, size)
         ]
     );
-    assert_eq!(log.accesses.iter().filter(|one| one.requests() == 2).count(), 1);
+    assert_eq!(log.accesses.to_vec().iter().filter(|one| one.requests() == 2).count(), 1);
     // Nothing tells the sizes of what was not put in one piece.
     assert_eq!(of(&log, "the copy")[0], (Operation::Put, 2, size, None));
     assert_eq!(of(&log, "whole")[0], (Operation::Put, 5, Some(900), None));

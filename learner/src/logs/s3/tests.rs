@@ -34,7 +34,7 @@ fn done(operation: &str, status: &str, sent: &str, size: &str) -> String {
 
 /// Each operation, size and bytes sent, in order.
 fn accesses(log: &Log) -> Vec<(Operation, Option<u64>, Option<u64>)> {
-    let all = log.accesses.iter();
+    let all = log.accesses.to_vec().into_iter();
     all.map(|access| (access.operation, access.size_bytes(), access.sent_bytes())).collect()
 }
 

@@ -38,7 +38,8 @@ fn both(lines: &str, rows: &str) -> Result<Log, Error> {
 
 fn lives(log: &Log) -> Vec<(&str, Life)> {
     let window = Window::of(log, None).unwrap();
-    let of_each = log.accesses.chunk_by(|one, next| one.object == next.object);
+    let accesses = log.accesses.to_vec();
+    let of_each = accesses.chunk_by(|one, next| one.object == next.object);
     let whole = of_each.flat_map(|accesses| history::lives(log, window.until_s, accesses).unwrap());
     let all = whole.filter_map(|life| life.within(window));
     let mut all: Vec<_> = all.map(|life| (log.names.key(life.object), life)).collect();
@@ -82,7 +83,7 @@ fn what_nobody_read_lives_from_when_it_was_written() {
     // It is the time of the log that counts, not that of what it lists.
     assert_eq!((log.first_s, log.last_s), (START_S, START_S + 90_000));
     let window = Window::of(&log, None).unwrap();
-    let gaps = Gaps::new(&log, window, &Prefixes::new(&log.names));
+    let gaps = Gaps::new(&log, window, &Prefixes::new(&log.names)).unwrap();
     let known = |group| gaps.known(group, 0).into_values().map(|sum| sum.seconds).sum::<u128>();
     let of_all = gaps.groups().map(known).max().unwrap();
     assert_eq!(of_all, 2 * u128::from(START_S - june), "both gaps have lasted since June");
@@ -171,6 +172,19 @@ fn a_manifest_that_cannot_be_followed_says_what_to_do() {
     assert!(told(&away).contains("names the file"));
 }
 
+/// A DELETE needs no size where something was deleted before, but that was left out.
+#[test]
+fn what_is_left_out_leaves_no_delete_behind() {
+    let delete = line(20, "REST.DELETE.OBJECT", "k", 0, 9).replace(" 0 9 7 ", " - - 7 ");
+    let parts = line(10, "REST.COPY.PART_GET", "k", 0, 9).replace(" 0 9 7 ", " - - 7 ");
+    let other = line(0, "REST.PUT.OBJECT", "other", 0, 9);
+    let folder = Folder::new();
+    let lines = other + &parts + &delete + &delete;
+    let log = read(&folder.file("log", lines.as_bytes())).unwrap();
+    assert_eq!((log.accesses.len(), log.told.sizeless), (1, 3));
+    assert_eq!(lives(&log).len(), 1);
+}
+
 #[test]
 fn a_table_of_the_contract_takes_sizes_of_an_inventory_too() {
     let folder = Folder::new();
@@ -183,6 +197,7 @@ fn a_table_of_the_contract_takes_sizes_of_an_inventory_too() {
     assert_eq!(sizes, [(3, 0), (9, 2)]);
     let log = read(&table).unwrap();
     let window = Window::of(&log, None).unwrap();
-    let error = history::lives(&log, window.until_s, &log.accesses).unwrap_err().to_string();
+    let error =
+        history::lives(&log, window.until_s, &log.accesses.to_vec()).unwrap_err().to_string();
     assert!(error.contains("bring an inventory"), "{error}");
 }

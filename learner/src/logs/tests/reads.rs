@@ -18,7 +18,7 @@ fn reads(lines: &str) -> Vec<(u64, u32, Option<u64>)> {
     let folder = Folder::new();
     let put = line(0, "REST.PUT.OBJECT", "k", 0, SIZE);
     let log = read(&folder.file("a", format!("{put}{lines}").as_bytes())).unwrap();
-    let gets = log.accesses.iter().filter(|one| one.operation == Operation::Get);
+    let gets = log.accesses.to_vec().into_iter().filter(|one| one.operation == Operation::Get);
     gets.map(|one| (one.at_s() - START_S, one.requests(), one.sent_bytes())).collect()
 }
 
@@ -93,9 +93,9 @@ proptest! {
         let folder = Folder::new();
         let folded = read(&folder.file("folded", folded.as_bytes())).unwrap();
         let plain = read(&folder.file("plain", plain.as_bytes())).unwrap();
-        prop_assert_eq!(plain.accesses.len(), all.len() + 1);
-        let requests: u32 = folded.accesses.iter().map(Access::requests).sum();
-        prop_assert_eq!(requests as usize, plain.accesses.len());
+        prop_assert_eq!(plain.accesses.len(), all.len() as u64 + 1);
+        let requests: u32 = folded.accesses.to_vec().iter().map(Access::requests).sum();
+        prop_assert_eq!(u64::from(requests), plain.accesses.len());
         prop_assert_eq!(bill(&folded, tiers), bill(&plain, tiers));
     }
 }
@@ -108,7 +108,7 @@ fn bill(log: &Log, tiers: [usize; 5]) -> Bill {
     let window = Window::of(log, None).unwrap();
     let ticks = history::ticks(&book, window);
     let mut ledger = Ledger::new(&book, &ticks, window);
-    let lives = history::lives(log, window.until_s, &log.accesses).unwrap();
+    let lives = history::lives(log, window.until_s, &log.accesses.to_vec()).unwrap();
     for life in lives.iter().filter_map(|life| life.within(window)) {
         let cards = book.cards(life.size_bytes);
         let prices = Prices {
