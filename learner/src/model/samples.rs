@@ -179,7 +179,9 @@ impl<'a> Sampler<'a> {
     fn object(&self, lives: &[Life], samples: &mut Vec<Sample>) {
         let Some(object) = lives.first().map(|life| life.object) else { return };
         let names = &self.log.names;
-        let object_lot = xxh3_64_with_seed(names.key(object).as_bytes(), self.seed);
+        // The same key in another bucket is another object.
+        let bucket_lot = xxh3_64_with_seed(names.bucket(object).as_bytes(), self.seed);
+        let object_lot = xxh3_64_with_seed(names.key(object).as_bytes(), bucket_lot);
         let mut memory = Memory::default();
         for life in lives {
             let ends_s = (life.until_s < self.window.until_s).then_some(life.until_s);
