@@ -10,4 +10,7 @@ pub struct Progress {
     pub networks_of: AtomicU64,
     /// Accesses that were looked at.
     pub accesses: AtomicU64,
+    /// Events that a guard has gone through, of so many.
+    pub events: AtomicU64,
+    pub events_of: AtomicU64,
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::forecasts::{Forecaster, Object, Subject};
 use crate::guard::replay::Rules;
 use crate::guard::shadow::{Both, Windows};
-use crate::guard::{self, Guarded, Seen, backtest};
+use crate::guard::{self, Guarded, Means, Seen, backtest};
 use crate::hazards::Forecast;
 use crate::history::{self, Life, Window};
 use crate::ledger::Ledger;
@@ -184,8 +184,8 @@ pub fn foretold(
     let mut of_policies = BTreeMap::new();
     if is_guarded {
         let all_hot = &whole.ledgers[task.policies.len() + 1];
-        let at_once = (threads, options.events_max);
-        let guarded = task.guarded(std::mem::take(&mut whole.seen), at_once)?;
+        let means = Means { threads, events_max: options.events_max, progress };
+        let guarded = task.guarded(std::mem::take(&mut whole.seen), means)?;
         whole.decisions.extend_from_slice(&guarded.decisions);
         of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, all_hot, &log.names)?);
     }
@@ -256,11 +256,11 @@ impl<'a> Task<'a> {
     }
 
     /// The policy of the guard, after all others.
-    fn guarded(&'a self, seen: Vec<Seen>, at_once: (usize, usize)) -> Result<Guarded<'a>, Error> {
+    fn guarded(&'a self, seen: Vec<Seen>, means: Means<'_>) -> Result<Guarded<'a>, Error> {
         let names: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
         let from_s = self.window.from_s;
         let first =
-            backtest::first(self.log, self.book, self.allowed, &names, (from_s, at_once.0))?;
+            backtest::first(self.log, self.book, self.allowed, &names, (from_s, means.threads))?;
         let is_kept = self.keep.decisions && self.chosen.contains(&guard::NAME);
         let rules = Rules {
             book: self.book,
@@ -272,7 +272,7 @@ impl<'a> Task<'a> {
             keep: is_kept.then_some(self.policies.len()),
         };
         let empty = Ledger::new(self.book, self.ticks, self.window);
-        guard::run(rules, &self.log.names, &first, &empty, seen, at_once)
+        guard::run(rules, &self.log.names, &first, &empty, seen, means)
     }
 
     fn nothing(&self) -> Part<'a> {

@@ -34,6 +34,7 @@ use crate::guard::tape::{Event, Tape};
 use crate::history::Window;
 use crate::ledger::Ledger;
 use crate::logs::Names;
+use crate::progress::Progress;
 use crate::simulate::Decision;
 use crate::spill::sorter::Sorter;
 
@@ -85,6 +86,15 @@ pub struct Guarded<'a> {
     pub accounts: BTreeMap<u32, (Account, Exact)>,
 }
 
+/// What it may use, and who watches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    pub threads: usize,
+    /// So many events of a window are sorted in memory; `EVENTS_MAX` where nothing else is wanted.
+    pub events_max: usize,
+    pub progress: &'a Progress,
+}
+
 /// Goes through everything again, in the order of time. `first` are the policies that buckets begin with.
 pub fn run<'a>(
     rules: Rules<'a>,
@@ -92,7 +102,7 @@ pub fn run<'a>(
     first: &[usize],
     empty: &Ledger<'a>,
     mut seen: Vec<Seen>,
-    (threads, events_max): (usize, usize),
+    means: Means<'_>,
 ) -> Result<Guarded<'a>, Error> {
     let mut shadows: BTreeMap<u32, Vec<Costs>> = BTreeMap::new();
     for part in &mut seen {
@@ -110,23 +120,27 @@ pub fn run<'a>(
             (number, (Bucket::new(number, rules, empty.clone()), chosen))
         })
         .collect();
+    let events_of = seen.iter().map(|part| part.tape.events()).sum();
+    means.progress.events_of.store(events_of, Ordering::Relaxed);
     let windows = seen.iter().map(|part| part.tape.windows()).max().unwrap_or(0);
     for place in 0..windows {
-        let mut sorter = Sorter::new(events_max);
+        let mut sorter = Sorter::new(means.events_max);
         for part in &mut seen {
             part.tape.take(place, |event| sorter.push(event))?;
         }
         let mut sorted = sorter.finish()?;
         loop {
             let mut events: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
-            for event in sorted.by_ref().take(events_max.max(1)) {
+            for event in sorted.by_ref().take(means.events_max.max(1)) {
                 let event = event?;
                 events.entry(names.bucket_of(event.object)).or_default().push(event);
             }
             if events.is_empty() {
                 break;
             }
-            go_on(&mut buckets, place, events, threads);
+            let count = events.values().map(Vec::len).sum::<usize>() as u64;
+            go_on(&mut buckets, place, events, means.threads);
+            means.progress.events.fetch_add(count, Ordering::Relaxed);
         }
     }
     let mut whole =

@@ -14,8 +14,8 @@ use crate::guard::tape::{Event, Kind, Start};
 use crate::hazards::Forecast;
 use crate::history::Read;
 use crate::ledger::Ledger;
-use crate::policies::{Policy, Reads, View, break_even};
 use crate::points::end_of_day;
+use crate::policies::{Policy, Reads, View, break_even};
 use crate::pricing::{self, Meter, Prices, Seat, Step};
 use crate::simulate::Decision;
 

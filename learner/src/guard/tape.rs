@@ -76,6 +76,7 @@ pub struct Tape {
     window: Window,
     file: File,
     written: u64,
+    events: u64,
     windows: Vec<Part>,
 }
 
@@ -91,11 +92,16 @@ impl Tape {
     pub fn new(window: Window) -> Result<Self, Error> {
         let file = tempfile::tempfile().map_err(unkept)?;
         let windows = vec![Part::default(); window_of(window, window.until_s) + 1];
-        Ok(Self { window, file, written: 0, windows })
+        Ok(Self { window, file, written: 0, windows, events: 0 })
     }
 
     pub fn windows(&self) -> usize {
         self.windows.len()
+    }
+
+    /// How many there are.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Everything that happens in a life from when on it is known, with the forecasts of its moments. An object of which the log
@@ -139,6 +145,7 @@ impl Tape {
     fn write(&mut self, event: &Event) -> Result<(), Error> {
         let part = &mut self.windows[window_of(self.window, event.at_s)];
         event.write(&mut part.buffer);
+        self.events += 1;
         if part.buffer.len() >= BUFFER_BYTES {
             self.file.write_all(&part.buffer).map_err(unkept)?;
             part.pieces.push((self.written, part.buffer.len()));

@@ -18,9 +18,8 @@ const CASES: u32 = 10_000;
 /// Every set of tiers beside the hot one that there is.
 fn tier_sets() -> Vec<Vec<usize>> {
     let others = 1..books::builtin().tiers.len();
-    let sets = (1_u32..1 << others.len()).map(|set| {
-        others.clone().filter(|tier| set >> (tier - 1) & 1 == 1).collect()
-    });
+    let sets = (1_u32..1 << others.len())
+        .map(|set| others.clone().filter(|tier| set >> (tier - 1) & 1 == 1).collect());
     sets.collect()
 }
 

@@ -31,6 +31,7 @@ use crate::error::Error;
 const READING: &str = "reading {wide_bar} {bytes}/{total_bytes}, {eta} left";
 const LEARNING: &str = "learning {wide_bar} {pos}/{len} networks, {eta} left";
 const SIMULATING: &str = "simulating {wide_bar} {pos}/{len} accesses, {eta} left";
+const GUARDING: &str = "guarding {wide_bar} {pos}/{len} events, {eta} left";
 const REDRAW_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Buckets that are listed one by one for people; programs get all.
@@ -180,31 +181,52 @@ fn simulated(
     keep: Keep<'_>,
     output: Output,
 ) -> Result<Outcome, Error> {
-    let (learning, simulating) =
-        (bar(output, LEARNING, 0), bar(output, SIMULATING, log.accesses.len()));
+    let bars = Bars {
+        learning: bar(output, LEARNING, 0),
+        simulating: bar(output, SIMULATING, log.accesses.len()),
+        guarding: bar(output, GUARDING, 0),
+    };
     let progress = Progress::default();
     let outcome = thread::scope(|scope| {
         let work = scope.spawn(|| simulate::run(log, book, options, keep, &progress));
         while !work.is_finished() {
-            show(&progress, &learning, &simulating);
+            bars.show(&progress);
             thread::sleep(REDRAW_INTERVAL);
         }
         work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    learning.finish_and_clear();
-    simulating.finish_and_clear();
+    bars.clear();
     outcome.map_err(failed)
 }
 
-fn show(progress: &Progress, learning: &ProgressBar, simulating: &ProgressBar) {
-    let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let (networks, of) = (now(&progress.networks), now(&progress.networks_of));
-    if networks < of {
-        learning.set_length(of);
-        learning.set_position(networks);
-    } else if now(&progress.accesses) > 0 {
-        learning.finish_and_clear();
-        simulating.set_position(now(&progress.accesses));
+/// What is watched, one after the other.
+struct Bars {
+    learning: ProgressBar,
+    simulating: ProgressBar,
+    guarding: ProgressBar,
+}
+
+impl Bars {
+    fn show(&self, progress: &Progress) {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (networks, networks_of) = (now(&progress.networks), now(&progress.networks_of));
+        if now(&progress.events_of) > 0 {
+            self.simulating.finish_and_clear();
+            self.guarding.set_length(now(&progress.events_of));
+            self.guarding.set_position(now(&progress.events));
+        } else if networks < networks_of {
+            self.learning.set_length(networks_of);
+            self.learning.set_position(networks);
+        } else if now(&progress.accesses) > 0 {
+            self.learning.finish_and_clear();
+            self.simulating.set_position(now(&progress.accesses));
+        }
+    }
+
+    fn clear(&self) {
+        [&self.learning, &self.simulating, &self.guarding]
+            .into_iter()
+            .for_each(ProgressBar::finish_and_clear);
     }
 }
 
