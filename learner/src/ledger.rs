@@ -14,13 +14,21 @@ use crate::error::Error;
 use crate::history::Window;
 use crate::pricing::{Kind, Meter};
 
-/// Charges of one kind in one tier of one bucket.
-#[derive(Clone, Debug)]
-struct Account {
-    /// What was paid on each day, beside the rents of whole days.
-    paid: Vec<Exact>,
+/// Days that lie together in memory.
+const BLOCK_DAYS: usize = 8;
+
+/// Charges of one kind in one tier of one bucket. Of thousands of buckets most are quiet on most days: a block of days is there only
+/// if something changed on one of them.
+#[derive(Clone, Debug, Default)]
+struct Account(Vec<Option<Box<[Day; BLOCK_DAYS]>>>);
+
+/// What changed on a day.
+#[derive(Clone, Copy, Debug, Default)]
+struct Day {
+    /// What was paid, beside the rents of whole days.
+    paid: Exact,
     /// By how much the rent of whole days, in a tick, is other than on the day before.
-    changes: Vec<Exact>,
+    change: Exact,
 }
 
 /// Charges of many objects.
@@ -82,44 +90,38 @@ impl<'a> Ledger<'a> {
         self.transitions += other.transitions;
         self.restores += other.restores;
         for (place, theirs) in other.accounts {
-            let own = self.accounts.entry(place).or_insert_with(|| Account::of(self.days));
-            let sums = own.paid.iter_mut().zip(&theirs.paid);
-            let changes = own.changes.iter_mut().zip(&theirs.changes);
-            for (own, theirs) in sums.chain(changes) {
-                *own += *theirs;
-            }
+            self.accounts.entry(place).or_default().merge(theirs);
         }
     }
 
-    /// The rounded bill, in the order of buckets, tiers, kinds and days. Days without charges are left out.
-    pub fn lines(&self) -> Result<Vec<Line>, Error> {
-        let mut lines = Vec::new();
+    /// The rounded bill, line by line in the order of buckets, tiers, kinds and days. Days without charges are left out.
+    pub fn lines(&self, mut each: impl FnMut(Line)) -> Result<(), Error> {
         for ((bucket, tier, kind), account) in &self.accounts {
             let (mut month, mut sum, mut told) = (None, Exact::ZERO, NanoUsd(0));
             let mut in_a_tick = Exact::ZERO;
-            for (place, (paid, change)) in account.paid.iter().zip(&account.changes).enumerate() {
+            for place in 0..self.days {
+                let Day { paid, change } = account.day(place);
                 let day = self.first_day + place as u64;
                 let date = Date::of_day(day);
                 if month.replace((date.year, date.month)) != Some((date.year, date.month)) {
                     (sum, told) = (Exact::ZERO, NanoUsd(0));
                 }
-                in_a_tick += *change;
+                in_a_tick += change;
                 let ticks = self.ticks.between(day * DAY_S, (day + 1) * DAY_S);
-                sum += *paid + in_a_tick.times(ticks);
+                sum += paid + in_a_tick.times(ticks);
                 let until_now = self.book.rounded(sum).ok_or(Error::TooLarge)?;
                 let amount = NanoUsd(until_now.0 - told.0);
                 told = until_now;
                 if amount.0 != 0 {
-                    lines.push(Line { bucket: *bucket, tier: *tier, kind: *kind, day, amount });
+                    each(Line { bucket: *bucket, tier: *tier, kind: *kind, day, amount });
                 }
             }
         }
-        Ok(lines)
+        Ok(())
     }
 
     fn account(&mut self, kind: Kind, tier: usize) -> &mut Account {
-        let days = self.days;
-        self.accounts.entry((self.bucket, tier, kind)).or_insert_with(|| Account::of(days))
+        self.accounts.entry((self.bucket, tier, kind)).or_default()
     }
 
     /// The place of a time; what happens in the last second is of the last day.
@@ -136,8 +138,35 @@ impl<'a> Ledger<'a> {
 }
 
 impl Account {
-    fn of(days: usize) -> Self {
-        Self { paid: vec![Exact::ZERO; days], changes: vec![Exact::ZERO; days] }
+    fn day(&self, place: usize) -> Day {
+        let block = self.0.get(place / BLOCK_DAYS).and_then(Option::as_ref);
+        block.map_or_else(Day::default, |block| block[place % BLOCK_DAYS])
+    }
+
+    fn day_mut(&mut self, place: usize) -> &mut Day {
+        let number = place / BLOCK_DAYS;
+        if self.0.len() <= number {
+            self.0.resize(number + 1, None);
+        }
+        &mut self.0[number].get_or_insert_default()[place % BLOCK_DAYS]
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), None);
+        }
+        for (own, theirs) in self.0.iter_mut().zip(other.0) {
+            match (own, theirs) {
+                (Some(own), Some(theirs)) => {
+                    for (own, theirs) in own.iter_mut().zip(theirs.iter()) {
+                        own.paid += theirs.paid;
+                        own.change += theirs.change;
+                    }
+                }
+                (own, Some(theirs)) => *own = Some(theirs),
+                (_, None) => {}
+            }
+        }
     }
 }
 
@@ -145,7 +174,7 @@ impl Meter for Ledger<'_> {
     fn once(&mut self, kind: Kind, tier: usize, at_s: u64, amount: Exact) {
         if amount != Exact::ZERO {
             let place = self.place(at_s);
-            self.account(kind, tier).paid[place] += amount;
+            self.account(kind, tier).day_mut(place).paid += amount;
         }
     }
 
@@ -165,11 +194,11 @@ impl Meter for Ledger<'_> {
         let at_last = in_a_tick.times(self.within(last, &time));
         let (from, to) = (self.place(time.start), self.place(time.end - 1));
         let account = self.account(kind, tier);
-        account.paid[from] += at_first;
+        account.day_mut(from).paid += at_first;
         if last > first {
-            account.paid[to] += at_last;
-            account.changes[from + 1] += in_a_tick;
-            account.changes[to] += Exact::ZERO - in_a_tick;
+            account.day_mut(to).paid += at_last;
+            account.day_mut(from + 1).change += in_a_tick;
+            account.day_mut(to).change += Exact::ZERO - in_a_tick;
         }
     }
 
@@ -179,5 +208,61 @@ impl Meter for Ledger<'_> {
 
     fn restored(&mut self) {
         self.restores += 1;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use vaultaire_proto::prices::books;
+
+    use super::*;
+    use crate::history;
+
+    /// Rents and payments of one account, against sums of what each of them costs on each day.
+    #[test]
+    fn quiet_days_take_no_room_and_are_charged() {
+        const DAYS: u64 = 3_650;
+        let window = Window { from_s: 7_305 * DAY_S, until_s: (7_305 + DAYS) * DAY_S };
+        let (book, rent) = (books::builtin(), Exact::of_units(1 << 90));
+        let ticks = history::ticks(&book, window);
+        let at = |day: u64, second: u64| window.from_s + day * DAY_S + second;
+        let stays = [(at(3, 7), at(3_000, 9)), (at(3, 8), at(3, 9)), (at(2_999, 0), at(3_649, 1))];
+        let paid = [(at(0, 0), rent), (at(3_649, 86_399), rent), (at(8, 1), rent.times(3))];
+        let (mut one, mut other) = (Ledger::new(&book, &ticks, window), None);
+        for (place, stay) in stays.into_iter().enumerate() {
+            one.rent(Kind::Storage, 0, stay, rent);
+            one.once(Kind::Storage, 0, paid[place].0, paid[place].1);
+            // The first is added to the others, and not the other way round.
+            other.get_or_insert_with(|| one.clone());
+            if place == 0 {
+                one = Ledger::new(&book, &ticks, window);
+            }
+        }
+        one.merge(other.unwrap());
+        let blocks: usize =
+            one.accounts.values().map(|account| account.0.iter().flatten().count()).sum();
+        assert!(blocks <= 6, "{blocks}");
+        let mut expected = Vec::new();
+        let (mut month, mut sum, mut told) = (None, Exact::ZERO, 0);
+        for day in window.from_s / DAY_S..window.until_s / DAY_S {
+            let date = Date::of_day(day);
+            if month.replace((date.year, date.month)) != Some((date.year, date.month)) {
+                (sum, told) = (Exact::ZERO, 0);
+            }
+            for (from_s, to_s) in stays {
+                let (from_s, to_s) = (from_s.max(day * DAY_S), to_s.min((day + 1) * DAY_S));
+                let within = if from_s < to_s { ticks.between(from_s, to_s) } else { 0 };
+                sum += rent.times(within);
+            }
+            sum += paid.iter().filter(|(at_s, _)| at_s / DAY_S == day).map(|(_, paid)| *paid).sum();
+            let until_now = book.rounded(sum).unwrap().0;
+            expected.extend((until_now != told).then_some((day, until_now - told)));
+            told = until_now;
+        }
+        let mut found = Vec::new();
+        one.lines(|line| found.push((line.day, line.amount.0))).unwrap();
+        assert!(found.len() > 3_000, "{}", found.len());
+        assert_eq!(found, expected);
     }
 }

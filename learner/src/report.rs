@@ -112,11 +112,12 @@ impl Bill {
     ) -> Result<Self, Error> {
         let mut guard = Guard::default();
         let mut hot: BTreeMap<u32, i128> = BTreeMap::new();
-        for line in
-            all_hot.lines()?.iter().filter(|line| line.day < all_hot.first_day() + EARNED_DAYS)
-        {
-            *hot.entry(line.bucket).or_default() += line.amount.0;
-        }
+        let earned_until = all_hot.first_day() + EARNED_DAYS;
+        all_hot.lines(|line| {
+            if line.day < earned_until {
+                *hot.entry(line.bucket).or_default() += line.amount.0;
+            }
+        })?;
         for (number, name) in (0..).zip(&names.buckets) {
             let budget = hot.get(&number).copied().unwrap_or_default() >> BUDGET_HALVINGS;
             let rounded = |amount| Ok(all_hot.rounded(amount).ok_or(Error::TooLarge)?.0);
@@ -140,7 +141,7 @@ impl Bill {
             ..Self::default()
         };
         let mut by_day: BTreeMap<u64, i128> = BTreeMap::new();
-        for line in ledger.lines()? {
+        ledger.lines(|line| {
             let amount = line.amount.0;
             bill.total_nanousd += amount;
             *bill.by_kind.of(line.kind) += amount;
@@ -148,7 +149,7 @@ impl Bill {
             if let Some(sum) = bill.by_bucket.get_mut(&names.buckets[line.bucket as usize]) {
                 *sum += amount;
             }
-        }
+        })?;
         bill.by_day =
             by_day.into_iter().map(|(day, sum)| (Date::of_day(day).to_string(), sum)).collect();
         Ok(bill)
