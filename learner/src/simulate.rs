@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::logs::{Access, Log};
 use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
-use crate::model::weights;
+use crate::model::{train, weights};
 use crate::optimum;
 use crate::planner::record::Record;
 use crate::policies::{self, Policy, View, World};
@@ -119,7 +119,8 @@ pub fn run(
     let learnt = match names.iter().any(|name| policies::asks(name)) {
         true => {
             let shares = shares::of(&log.accesses, options.threads.get());
-            let training = Training { seed: options.seed, given: options.model.clone() };
+            let (seed, given) = (options.seed, options.model.clone());
+            let training = Training { seed, given, train: &train::train };
             Some(Learnt::new(log, window, &shares, training, progress)?)
         }
         false => None,
