@@ -29,6 +29,15 @@ def platt():
             assert gradient_boosting.loss(slope * logits + offset, happened, weights) > best, other
 
 
+def far_off():
+    """What is far more often than was foretold: plain steps of Newton's method would leave for infinity."""
+    logits = numpy.full(10_000, -8.0)
+    happened = (numpy.arange(len(logits)) % 10 < 3).astype(float)
+    slope, offset = gradient_boosting.fitted(logits, happened, numpy.ones(len(logits)))
+    said = gradient_boosting.chances(slope * logits + offset)
+    assert abs(said.mean() - 0.3) < 0.01, (slope, offset)
+
+
 def served():
     """Of two outputs one is what no sum of features says, and the other is known of nothing: its group has to do."""
     random = numpy.random.default_rng(2)
@@ -52,4 +61,5 @@ def served():
 
 
 platt()
+far_off()
 served()

@@ -18,6 +18,7 @@ import sys
 
 import lightgbm
 import numpy
+import scipy.special
 
 TRAIN, PREDICT = 1, 2
 
@@ -41,8 +42,9 @@ PARAMETERS = {
 }
 
 # As in learner/src/model/train.rs.
-CORRECTIONS = 12
 RELUCTANCE = 20.0
+CORRECTIONS = 30
+HALVINGS = 30
 
 
 def arguments():
@@ -56,7 +58,7 @@ def arguments():
 
 
 def chances(logits):
-    return 1.0 / (1.0 + numpy.exp(-logits))
+    return scipy.special.expit(logits)
 
 
 def loss(logits, happened, weights):
@@ -65,17 +67,30 @@ def loss(logits, happened, weights):
 
 
 def fitted(logits, happened, weights):
-    """A slope and an offset that make logits right (Platt, 1999): as `train::fitted` does it."""
-    slope, offset = 1.0, 0.0
+    """A slope and an offset that make logits right (Platt, 1999): the same that `train::fitted` seeks, wherever that is."""
+    at = numpy.array([1.0, 0.0])
+
+    def wrong(at):
+        reluctance = RELUCTANCE * ((at[0] - 1.0) ** 2 + at[1] ** 2) / 2.0
+        said = at[0] * logits + at[1]
+        return reluctance + (weights * (numpy.logaddexp(0.0, said) - happened * said)).sum()
+
+    now = wrong(at)
     for _ in range(CORRECTIONS):
-        said = chances(slope * logits + offset)
+        said = chances(at[0] * logits + at[1])
         error, steep = weights * (said - happened), weights * said * (1.0 - said)
-        gradient = RELUCTANCE * (slope - 1.0) + (error * logits).sum(), RELUCTANCE * offset + error.sum()
-        curvature = RELUCTANCE + (steep * logits * logits).sum(), (steep * logits).sum(), RELUCTANCE + steep.sum()
-        determinant = curvature[0] * curvature[2] - curvature[1] ** 2
-        slope -= (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant
-        offset -= (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant
-    return slope, offset
+        gradient = RELUCTANCE * (at - [1.0, 0.0]) + [(error * logits).sum(), error.sum()]
+        slant = (steep * logits).sum()
+        curvature = RELUCTANCE * numpy.eye(2) + [[(steep * logits * logits).sum(), slant], [slant, steep.sum()]]
+        step = numpy.linalg.solve(curvature, gradient)
+        # Newton's method goes too far where chances are far from what came, and then never finds back.
+        for _ in range(HALVINGS):
+            then = wrong(at - step)
+            if then <= now:
+                at, now = at - step, then
+                break
+            step /= 2.0
+    return at[0], at[1]
 
 
 class Samples:
