@@ -23,7 +23,7 @@ use crate::logs::Log;
 use crate::logs::accesses::Share;
 use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
-use crate::model::weights;
+use crate::model::{train, weights};
 use crate::optimum;
 use crate::planner::record::Record;
 use crate::policies::{self, Policy, View, World};
@@ -125,7 +125,8 @@ pub fn run(
     let learnt = match names.iter().any(|name| policies::asks(name)) {
         true => {
             let shares = log.accesses.shares(options.threads.get());
-            let training = Training { seed: options.seed, given: options.model.clone() };
+            let (seed, given) = (options.seed, options.model.clone());
+            let training = Training { seed, given, train: &train::train };
             Some(Learnt::new(log, window, &shares, training, progress)?)
         }
         false => None,

@@ -38,20 +38,28 @@ def target_dir(root):
     return os.path.join(cache, "target") if cache else os.path.join(root, "target")
 
 
-def pins():
+def pins(paths):
     """The same pins, the same interpreter: the same folder."""
     digest = hashlib.sha256(sys.version.encode())
-    for name in PIN_FILES:
-        with open(os.path.join(HERE, name), "rb") as file:
+    for path in paths:
+        with open(path, "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Two runs at once install once."""
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Tools:
     """Where each tool is, or why it is not there."""
 
     def __init__(self, fallback_dir):
-        self.folder = os.path.join(cache_dir() or fallback_dir, "tools", pins())
+        self.folder = os.path.join(cache_dir() or fallback_dir, "tools", pins(os.path.join(HERE, name) for name in PIN_FILES))
         os.makedirs(self.folder, exist_ok=True)
         self.python = os.path.join(self.folder, "venv", "bin", "python")
         self.node_modules = os.path.join(self.folder, "js", "node_modules")
@@ -59,9 +67,7 @@ class Tools:
         self.missing = {}
 
     def install(self):
-        with open(os.path.join(self.folder, "lock"), "w", encoding="utf-8") as lock:
-            # Two runs at once install once.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder):
             for name, install in (("python", self._python), ("node", self._node), ("restic", self._restic)):
                 try:
                     install()
@@ -81,35 +87,10 @@ class Tools:
         }
 
     def _once(self, name, path, install):
-        """Runs `install` unless an earlier run finished it; a half-made installation is made anew."""
-        marker = os.path.join(self.folder, f"{name}.complete")
-        if os.path.exists(marker) and os.path.exists(path):
-            return
-        install()
-        with open(marker, "w", encoding="utf-8"):
-            pass
+        once(self.folder, name, path, install)
 
     def _python(self):
-        venv = os.path.join(self.folder, "venv")
-
-        def install():
-            shutil.rmtree(venv, ignore_errors=True)
-            wanted = ["install", "--quiet", "--disable-pip-version-check", "-r", os.path.join(HERE, "requirements.txt")]
-            try:
-                said([sys.executable, "-m", "venv", venv])
-                said([self.python, "-m", "pip", *wanted])
-            except RuntimeError:
-                # Debian ships venv apart; pip can fill an environment that has no pip of its own.
-                shutil.rmtree(venv, ignore_errors=True)
-                if is_root() and shutil.which("apt-get"):
-                    apt_install("python3-venv", "python3-pip")
-                    said([sys.executable, "-m", "venv", venv])
-                    said([self.python, "-m", "pip", *wanted])
-                else:
-                    said([sys.executable, "-m", "venv", "--without-pip", venv])
-                    said([sys.executable, "-m", "pip", "--python", self.python, *wanted])
-
-        self._once("python", self.python, install)
+        install_python(self.folder, os.path.join(HERE, "requirements.txt"))
 
     def _node(self):
         folder = os.path.dirname(self.node_modules)
@@ -175,6 +156,50 @@ class Tools:
 
         self._once(package, path, install)
         return path
+
+
+def once(folder, name, path, install):
+    """Runs `install` unless an earlier run finished it; a half-made installation is made anew."""
+    marker = os.path.join(folder, f"{name}.complete")
+    if os.path.exists(marker) and os.path.exists(path):
+        return
+    install()
+    with open(marker, "w", encoding="utf-8"):
+        pass
+
+
+def install_python(folder, requirements):
+    """An interpreter with what these requirements name, in a virtual environment."""
+    venv = os.path.join(folder, "venv")
+    python = os.path.join(venv, "bin", "python")
+
+    def install():
+        shutil.rmtree(venv, ignore_errors=True)
+        wanted = ["install", "--quiet", "--disable-pip-version-check", "-r", requirements]
+        try:
+            said([sys.executable, "-m", "venv", venv])
+            said([python, "-m", "pip", *wanted])
+        except RuntimeError:
+            # Debian ships venv apart; pip can fill an environment that has no pip of its own.
+            shutil.rmtree(venv, ignore_errors=True)
+            if is_root() and shutil.which("apt-get"):
+                apt_install("python3-venv", "python3-pip")
+                said([sys.executable, "-m", "venv", venv])
+                said([python, "-m", "pip", *wanted])
+            else:
+                said([sys.executable, "-m", "venv", "--without-pip", venv])
+                said([sys.executable, "-m", "pip", "--python", python, *wanted])
+
+    once(folder, "python", python, install)
+    return python
+
+
+def python_of(requirements, fallback_dir):
+    """An interpreter of its own for a bench that needs what no lane does."""
+    folder = os.path.join(cache_dir() or fallback_dir, "tools", pins([requirements]))
+    os.makedirs(folder, exist_ok=True)
+    with locked(folder):
+        return install_python(folder, requirements)
 
 
 def fault_tools():

@@ -15,21 +15,22 @@ use crate::hazards::{Forecast, Hazards, SPANS};
 use crate::history::{Life, Window};
 use crate::logs::Log;
 use crate::logs::accesses::Share;
+use crate::model::Model;
 use crate::model::days::habit;
 use crate::model::features::{self, COUNT, Scene};
 use crate::model::memory::Memory;
 use crate::model::network::Ensemble;
 use crate::model::samples::{OUTPUTS, Sample, Sampler, remember};
 use crate::model::statistics::{Statistics, times_q8};
-use crate::model::train::{self, Example};
+use crate::model::train::Example;
 use crate::progress::Progress;
 
 /// Everything that was learnt of a log.
-pub struct Learnt<'a> {
+pub struct Learnt<'a, M = Ensemble> {
     log: &'a Log,
     statistics: Statistics,
     /// Of each period, or one for all.
-    networks: Vec<Arc<Ensemble>>,
+    networks: Vec<Arc<M>>,
 }
 
 /// What a group does on a day with reads counts as so many days of the object itself.
@@ -39,28 +40,31 @@ const HABIT_DAYS: u64 = 2;
 const HALF_LIFE_S: f32 = 180.0 * DAY_S as f32;
 
 /// How a network comes about.
-#[derive(Clone, Debug)]
-pub struct Training {
+pub struct Training<'a, M = Ensemble> {
     pub seed: u64,
     /// Used as it is. None: networks are trained.
-    pub given: Option<Arc<Ensemble>>,
+    pub given: Option<Arc<M>>,
+    pub train: &'a Train<'a, M>,
 }
 
-impl<'a> Learnt<'a> {
+/// Makes a network of what it can learn from, and of a seed.
+pub type Train<'a, M> = dyn Fn(&[Example<'_>], u64) -> Result<M, Error> + Sync + 'a;
+
+impl<'a, M: Model> Learnt<'a, M> {
     pub fn new(
         log: &'a Log,
         window: Window,
         shares: &[Share<'_>],
-        training: Training,
+        training: Training<'_, M>,
         progress: &Progress,
     ) -> Result<Self, Error> {
         let statistics = Statistics::new(log, window, shares)?;
-        let networks = match training.given {
-            Some(given) => vec![given],
+        let networks = match &training.given {
+            Some(given) => vec![given.clone()],
             None => {
                 let sampler = Sampler::new(log, window, &statistics, training.seed);
                 let samples = sampler.take(shares)?;
-                let trainer = Trainer { sampler, samples: &samples, seed: training.seed, progress };
+                let trainer = Trainer { sampler, samples: &samples, training, progress };
                 trainer.networks(shares.len())?
             }
         };
@@ -68,27 +72,27 @@ impl<'a> Learnt<'a> {
     }
 
     /// The network that knows most.
-    pub fn last(&self) -> Option<&Ensemble> {
+    pub fn last(&self) -> Option<&M> {
         self.networks.last().map(Arc::as_ref)
     }
 
     /// The one that serves a period.
-    fn network(&self, model: usize) -> Option<&Ensemble> {
+    fn network(&self, model: usize) -> Option<&M> {
         self.networks.get(model).or(self.networks.last()).map(Arc::as_ref)
     }
 }
 
 /// Trains.
-struct Trainer<'a> {
+struct Trainer<'a, M> {
     sampler: Sampler<'a>,
     samples: &'a [Sample],
-    seed: u64,
+    training: Training<'a, M>,
     progress: &'a Progress,
 }
 
-impl Trainer<'_> {
+impl<M: Model> Trainer<'_, M> {
     /// All networks, one on each thread.
-    fn networks(&self, threads: usize) -> Result<Vec<Arc<Ensemble>>, Error> {
+    fn networks(&self, threads: usize) -> Result<Vec<Arc<M>>, Error> {
         let models = self.sampler.models();
         self.progress.networks_of.store(models as u64, Ordering::Relaxed);
         let next = AtomicUsize::new(0);
@@ -103,7 +107,7 @@ impl Trainer<'_> {
                 self.progress.networks.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let mut trained: Vec<(usize, Result<Ensemble, Error>)> = thread::scope(|scope| {
+        let mut trained: Vec<(usize, Result<M, Error>)> = thread::scope(|scope| {
             let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
             let trained = joined
@@ -114,11 +118,11 @@ impl Trainer<'_> {
         trained.into_iter().map(|(_, network)| network.map(Arc::new)).collect()
     }
 
-    fn network(&self, model: usize) -> Result<Ensemble, Error> {
+    fn network(&self, model: usize) -> Result<M, Error> {
         let known_s = self.sampler.known_s(model);
         let taken: Vec<&Sample> = self.sampler.of_model(model, self.samples).collect();
         let examples = examples(&taken, known_s);
-        on_one_thread(|| train::train(&examples, self.seed)).map_err(Error::Network)
+        on_one_thread(|| (self.training.train)(&examples, self.training.seed))
     }
 }
 
@@ -163,7 +167,7 @@ struct Question {
     sent_q8: u32,
 }
 
-impl Forecaster for Learnt<'_> {
+impl<M: Model> Forecaster for Learnt<'_, M> {
     fn forecasts(&self, objects: &[Object]) -> Result<Vec<Vec<Option<Forecast>>>, Error> {
         let mut asked = Asked::default();
         let mut counts = Vec::new();
@@ -175,7 +179,7 @@ impl Forecaster for Learnt<'_> {
     }
 }
 
-impl Learnt<'_> {
+impl<M: Model> Learnt<'_, M> {
     fn object(&self, object: &Object, asked: &mut Asked, counts: &mut Vec<usize>) {
         let mut memory = Memory::default();
         let mut subjects = object.subjects.iter().peekable();
@@ -209,7 +213,7 @@ impl Learnt<'_> {
 }
 
 impl Asked {
-    fn answers(&self, learnt: &Learnt<'_>) -> Result<Vec<Option<Forecast>>, Error> {
+    fn answers<M: Model>(&self, learnt: &Learnt<'_, M>) -> Result<Vec<Option<Forecast>>, Error> {
         let mut answers = vec![None; self.asked.len()];
         for model in 0..learnt.statistics.grid.models() {
             let places: Vec<usize> =
@@ -220,7 +224,7 @@ impl Asked {
             let seen =
                 places.iter().flat_map(|place| &self.seen[place * COUNT..(place + 1) * COUNT]);
             let seen: Vec<f32> = seen.copied().collect();
-            let chances = network.chances(&seen).map_err(Error::Network)?;
+            let chances = network.chances(&seen)?;
             for (place, chances) in places.into_iter().zip(chances.chunks_exact(OUTPUTS)) {
                 // What is no chance, or no number at all, is not known.
                 answers[place] = self.asked[place].forecast(chances);
@@ -244,5 +248,101 @@ impl Question {
             requests_q8: self.requests_q8,
             sent_q8: self.sent_q8,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::AtomicUsize;
+
+    use vaultaire_proto::prices::books;
+
+    use super::*;
+    use crate::guard;
+    use crate::history::Window;
+    use crate::logs::csv;
+    use crate::model::features::{CHANCES_AT, COUNT};
+    use crate::model::network::CHANCES_OF_HEADS;
+    use crate::model::train::train;
+    use crate::policies::learned;
+    use crate::simulate::{self, Keep, Options};
+    use crate::traces::classes::Class;
+    use crate::traces::{self, START_S};
+
+    /// Says what each group's rates say.
+    struct Rates;
+
+    impl Model for Rates {
+        fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error> {
+            let places = CHANCES_OF_HEADS
+                .iter()
+                .flat_map(|place| (0..SPANS).map(move |span| CHANCES_AT + place * SPANS + span));
+            let places: Vec<usize> = places.collect();
+            let chance = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+            let rows = seen.chunks_exact(COUNT);
+            Ok(rows.flat_map(|row| places.iter().map(|place| chance(row[*place]))).collect())
+        }
+    }
+
+    fn log() -> Log {
+        let options = traces::Options {
+            classes: vec![Class::Documents, Class::Media],
+            objects: 600,
+            days: 180,
+            ..traces::Options::default()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        traces::generate(&options, file.as_file(), |_| ()).unwrap();
+        csv::read(file.path(), |_| ()).unwrap()
+    }
+
+    fn options() -> Options {
+        Options {
+            charge_from_s: Some(START_S + 160 * DAY_S),
+            policies: vec![learned::NAME.to_owned()],
+            allow_archive: false,
+            egress: None,
+            seed: 3,
+            model: None,
+            threads: NonZeroUsize::MIN,
+            events_max: guard::EVENTS_MAX,
+        }
+    }
+
+    /// A report with what was trained this way.
+    fn report<M: Model>(log: &Log, train: &Train<'_, M>) -> String {
+        let (options, progress) = (options(), Progress::default());
+        let window = Window::of(log, options.charge_from_s).unwrap();
+        let shares = log.accesses.shares(1);
+        let training = Training { seed: options.seed, given: None, train };
+        let learnt = Learnt::new(log, window, &shares, training, &progress).unwrap();
+        let (book, keep) = (books::builtin(), Keep::default());
+        let outcome =
+            simulate::foretold(log, &book, &options, keep, Some(&learnt), &progress).unwrap();
+        serde_json::to_string(&outcome.report).unwrap()
+    }
+
+    /// What is compared with a network stands where the network does, and learns from as much.
+    #[test]
+    fn a_network_in_the_place_of_another_model_is_the_same_and_another_model_is_not() {
+        let log = log();
+        let keep = Keep::default();
+        let outcome =
+            simulate::run(&log, &books::builtin(), &options(), keep, &Progress::default());
+        let mut wanted = outcome.unwrap().report;
+        // Only a network has weights that have a name.
+        wanted.model = None;
+        let wanted = serde_json::to_string(&wanted).unwrap();
+        let examples = AtomicUsize::new(0);
+        let counted = |of: &[Example<'_>], seed| {
+            examples.fetch_add(of.len(), Ordering::Relaxed);
+            train(of, seed)
+        };
+        assert_eq!(report(&log, &counted), wanted);
+        assert!(examples.into_inner() > 500);
+        assert_ne!(report(&log, &|_, _| Ok(Rates)), wanted);
     }
 }

@@ -22,5 +22,13 @@ pub mod statistics;
 pub mod train;
 pub mod weights;
 
+use crate::error::Error;
+
+/// What has learnt from samples, and answers: a network. Something else can stand in its place, to be compared with it.
+pub trait Model: Send + Sync {
+    /// The chance of every output, for each of these.
+    fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error>;
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,9 @@
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::ops::sigmoid;
 
+use crate::error::Error;
 use crate::hazards::SPANS;
+use crate::model::Model;
 use crate::model::features::{CHANCES_AT, COUNT};
 use crate::model::samples::{HEADS, OUTPUTS};
 use crate::model::train::BATCH;
@@ -13,7 +15,7 @@ use crate::model::train::BATCH;
 const WIDTH: usize = 64;
 
 /// Which chances of a group each head begins from.
-const CHANCES_OF_HEADS: [usize; HEADS] = [0, 1, 2, 1];
+pub const CHANCES_OF_HEADS: [usize; HEADS] = [0, 1, 2, 1];
 
 /// Everything that it has learnt, in the order of the names.
 #[derive(Debug)]
@@ -95,18 +97,22 @@ impl Network {
 #[derive(Debug)]
 pub struct Ensemble(pub Vec<Network>);
 
-impl Ensemble {
-    /// The chance of every span, for each of these.
-    pub fn chances(&self, seen: &[f32]) -> candle_core::Result<Vec<f32>> {
+impl Model for Ensemble {
+    fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error> {
         let mut chances = Vec::with_capacity(seen.len() / COUNT * OUTPUTS);
         for seen in seen.chunks(BATCH * COUNT) {
-            let seen = Tensor::from_slice(seen, (seen.len() / COUNT, COUNT), &Device::Cpu)?;
-            let each: Result<Vec<Tensor>, _> =
-                self.0.iter().map(|own| own.corrected(&seen)).collect();
-            let mean = Tensor::stack(&each?, 0)?.mean(0)?;
-            chances.extend(sigmoid(&mean)?.flatten_all()?.to_vec1::<f32>()?);
+            chances.extend(self.batch(seen).map_err(Error::Network)?);
         }
         Ok(chances)
+    }
+}
+
+impl Ensemble {
+    fn batch(&self, seen: &[f32]) -> candle_core::Result<Vec<f32>> {
+        let seen = Tensor::from_slice(seen, (seen.len() / COUNT, COUNT), &Device::Cpu)?;
+        let each: Result<Vec<Tensor>, _> = self.0.iter().map(|own| own.corrected(&seen)).collect();
+        let mean = Tensor::stack(&each?, 0)?.mean(0)?;
+        sigmoid(&mean)?.flatten_all()?.to_vec1::<f32>()
     }
 }
 

@@ -9,6 +9,7 @@ use vaultaire_proto::prices::calendar::DAY_S;
 
 use crate::error::Error;
 use crate::hazards::SPANS;
+use crate::model::Model;
 use crate::model::features::{self, COUNT};
 use crate::model::network::{Network, WEIGHTS};
 use crate::model::samples::{Came, OUTPUTS, Sample};

@@ -7,6 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
+use crate::error::Error;
 use crate::model::features::COUNT;
 use crate::model::network::{Ensemble, Network};
 use crate::model::samples::{Labels, OUTPUTS, Sample};
@@ -32,7 +33,7 @@ const DECAY: f64 = 0.3;
 const PATIENCE: usize = 4;
 
 /// As many networks are trained, each on all of these parts but one.
-const PARTS: u64 = 3;
+pub const PARTS: u64 = 3;
 
 /// What it learns from, and what came of each.
 pub struct Example<'a> {
@@ -41,20 +42,27 @@ pub struct Example<'a> {
     pub weight: f32,
 }
 
+impl Example<'_> {
+    /// One network is calibrated on it, and the others learn from it.
+    pub fn part(&self) -> u64 {
+        self.sample.season % PARTS
+    }
+}
+
 /// Networks that have learnt from these: each from another part, and calibrated on the rest.
-pub fn train(examples: &[Example<'_>], seed: u64) -> candle_core::Result<Ensemble> {
+pub fn train(examples: &[Example<'_>], seed: u64) -> Result<Ensemble, Error> {
     let (mean, scale) = standard(examples);
     let each = (0..PARTS).map(|part| {
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(PARTS).wrapping_add(part));
         let network = Network::new(&mean, &scale, || random.sample(StandardNormal))?;
-        let parts = examples.iter().partition(|example| example.sample.season % PARTS == part);
+        let parts = examples.iter().partition(|example| example.part() == part);
         let (held_out, learnt): (Vec<&Example<'_>>, Vec<&Example<'_>>) = parts;
         match held_out.is_empty() || learnt.len() < SAMPLES_MIN {
             true => Ok(network),
             false => one(network, learnt, &held_out, random),
         }
     });
-    each.collect::<candle_core::Result<Vec<Network>>>().map(Ensemble)
+    each.collect::<Result<_, _>>().map(Ensemble).map_err(Error::Network)
 }
 
 fn one(
