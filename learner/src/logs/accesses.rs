@@ -162,7 +162,7 @@ impl Objects<'_> {
             Rest::File { reader, next } => {
                 self.object.clear();
                 self.object.extend(next.take());
-                while let Some(access) = reader.next()? {
+                while let Some(access) = reader.next_record()? {
                     if self.object.first().is_some_and(|first| !is_same(first, &access)) {
                         *next = Some(access);
                         break;

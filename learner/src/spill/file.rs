@@ -69,7 +69,7 @@ impl Reader {
     }
 
     /// None: there is no more.
-    pub fn next<R: Record>(&mut self) -> Result<Option<R>, Error> {
+    pub fn next_record<R: Record>(&mut self) -> Result<Option<R>, Error> {
         match self.0.fill_buf().map_err(unkept)?.is_empty() {
             true => Ok(None),
             false => R::read(&mut self.0).map(Some).map_err(unkept),

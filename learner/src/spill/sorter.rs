@@ -134,7 +134,7 @@ impl<R: Record> Merge<R> {
         let mut merge = Self { runs: Vec::new(), next: BinaryHeap::new() };
         for (place, bytes) in runs.iter().enumerate() {
             let mut reader = Reader::new(file, bytes.clone());
-            let next: Option<R> = reader.next()?;
+            let next: Option<R> = reader.next_record()?;
             merge.next.extend(next.as_ref().map(|record| Reverse((record.key(), place))));
             merge.runs.push(Run { reader, next });
         }
@@ -145,7 +145,7 @@ impl<R: Record> Merge<R> {
         let Some(mut first) = self.next.peek_mut() else { return Ok(None) };
         let place = first.0.1;
         let run = &mut self.runs[place];
-        let following = run.reader.next()?;
+        let following = run.reader.next_record()?;
         let taken = std::mem::replace(&mut run.next, following);
         match &run.next {
             Some(record) => first.0.0 = record.key(),
