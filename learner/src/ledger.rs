@@ -212,8 +212,9 @@ impl Meter for Ledger<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use vaultaire_proto::prices::books;
 
     use super::*;
