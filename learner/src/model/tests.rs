@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::model::features::{self, COUNT};
 use crate::model::network::{Network, WEIGHTS};
 use crate::model::samples::{Came, OUTPUTS, Sample};
-use crate::model::train::{Example, loss, train};
+use crate::model::train::{Example, fitted, loss, train};
 use crate::model::weights;
 
 /// Random enough, and the same each time.
@@ -167,4 +167,15 @@ fn labels_say_what_was_known() {
     assert_eq!(of(&labels.is_known, 0), [1., 1., 1., 1., 0., 0., 0., 0., 0.]);
     assert_eq!(of(&labels.happened, 0), [0.; SPANS]);
     assert_eq!(of(&labels.happened, 1), [0., 0., 0., 1., 0., 0., 0., 0., 0.]);
+}
+
+/// What a network thought impossible happens to three of ten: whole steps swing ever wider here.
+#[test]
+fn what_is_far_off_is_calibrated_too() {
+    let rows: Vec<(f64, f64, f64)> =
+        (0..10_000).map(|row| (-8.0, f64::from(u8::from(row % 10 < 3)), 1.0)).collect();
+    let (slope, offset) = fitted(&rows);
+    let chance = 1.0 / (1.0 + (8.0 * slope - offset).exp());
+    assert!((chance - 0.3).abs() < 0.01, "{slope} {offset} {chance}");
+    assert!(slope.abs() < 2.0 && offset.abs() < 1.0, "{slope} {offset}");
 }

@@ -164,8 +164,9 @@ fn standard(examples: &[Example<'_>]) -> (Vec<f32>, Vec<f32>) {
     (mean.to_vec(), scale.to_vec())
 }
 
-/// Steps of Newton's method, and how little it wants to change.
+/// Steps of Newton's method, how often each may be halved, and how little it wants to change.
 const CORRECTIONS: usize = 12;
+const HALVINGS: i32 = 20;
 const RELUCTANCE: f64 = 20.0;
 
 /// Fits a slope and an offset to each output on objects from which it did not learn (Platt, "Probabilistic outputs for
@@ -197,24 +198,52 @@ fn calibrate(network: &mut Network, held_out: &[&Example<'_>]) -> candle_core::R
     Ok(())
 }
 
-fn fitted(rows: &[(f64, f64, f64)]) -> (f64, f64) {
-    let (mut slope, mut offset) = (1.0, 0.0);
+/// A slope and an offset for logits, by what happened and how much each of them counts.
+pub fn fitted(rows: &[(f64, f64, f64)]) -> (f64, f64) {
+    let mut best = (1.0, 0.0);
+    let mut least = surprise(rows, best);
     for _ in 0..CORRECTIONS {
-        let mut gradient = [RELUCTANCE * (slope - 1.0), RELUCTANCE * offset];
-        let mut curvature = [RELUCTANCE, 0.0, RELUCTANCE];
-        for (logit, happened, weight) in rows {
-            let chance = 1.0 / (1.0 + (-(slope * logit + offset)).exp());
-            let (error, steep) = (weight * (chance - happened), weight * chance * (1.0 - chance));
-            gradient = [gradient[0] + error * logit, gradient[1] + error];
-            curvature = [
-                curvature[0] + steep * logit * logit,
-                curvature[1] + steep * logit,
-                curvature[2] + steep,
-            ];
+        let (slope, offset) = newton(rows, best);
+        // Far from the best a whole step may lead away from it: then a half of it is tried, and a half of that.
+        let parts = (0..HALVINGS).map(|halvings| 0.5_f64.powi(halvings));
+        let mut tried = parts.map(|part| {
+            let next = (best.0 - part * slope, best.1 - part * offset);
+            (surprise(rows, next), next)
+        });
+        match tried.find(|(surprise, _)| *surprise < least) {
+            Some((surprise, next)) => (least, best) = (surprise, next),
+            None => break,
         }
-        let determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
-        slope -= (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant;
-        offset -= (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant;
     }
-    (slope, offset)
+    best
+}
+
+/// The loss that is made small.
+fn surprise(rows: &[(f64, f64, f64)], (slope, offset): (f64, f64)) -> f64 {
+    let each = rows.iter().map(|(logit, happened, weight)| {
+        let logit = slope * logit + offset;
+        weight * (logit.max(0.0) - logit * happened + (-logit.abs()).exp().ln_1p())
+    });
+    each.sum::<f64>() + RELUCTANCE / 2.0 * ((slope - 1.0).powi(2) + offset * offset)
+}
+
+/// What Newton's method takes away.
+fn newton(rows: &[(f64, f64, f64)], (slope, offset): (f64, f64)) -> (f64, f64) {
+    let mut gradient = [RELUCTANCE * (slope - 1.0), RELUCTANCE * offset];
+    let mut curvature = [RELUCTANCE, 0.0, RELUCTANCE];
+    for (logit, happened, weight) in rows {
+        let chance = 1.0 / (1.0 + (-(slope * logit + offset)).exp());
+        let (error, steep) = (weight * (chance - happened), weight * chance * (1.0 - chance));
+        gradient = [gradient[0] + error * logit, gradient[1] + error];
+        curvature = [
+            curvature[0] + steep * logit * logit,
+            curvature[1] + steep * logit,
+            curvature[2] + steep,
+        ];
+    }
+    let determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
+    (
+        (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant,
+        (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant,
+    )
 }
