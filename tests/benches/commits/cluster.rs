@@ -19,8 +19,8 @@ use vaultaire_proto::{
     BackendId, BlobKey, BucketId, ClusterId, Command, Condition, ETag, Entry, EpochId, GroupId,
     NodeId, ObjectKey, Operation, Rejection, RequestId, Response, TimeMs, UserId,
 };
+use vaultaire_tests::bench::Error;
 
-use crate::Error;
 use crate::drive::Store;
 use crate::follower::{Calls, Way};
 

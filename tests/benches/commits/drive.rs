@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
-
-use crate::Error;
+use vaultaire_tests::bench::Error;
 
 /// Where writes go.
 pub trait Store {

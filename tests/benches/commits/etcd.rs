@@ -6,8 +6,8 @@ use hyper::Request;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use vaultaire_tests::bench::Error;
 
-use crate::Error;
 use crate::drive::Store;
 
 /// A field's number, and that it is bytes.

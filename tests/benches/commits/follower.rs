@@ -8,8 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use vaultaire::raft::forward::{Answer, Forward};
 use vaultaire_proto::command::COMMANDS_PER_ENTRY_MAX;
 use vaultaire_proto::{Command, NodeId, Response};
-
-use crate::Error;
+use vaultaire_tests::bench::Error;
 
 /// As many entries as a node has under way for one group.
 const CALLS_MAX: usize = 2;

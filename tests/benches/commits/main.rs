@@ -6,13 +6,10 @@ mod drive;
 mod etcd;
 mod follower;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// What went wrong, in one sentence.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
+use vaultaire_tests::bench::{Error, printed};
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -39,16 +36,7 @@ enum Server {
 }
 
 fn main() -> ExitCode {
-    let outcome = measure(Cli::parse().server);
-    let printed =
-        outcome.and_then(|line| writeln!(std::io::stdout().lock(), "{line}").map_err(Error::from));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    printed(measure(Cli::parse().server))
 }
 
 /// One thread for either: what it takes from the servers is the same kind of work.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::{JoinHandle, LocalSet};
+use vaultaire_tests::bench::Error;
 
-use crate::Error;
 use crate::connection::Connection;
 use crate::request::{Operation, Plan, Requests};
 

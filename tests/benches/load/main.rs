@@ -7,16 +7,13 @@ mod probe;
 mod request;
 mod sign;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vaultaire_tests::bench::{Error, printed};
 
 use crate::drive::Measured;
-
-/// What went wrong, in one sentence.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -67,15 +64,7 @@ fn main() -> ExitCode {
         Command::ProbeFile { dir, size, times } => probe::file(&dir, size, times),
         Command::ProbeMd5 { size } => Ok(probe::md5(size)),
     };
-    let printed =
-        outcome.and_then(|line| writeln!(std::io::stdout().lock(), "{line}").map_err(Error::from));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    printed(outcome)
 }
 
 /// One thread: with the tool on one core, more would only switch.

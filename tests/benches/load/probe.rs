@@ -8,8 +8,7 @@ use std::time::Instant;
 use md5::{Digest, Md5};
 use rustix::fs::{Advice, fadvise};
 use serde_json::{Value, json};
-
-use crate::Error;
+use vaultaire_tests::bench::Error;
 
 const APPEND_BYTES: usize = 4096;
 const BLOCK_BYTES: usize = 1024 * 1024;

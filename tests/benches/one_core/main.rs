@@ -1,12 +1,11 @@
 //! `vaultaire-one-core`: how long a night's work of a learner takes on one core, for all objects of a log: what is known of groups,
-//! samples, a network from scratch, and a forecast for each object that is there on the last day.
+//! samples, a network from scratch, and forecasts for each object that is there in the last night.
 //!
 //! ```text
 //! vaultaire generate-trace --objects 1000000 --days 400 --seed 101 --output large.csv
 //! taskset -c 0 target/release/vaultaire-one-core --log large.csv
 //! ```
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,9 +19,7 @@ use vaultaire_learner::model::forecaster::{Learnt, Training};
 use vaultaire_learner::model::train;
 use vaultaire_learner::progress::Progress;
 use vaultaire_proto::prices::calendar::DAY_S;
-
-/// What went wrong, in one sentence.
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use vaultaire_tests::bench::{Error, printed};
 
 /// So many objects are foretold at once.
 const OBJECTS_AT_ONCE: usize = 4_096;
@@ -38,21 +35,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let printed = measured(&Args::parse())
-        .and_then(|found| writeln!(std::io::stdout().lock(), "{found}").map_err(Error::from));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    printed(measured(&Args::parse()))
 }
 
 fn measured(args: &Args) -> Result<Value, Error> {
     let log = files::read(&args.log, None, |_| ())?;
-    // The last day alone: one network is trained, and each object is looked at once or twice.
-    let window = Window::of(&log, Some(log.last_s / DAY_S * DAY_S))?;
+    // The last two days: one network is trained, and the midnight between them is a decision about each object.
+    let window = Window::of(&log, Some((log.last_s / DAY_S).saturating_sub(1) * DAY_S))?;
     let shares = log.accesses.shares(1);
     let progress = Progress::default();
     let begun = Instant::now();

@@ -4,7 +4,6 @@
 mod trees;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,11 +23,9 @@ use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::Report;
 use vaultaire_learner::simulate::{self, Keep, Options};
 use vaultaire_proto::prices::books;
+use vaultaire_tests::bench::{Error, printed};
 
 use crate::trees::Process;
-
-/// What went wrong, in one sentence.
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -53,15 +50,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let printed = measured(&Args::parse())
-        .and_then(|found| writeln!(std::io::stdout().lock(), "{found}").map_err(Error::from));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    printed(measured(&Args::parse()))
 }
 
 fn measured(args: &Args) -> Result<Value, Error> {

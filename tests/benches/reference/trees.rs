@@ -66,14 +66,19 @@ impl Process {
     pub fn train(&self, examples: &[Example<'_>], seed: u64) -> Result<Trees<'_>, Error> {
         let model = self.asked(|pipes| {
             let model = pipes.models;
-            pipes.numbers([TRAIN, model, seed as u32, examples.len() as u32])?;
+            let asked = [TRAIN, model, seed as u32, examples.len() as u32];
+            pipes.numbers(asked)?;
             pipes.floats(examples.iter().flat_map(|example| example.sample.features))?;
             pipes.floats(examples.iter().flat_map(|example| example.labels.happened))?;
             pipes.floats(examples.iter().flat_map(|example| example.labels.is_known))?;
             pipes.floats(examples.iter().map(|example| example.weight))?;
             pipes.numbers(examples.iter().map(|example| example.part() as u32))?;
-            let mut known = [0; 4];
-            pipes.answer(&mut known)?;
+            let mut answer = [0; size_of::<[u32; 4]>()];
+            pipes.answer(&mut answer)?;
+            // What is not the answer to this would be taken for chances later.
+            if answer.as_chunks().0 != asked.map(u32::to_le_bytes) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             pipes.models += 1;
             Ok(model)
         })?;

@@ -1,4 +1,4 @@
-"""What the lanes of this folder share: generated logs, and what is found of them."""
+"""What lanes of the learner share: generated logs, and what is found of them."""
 
 import json
 import os
@@ -6,6 +6,9 @@ import subprocess
 
 DAY_S = 86_400
 START_S = 20_089 * DAY_S
+
+# All classes of workload together.
+MIX = "(all)"
 
 
 def seeds(text):
