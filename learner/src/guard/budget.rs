@@ -191,3 +191,114 @@ impl Account {
         self.hot.halved(BUDGET_HALVINGS)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vaultaire_proto::prices::books;
+
+    use super::*;
+    use crate::guard::replay::Fees;
+    use crate::history::{Life, Read};
+    use crate::points::end_of_day;
+    use crate::pricing::Step;
+
+    const FROM_S: u64 = 20_100 * DAY_S;
+
+    fn life(size_bytes: u64) -> Life {
+        Life {
+            object: 0,
+            size_bytes,
+            from_s: FROM_S,
+            seen_s: FROM_S,
+            is_new: true,
+            idle_since_s: FROM_S,
+            until_s: FROM_S + 400 * DAY_S,
+            reads: Vec::new(),
+        }
+    }
+
+    /// What one object in a tier is debited, what it then costs more than in the hot tier until it is back there, and the excess.
+    fn lost(prices: Prices<'_>, tier: usize, size_bytes: u64, way: Way) -> (Exact, Exact, Exact) {
+        let (mut fees, mut account) =
+            (Fees { ticks: prices.ticks, paid: Exact::ZERO }, Account::default());
+        let mut seat = Seat::put(prices, &life(size_bytes), tier, &mut fees);
+        let Some(mut debit) = Debit::of(prices, size_bytes, &seat) else {
+            return (Exact::ZERO, Exact::ZERO, Exact::ZERO);
+        };
+        let debited = debit.sum();
+        account.debit(Debit::default(), debit);
+        fees.paid = Exact::ZERO;
+        if let Some(at_s) = way.read_s {
+            let (before, readable_s) = (fees.paid, seat.readable_until_s);
+            let read = Read { at_s, bytes: size_bytes, requests: 1 };
+            seat.serves(prices, read, &mut fees);
+            let home = &prices.cards[prices.book.hot];
+            fees.paid = fees.paid - home.get - home.retrieval(size_bytes);
+            let is_copied = seat.readable_until_s > readable_s.max(end_of_day(at_s));
+            account.reads(&mut debit, fees.paid - before, is_copied);
+        }
+        seat.moves(prices, Step { at_s: way.back_s, tier: prices.book.hot }, &mut fees);
+        (debited, fees.paid, account.excess)
+    }
+
+    #[derive(Clone, Copy)]
+    struct Way {
+        read_s: Option<u64>,
+        back_s: u64,
+    }
+
+    /// One full read of it, if any, and its return when that is decided about.
+    #[test]
+    fn a_debit_is_all_that_can_be_lost_and_no_restore_more() {
+        let unread = [1, 40, 200].map(|day| Way { read_s: None, back_s: FROM_S + day * DAY_S });
+        let read = [1, 3_600, DAY_S - 1, 50 * DAY_S + 1, 200 * DAY_S + 77].map(|after_s| Way {
+            read_s: Some(FROM_S + after_s),
+            back_s: end_of_day(FROM_S + after_s),
+        });
+        for book in books::names().filter_map(books::named) {
+            let ticks = Ticks::new(book.month, FROM_S / DAY_S..FROM_S / DAY_S + 800);
+            for (tier, size_bytes) in (0..book.tiers.len())
+                .filter(|tier| *tier != book.hot)
+                .flat_map(|tier| [1, 200_000, 5 << 30].map(|bytes| (tier, bytes)))
+            {
+                let cards = book.cards(size_bytes);
+                let prices =
+                    Prices { book: &book, ticks: &ticks, cards: &cards, egress_byte: Exact::ZERO };
+                let of = |way: &Way| lost(prices, tier, size_bytes, *way);
+                let ways: Vec<_> = unread.iter().chain(&read).map(of).collect();
+                let about =
+                    format!("{} bytes in {} of {}", size_bytes, book.tiers[tier].name, book.name);
+                for (debited, paid, excess) in &ways {
+                    assert!(paid <= debited, "{about}: {paid:?} of {debited:?}");
+                    assert_eq!(*excess, Exact::ZERO, "{about}");
+                }
+                let worst = ways.iter().map(|(_, paid, _)| *paid).max().unwrap_or_default();
+                if cards[tier].restore.is_some() {
+                    let debited = ways[0].0;
+                    assert!(
+                        debited <= worst + worst.halved(2),
+                        "{about}: {worst:?} of {debited:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// A copy that ends in the moment of the decision is of no use then: the second restore is told as excess.
+    #[test]
+    fn a_read_at_midnight_may_have_excess() {
+        let book = books::builtin();
+        let ticks = Ticks::new(book.month, FROM_S / DAY_S..FROM_S / DAY_S + 800);
+        let cards = book.cards(5 << 30);
+        let prices = Prices { book: &book, ticks: &ticks, cards: &cards, egress_byte: Exact::ZERO };
+        let read_s = FROM_S + 3 * DAY_S;
+        let way = Way { read_s: Some(read_s), back_s: end_of_day(read_s) };
+        for tier in (0..cards.len()).filter(|tier| cards[*tier].restore.is_some()) {
+            let (debited, paid, excess) = lost(prices, tier, 5 << 30, way);
+            assert!(
+                paid <= debited + excess && excess > Exact::ZERO,
+                "{paid:?} {debited:?} {excess:?}"
+            );
+        }
+    }
+}

@@ -61,9 +61,9 @@ struct Held {
 }
 
 /// What was paid once; rents are looked after by the account.
-struct Fees<'a> {
-    ticks: &'a Ticks,
-    paid: Exact,
+pub struct Fees<'a> {
+    pub ticks: &'a Ticks,
+    pub paid: Exact,
 }
 
 impl Meter for Fees<'_> {
