@@ -19,6 +19,7 @@ use crate::model::Model;
 use crate::model::days::habit;
 use crate::model::features::{self, COUNT, Scene};
 use crate::model::memory::Memory;
+use crate::model::mixture::mixed;
 use crate::model::network::Ensemble;
 use crate::model::samples::{OUTPUTS, Sample, Sampler, remember};
 use crate::model::statistics::{Statistics, times_q8};
@@ -224,7 +225,7 @@ impl Asked {
             let seen =
                 places.iter().flat_map(|place| &self.seen[place * COUNT..(place + 1) * COUNT]);
             let seen: Vec<f32> = seen.copied().collect();
-            let chances = network.chances(&seen)?;
+            let chances = mixed(&network.voices(&seen)?, &seen);
             for (place, chances) in places.into_iter().zip(chances.chunks_exact(OUTPUTS)) {
                 // What is no chance, or no number at all, is not known.
                 answers[place] = self.asked[place].forecast(chances);
@@ -264,26 +265,18 @@ mod tests {
     use crate::guard;
     use crate::history::Window;
     use crate::logs::csv;
-    use crate::model::features::{CHANCES_AT, COUNT};
-    use crate::model::network::CHANCES_OF_HEADS;
     use crate::model::train::train;
     use crate::policies::learned;
     use crate::simulate::{self, Keep, Options};
     use crate::traces::classes::Class;
     use crate::traces::{self, START_S};
 
-    /// Says what each group's rates say.
+    /// Says nothing, so that each group's rates have to do.
     struct Rates;
 
     impl Model for Rates {
-        fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error> {
-            let places = CHANCES_OF_HEADS
-                .iter()
-                .flat_map(|place| (0..SPANS).map(move |span| CHANCES_AT + place * SPANS + span));
-            let places: Vec<usize> = places.collect();
-            let chance = |logit: f32| 1.0 / (1.0 + (-logit).exp());
-            let rows = seen.chunks_exact(COUNT);
-            Ok(rows.flat_map(|row| places.iter().map(|place| chance(row[*place]))).collect())
+        fn voices(&self, _: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+            Ok(Vec::new())
         }
     }
 

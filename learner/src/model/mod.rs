@@ -6,6 +6,7 @@
 //! rates, days  accesses of all -> what is known of each group; statistics: both
 //! features     all of these -> what a network sees at the moment of a decision
 //! samples      what was seen, and what came of it       train, network   samples -> chances
+//! mixture      what several networks and the group say -> chances
 //! weights      a network as bytes
 //! forecaster   all of it, over a whole log
 //! ```
@@ -15,6 +16,7 @@ pub mod features;
 pub mod forecaster;
 pub mod grid;
 pub mod memory;
+pub mod mixture;
 pub mod network;
 pub mod rates;
 pub mod samples;
@@ -26,8 +28,8 @@ use crate::error::Error;
 
 /// What has learnt from samples, and answers: a network. Something else can stand in its place, to be compared with it.
 pub trait Model: Send + Sync {
-    /// The chance of every output, for each of these.
-    fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error>;
+    /// The chance of every output for each of these, as each of its parts says it.
+    fn voices(&self, seen: &[f32]) -> Result<Vec<Vec<f32>>, Error>;
 }
 
 #[cfg(test)]

@@ -8,14 +8,12 @@ use crate::error::Error;
 use crate::hazards::SPANS;
 use crate::model::Model;
 use crate::model::features::{CHANCES_AT, COUNT};
-use crate::model::samples::{HEADS, OUTPUTS};
+use crate::model::mixture::CHANCES_OF_HEADS;
+use crate::model::samples::OUTPUTS;
 use crate::model::train::BATCH;
 
 /// Cells of each hidden layer.
 const WIDTH: usize = 64;
-
-/// Which chances of a group each head begins from.
-pub const CHANCES_OF_HEADS: [usize; HEADS] = [0, 1, 2, 1];
 
 /// Everything that it has learnt, in the order of the names.
 #[derive(Debug)]
@@ -87,32 +85,29 @@ impl Network {
         own + begins_with(seen)?.broadcast_mul(rates)?
     }
 
-    /// Logits, corrected.
-    fn corrected(&self, seen: &Tensor) -> candle_core::Result<Tensor> {
-        self.logits(seen)?.broadcast_mul(&self.slopes)?.broadcast_add(&self.offsets)
+    /// Chances, of corrected logits.
+    fn batch(&self, seen: &[f32]) -> candle_core::Result<Vec<f32>> {
+        let seen = Tensor::from_slice(seen, (seen.len() / COUNT, COUNT), &Device::Cpu)?;
+        let logits = self.logits(&seen)?;
+        let corrected = logits.broadcast_mul(&self.slopes)?.broadcast_add(&self.offsets)?;
+        sigmoid(&corrected)?.flatten_all()?.to_vec1::<f32>()
     }
 }
 
-/// Networks that learnt from different parts; they say what they say in the mean.
+/// Networks that learnt from different parts.
 #[derive(Debug)]
 pub struct Ensemble(pub Vec<Network>);
 
 impl Model for Ensemble {
-    fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error> {
-        let mut chances = Vec::with_capacity(seen.len() / COUNT * OUTPUTS);
-        for seen in seen.chunks(BATCH * COUNT) {
-            chances.extend(self.batch(seen).map_err(Error::Network)?);
-        }
-        Ok(chances)
-    }
-}
-
-impl Ensemble {
-    fn batch(&self, seen: &[f32]) -> candle_core::Result<Vec<f32>> {
-        let seen = Tensor::from_slice(seen, (seen.len() / COUNT, COUNT), &Device::Cpu)?;
-        let each: Result<Vec<Tensor>, _> = self.0.iter().map(|own| own.corrected(&seen)).collect();
-        let mean = Tensor::stack(&each?, 0)?.mean(0)?;
-        sigmoid(&mean)?.flatten_all()?.to_vec1::<f32>()
+    fn voices(&self, seen: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+        let each = self.0.iter().map(|network| {
+            let mut chances = Vec::with_capacity(seen.len() / COUNT * OUTPUTS);
+            for seen in seen.chunks(BATCH * COUNT) {
+                chances.extend(network.batch(seen).map_err(Error::Network)?);
+            }
+            Ok(chances)
+        });
+        each.collect()
     }
 }
 

@@ -96,12 +96,15 @@ fn it_learns_what_there_is_to_learn() {
     let samples = samples(4_000);
     let network = train(&examples(&samples), 5).unwrap();
     let seen: Vec<f32> = samples.iter().flat_map(|sample| sample.features).collect();
-    let chances = network.chances(&seen).unwrap();
-    let mean = |soon: bool, span: usize| {
-        let of = samples.iter().zip(chances.chunks(OUTPUTS));
-        let of = of.filter(|(sample, _)| (sample.features[0] > 0.0) == soon);
-        let of: Vec<f32> = of.map(|(_, chances)| chances[span]).collect();
-        of.iter().sum::<f32>() / of.len() as f32
+    let voices = network.voices(&seen).unwrap();
+    let mean = |soon: bool, output: usize| {
+        let of = |chances: &Vec<f32>| {
+            let of = samples.iter().zip(chances.chunks(OUTPUTS));
+            let of = of.filter(|(sample, _)| (sample.features[0] > 0.0) == soon);
+            let of: Vec<f32> = of.map(|(_, chances)| chances[output]).collect();
+            of.iter().sum::<f32>() / of.len() as f32
+        };
+        voices.iter().map(of).sum::<f32>() / voices.len() as f32
     };
     assert!(mean(true, 0) > 0.85, "{}", mean(true, 0));
     assert!(mean(false, 0) < 0.15, "{}", mean(false, 0));
@@ -128,7 +131,7 @@ fn weights_are_read_as_they_were_written_and_those_of_others_are_refused() {
     let read = weights::from_bytes(&bytes).unwrap();
     assert_eq!(weights::to_bytes(&read).unwrap(), bytes);
     let seen: Vec<f32> = samples.iter().flat_map(|sample| sample.features).collect();
-    assert_eq!(read.chances(&seen).unwrap(), network.chances(&seen).unwrap());
+    assert_eq!(read.voices(&seen).unwrap(), network.voices(&seen).unwrap());
     let schema = weights::schema();
     let text = bytes.windows(schema.len()).position(|window| window == schema.as_bytes()).unwrap();
     let mut other = bytes.clone();

@@ -55,9 +55,9 @@ def served():
         said.append(answers.getvalue())
     assert said[0] == said[1], "the same samples taught something else"
     assert said[0][:16] == asked[:16], "the answer to a frame begins as the frame does"
-    chances = numpy.frombuffer(said[0][16:], "<f4").reshape(ROWS, 2)
-    assert chances[comes, 0].mean() > 0.9 and chances[~comes, 0].mean() < 0.1, chances[comes, 0].mean()
-    assert numpy.allclose(chances[:, 1], gradient_boosting.chances(features[:, 3]), atol=1e-6)
+    for chances in numpy.frombuffer(said[0][16:], "<f4").reshape(args.parts, ROWS, 2):
+        assert chances[comes, 0].mean() > 0.9 and chances[~comes, 0].mean() < 0.1, chances[comes, 0].mean()
+        assert numpy.allclose(chances[:, 1], gradient_boosting.chances(features[:, 3]), atol=1e-6)
 
 
 platt()

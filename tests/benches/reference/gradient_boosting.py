@@ -5,11 +5,11 @@ is asked (1 or 2), the number of a model, a seed and a number of rows, and goes 
 
     1 train    features, what happened (of each output), whether it is known, weights; and the part of each row, an integer
                -> the same four numbers
-    2 predict  features -> the chance of each output
+    2 predict  features -> for each part, the chance of each output of each row
 
 There is a booster for each output and part: it learns from what is known in the other parts, ends early by its own part and is
-calibrated on it, as the networks are; boosters of one output speak in the mean of their logits. Each begins with the logit of what
-the object's group did so far, which is among the features too, as the networks do.
+calibrated on it, as the networks are. Each begins with the logit of what the object's group did so far, which is among the
+features too, as the networks do.
 """
 
 import argparse
@@ -161,8 +161,8 @@ def trained(args, samples, pool):
 
 
 def foretold(model, features, pool):
-    of_output = pool.map(lambda experts: sum(expert.logits(features) for expert in experts) / len(experts), model)
-    return chances(numpy.stack(list(of_output), axis=1))
+    of_output = pool.map(lambda experts: [expert.logits(features) for expert in experts], model)
+    return chances(numpy.stack(list(of_output), axis=-1))
 
 
 def numbers(pipe, count, kind="<f4"):

@@ -11,7 +11,7 @@ use vaultaire_learner::error::Error;
 use vaultaire_learner::hazards::SPANS;
 use vaultaire_learner::model::Model;
 use vaultaire_learner::model::features::{CHANCES_AT, COUNT};
-use vaultaire_learner::model::network::CHANCES_OF_HEADS;
+use vaultaire_learner::model::mixture::CHANCES_OF_HEADS;
 use vaultaire_learner::model::samples::OUTPUTS;
 use vaultaire_learner::model::train::{Example, PARTS, SAMPLES_MIN};
 
@@ -104,15 +104,19 @@ impl Drop for Process {
 }
 
 impl Model for Trees<'_> {
-    fn chances(&self, seen: &[f32]) -> Result<Vec<f32>, Error> {
+    fn voices(&self, seen: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
         let rows = seen.len() / COUNT;
-        let mut bytes = vec![0; rows * OUTPUTS * size_of::<f32>()];
+        let of_part = rows * OUTPUTS * size_of::<f32>();
+        let mut bytes = vec![0; of_part * PARTS as usize];
         self.process.asked(|pipes| {
             pipes.numbers([PREDICT, self.model, 0, rows as u32])?;
             pipes.floats(seen.iter().copied())?;
             pipes.answer(&mut bytes)
         })?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        let part = |bytes: &[u8]| -> Vec<f32> {
+            bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        };
+        Ok(bytes.chunks_exact(of_part).map(part).collect())
     }
 }
 
