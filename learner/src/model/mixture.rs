@@ -112,7 +112,7 @@ mod tests {
     fn a_read_that_one_takes_for_likely_is_not_impossible() {
         let (sure, unsure) = (vec![0.001; OUTPUTS], vec![0.5; OUTPUTS]);
         let mixed = mixed(&[sure.clone(), sure, unsure], &seen(-7.0));
-        // A seventh of three and a half voices says a half; the mean of logits would say a hundredth.
+        // Two sevenths of all voices say a half; the mean of logits would say a hundredth.
         assert!((mixed[0] - 0.1439).abs() < 1e-3, "{}", mixed[0]);
         // It was wrong in the first span, and so it counts half of that in the next, and less and less.
         assert!(mixed[1] < mixed[0] && mixed[SPANS - 1] < 0.01, "{mixed:?}");
