@@ -13,7 +13,8 @@ use crate::model::samples::{HEADS, OUTPUTS};
 /// Which chances of a group each head begins from.
 pub const CHANCES_OF_HEADS: [usize; HEADS] = [0, 1, 2, 1];
 
-/// What a group did so far counts as so much of a network: few networks have seen enough of a group of few objects to know better.
+/// What a group did so far counts as so much of a network: of a group of few objects none has seen enough to know better. (Chosen on
+/// generated logs, seeds 101 to 105; on 301 to 305 it is neither better nor worse in the mean.)
 const GROUP_WEIGHT: f64 = 0.5;
 
 /// Of reads; that of the end is the one that follows.
