@@ -12,10 +12,12 @@
 //! guard/*     policies side by side, in the order of time -> the decisions that a bucket can afford
 //! pricing     a life and decisions -> charges          ledger    charges -> a bill
 //! calibration forecasts, and what came of them
-//! simulate    all of it, for every object, in shares; report: what comes out; page: for people; written: decisions as files
+//! simulate    all of it, for every object, in shares; report: what comes out; page: for people
+//! decisions   what threads have decided, in the order of time; written: as files
 //! ```
 
 pub mod calibration;
+pub mod decisions;
 pub mod error;
 pub mod forecasts;
 pub mod gaps;

@@ -1,16 +1,16 @@
 //! A whole log under every policy, and at best. Objects are independent of each other here, so threads share them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::calendar::Ticks;
 
 use crate::calibration::Calibration;
+use crate::decisions::{Decision, Keep, Kept, Made};
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object, Subject};
 use crate::guard::replay::Rules;
@@ -25,13 +25,12 @@ use crate::model::forecaster::{Learnt, Training};
 use crate::model::network::Ensemble;
 use crate::model::{train, weights};
 use crate::optimum;
-use crate::planner::record::Record;
 use crate::policies::{self, Policy, View, World};
 use crate::pricing::{Prices, Step, charge};
 use crate::progress::Progress;
 use crate::report::{Bill, Report};
 use crate::shares;
-use crate::written::write_records;
+use crate::spill::sorter::Sorted;
 
 /// How the optimum is called among the policies.
 pub const OPTIMUM: &str = "optimum";
@@ -52,26 +51,18 @@ pub struct Options {
     /// A network that is not trained, but used as it is.
     pub model: Option<Arc<Ensemble>>,
     pub threads: NonZeroUsize,
-    /// So many events of a guard's window are in memory at once; `guard::EVENTS_MAX` where nothing else is wanted.
+    /// So many events of a guard's window, and so many decisions, are in memory at once; `guard::EVENTS_MAX` where nothing else is
+    /// wanted.
     pub events_max: usize,
-}
-
-/// A decision, as it is written down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub object: u32,
-    pub policy: usize,
-    /// None: it was new.
-    pub from: Option<usize>,
-    pub step: Step,
 }
 
 /// What was found.
 #[derive(Debug)]
 pub struct Outcome {
     pub report: Report,
-    /// Of the policies in the order of their names' list, and of the optimum at last; only where they were asked for.
-    pub decisions: Vec<Decision>,
+    /// In the order of time; none where they were not asked for.
+    pub decisions: Sorted<Decision>,
+    /// What decisions tell the place of.
     pub names: Vec<&'static str>,
     /// The weights of the last network, where one was used.
     pub model: Option<Vec<u8>>,
@@ -90,7 +81,7 @@ struct Task<'a> {
     chosen: &'a [&'static str],
     is_guarded: bool,
     forecaster: Option<&'a dyn Forecaster>,
-    keep: Keep<'a>,
+    kept: &'a Kept<'a>,
     progress: &'a Progress,
 }
 
@@ -104,7 +95,6 @@ const ACCESSES_AT_ONCE: usize = 1 << 18;
 struct Part<'a> {
     /// Of each policy, and of the optimum.
     ledgers: Vec<Ledger<'a>>,
-    decisions: Vec<Decision>,
     versions: u64,
     calibration: Calibration,
     /// What a guard has to see; of one thread, or of all.
@@ -138,15 +128,6 @@ pub fn run(
     Ok(outcome)
 }
 
-/// What is kept beside the bills.
-#[derive(Clone, Copy, Default)]
-pub struct Keep<'a> {
-    /// Every decision, in memory.
-    pub decisions: bool,
-    /// Takes a record of every decision that was planned: a line of JSON each, in no order.
-    pub records: Option<&'a Mutex<dyn Write + Send>>,
-}
-
 /// The same, with whoever knows.
 pub fn foretold(
     log: &Log,
@@ -166,6 +147,7 @@ pub fn foretold(
     let tried = tried.iter().filter_map(|name| policies::named(name, world).transpose());
     let tried: Vec<Box<dyn Policy>> = tried.collect::<Result<_, Error>>()?;
     let ticks = history::ticks(book, window);
+    let kept = Kept::new(keep, options.events_max);
     let task = Task {
         log,
         book,
@@ -177,7 +159,7 @@ pub fn foretold(
         chosen: &chosen,
         is_guarded,
         forecaster,
-        keep,
+        kept: &kept,
         progress,
     };
     let threads = options.threads.get();
@@ -187,7 +169,6 @@ pub fn foretold(
         let all_hot = &whole.ledgers[task.policies.len() + 1];
         let means = Means { threads, events_max: options.events_max, progress };
         let guarded = task.guarded(std::mem::take(&mut whole.seen), means)?;
-        whole.decisions.extend_from_slice(&guarded.decisions);
         of_policies.insert(guard::NAME.to_owned(), Bill::guarded(&guarded, all_hot, &log.names)?);
     }
     let mut bills = whole.ledgers.iter().map(|ledger| Bill::of(ledger, &log.names));
@@ -212,7 +193,8 @@ pub fn foretold(
         all_hot: next()?,
         policies: of_policies,
     };
-    Ok(Outcome { report, decisions: whole.decisions, names: task.names(), model: None })
+    let names = task.names();
+    Ok(Outcome { report, decisions: kept.finish()?, names, model: None })
 }
 
 /// Names of policies, in the order of all.
@@ -234,7 +216,6 @@ fn allowed(book: &Book, allow_archive: bool) -> Vec<usize> {
 }
 
 impl<'a> Task<'a> {
-    /// What decisions tell the place of.
     fn names(&self) -> Vec<&'static str> {
         let guarded = self.is_guarded.then_some(guard::NAME);
         self.policies.iter().map(|policy| policy.name()).chain(guarded).chain([OPTIMUM]).collect()
@@ -247,7 +228,6 @@ impl<'a> Task<'a> {
         for part in shares::each(&shares, |share| self.part(share))? {
             whole.versions += part.versions;
             whole.calibration.merge(&part.calibration);
-            whole.decisions.extend(part.decisions);
             whole.seen.extend(part.seen);
             for (own, theirs) in whole.ledgers.iter_mut().zip(part.ledgers) {
                 own.merge(theirs);
@@ -262,7 +242,7 @@ impl<'a> Task<'a> {
         let from_s = self.window.from_s;
         let first =
             backtest::first(self.log, self.book, self.allowed, &names, (from_s, means.threads))?;
-        let is_kept = self.keep.decisions && self.chosen.contains(&guard::NAME);
+        let is_kept = self.kept.has_decisions() && self.chosen.contains(&guard::NAME);
         let rules = Rules {
             book: self.book,
             ticks: self.ticks,
@@ -273,20 +253,14 @@ impl<'a> Task<'a> {
             keep: is_kept.then_some(self.policies.len()),
         };
         let empty = Ledger::new(self.book, self.ticks, self.window);
-        guard::run(rules, &self.log.names, &first, &empty, seen, means)
+        guard::run(rules, &self.log.names, &first, &empty, seen, (means, self.kept))
     }
 
     fn nothing(&self) -> Part<'a> {
         // Those of the policies, of the optimum, and of doing nothing.
         let ledgers =
             vec![Ledger::new(self.book, self.ticks, self.window); self.policies.len() + 2];
-        Part {
-            ledgers,
-            decisions: Vec::new(),
-            versions: 0,
-            calibration: Calibration::default(),
-            seen: Vec::new(),
-        }
+        Part { ledgers, versions: 0, calibration: Calibration::default(), seen: Vec::new() }
     }
 
     fn part(&self, share: &Share<'_>) -> Result<Part<'a>, Error> {
@@ -316,7 +290,7 @@ impl<'a> Task<'a> {
     fn live(&self, objects: &[Object], part: &mut Part<'a>) -> Result<(), Error> {
         let forecasts = self.forecaster.map(|forecaster| forecaster.forecasts(objects));
         let mut forecasts = forecasts.transpose()?.unwrap_or_default().into_iter();
-        let mut records = Vec::new();
+        let mut made = Made::default();
         for object in objects {
             let shadows = if self.is_guarded { self.policies.len() } else { 0 };
             let mut shadows: Vec<Windows<'_>> =
@@ -325,7 +299,7 @@ impl<'a> Task<'a> {
                 part.versions += 1;
                 let forecasts = forecasts.next().unwrap_or_default();
                 part.calibration.add(subject, &forecasts, self.window.until_s);
-                self.live_one(subject, &forecasts, part, (&mut shadows, &mut records));
+                self.live_one(subject, &forecasts, part, (&mut shadows, &mut made));
                 for seen in &mut part.seen {
                     seen.tape.record(subject, &forecasts)?;
                 }
@@ -334,10 +308,7 @@ impl<'a> Task<'a> {
                 seen.object(self.log.names.bucket_of(object.number), &shadows);
             }
         }
-        match self.keep.records {
-            Some(out) => write_records(out, &records),
-            None => Ok(()),
-        }
+        self.kept.add(made)
     }
 
     /// One life, under everything.
@@ -346,7 +317,7 @@ impl<'a> Task<'a> {
         subject: &Subject,
         forecasts: &[Option<Forecast>],
         part: &mut Part<'a>,
-        (shadows, records): (&mut [Windows<'a>], &mut Vec<Record>),
+        (shadows, made): (&mut [Windows<'a>], &mut Made),
     ) {
         let life = &subject.life;
         let cards = self.book.cards(life.size_bytes);
@@ -357,8 +328,8 @@ impl<'a> Task<'a> {
             let policy = policy.as_ref();
             let is_chosen = self.chosen.contains(&policy.name());
             let mut decided = |view: View<'_>, step: Step| {
-                if self.keep.records.is_some() && is_chosen {
-                    records.extend(policy.record(view, step, &self.log.names));
+                if self.kept.has_records() && is_chosen {
+                    made.planned.extend(policy.record(view, step, &self.log.names));
                 }
             };
             let of_life = (subject, bucket);
@@ -370,23 +341,23 @@ impl<'a> Task<'a> {
                 None => charge(prices, life, &steps, ledger),
             }
             if is_chosen {
-                self.keep(place, life, &steps, &mut part.decisions);
+                self.keep(place, life, &steps, made);
             }
         }
         let (best, _) = optimum::steps(prices, self.allowed, life);
         let after = self.policies.len();
         charge(prices, life, &best, part.ledgers[after].of_bucket(bucket));
-        self.keep(after + usize::from(self.is_guarded), life, &best, &mut part.decisions);
+        self.keep(after + usize::from(self.is_guarded), life, &best, made);
         charge(prices, life, &nothing(self.book, life), part.ledgers[after + 1].of_bucket(bucket));
     }
 
-    fn keep(&self, policy: usize, life: &Life, steps: &[Step], decisions: &mut Vec<Decision>) {
-        if !self.keep.decisions {
+    fn keep(&self, policy: usize, life: &Life, steps: &[Step], made: &mut Made) {
+        if !self.kept.has_decisions() {
             return;
         }
         let mut from = (!life.is_new).then_some(self.book.hot);
         for step in steps {
-            decisions.push(Decision { object: life.object, policy, from, step: *step });
+            made.decisions.push(Decision { object: life.object, policy, from, step: *step });
             from = Some(step.tier);
         }
     }

@@ -1,12 +1,13 @@
 //! Decisions as files: a table of all of them, and a line of JSON for each one that was planned, which are read again.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use vaultaire_proto::prices::Book;
 
+use crate::decisions::Decision;
 use crate::error::Error;
 use crate::logs::Log;
 use crate::logs::lines::{self, Line};
@@ -53,20 +54,25 @@ pub fn write_decisions(
     out: impl Write,
     log: &Log,
     book: &Book,
-    outcome: &Outcome,
-) -> io::Result<()> {
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let unwritten = |source: csv::Error| Error::Unwritten { source: source.into() };
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(["timestamp", "bucket", "key", "policy", "from", "to"])?;
-    for decision in &outcome.decisions {
+    let header = ["timestamp", "bucket", "key", "policy", "from", "to"];
+    writer.write_record(header).map_err(unwritten)?;
+    for decision in &mut outcome.decisions {
+        let Decision { object, policy, from, step } = decision?;
         let name = |tier: usize| book.tiers[tier].name.as_str();
-        writer.write_record([
-            decision.step.at_s.to_string().as_str(),
-            log.names.bucket(decision.object),
-            log.names.key(decision.object),
-            outcome.names[decision.policy],
-            decision.from.map_or("", name),
-            name(decision.step.tier),
-        ])?;
+        let at_s = step.at_s.to_string();
+        let columns = [
+            at_s.as_str(),
+            log.names.bucket(object),
+            log.names.key(object),
+            outcome.names[policy],
+            from.map_or("", name),
+            name(step.tier),
+        ];
+        writer.write_record(columns).map_err(unwritten)?;
     }
-    writer.flush()
+    writer.flush().map_err(|source| Error::Unwritten { source })
 }

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vaultaire_proto::prices::calendar::DAY_S;
 use vaultaire_proto::prices::exact::Exact;
 
+use crate::decisions::{Kept, Made};
 use crate::error::Error;
 use crate::guard::budget::Account;
 use crate::guard::replay::{Bucket, Rules};
@@ -35,7 +36,6 @@ use crate::history::Window;
 use crate::ledger::Ledger;
 use crate::logs::Names;
 use crate::progress::Progress;
-use crate::simulate::Decision;
 use crate::spill::sorter::Sorter;
 
 /// How it is called among the policies.
@@ -81,7 +81,6 @@ impl Seen {
 /// What came of it.
 pub struct Guarded<'a> {
     pub ledger: Ledger<'a>,
-    pub decisions: Vec<Decision>,
     /// Of each bucket, and what it paid for switching from one policy to another.
     pub accounts: BTreeMap<u32, (Account, Exact)>,
 }
@@ -102,7 +101,7 @@ pub fn run<'a>(
     first: &[usize],
     empty: &Ledger<'a>,
     mut seen: Vec<Seen>,
-    means: Means<'_>,
+    (means, kept): (Means<'_>, &Kept<'_>),
 ) -> Result<Guarded<'a>, Error> {
     let mut shadows: BTreeMap<u32, Vec<Costs>> = BTreeMap::new();
     for part in &mut seen {
@@ -140,14 +139,16 @@ pub fn run<'a>(
             }
             let count = events.values().map(Vec::len).sum::<usize>() as u64;
             go_on(&mut buckets, place, events, means.threads);
+            for (bucket, _) in buckets.values_mut() {
+                let decisions = std::mem::take(&mut bucket.decisions);
+                kept.add(Made { decisions, ..Made::default() })?;
+            }
             means.progress.events.fetch_add(count, Ordering::Relaxed);
         }
     }
-    let mut whole =
-        Guarded { ledger: empty.clone(), decisions: Vec::new(), accounts: BTreeMap::new() };
+    let mut whole = Guarded { ledger: empty.clone(), accounts: BTreeMap::new() };
     for (number, (bucket, _)) in buckets {
         whole.ledger.merge(bucket.ledger);
-        whole.decisions.extend(bucket.decisions);
         whole.accounts.insert(number, (bucket.account, bucket.switching));
     }
     Ok(whole)

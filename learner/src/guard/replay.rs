@@ -7,6 +7,7 @@ use vaultaire_proto::prices::calendar::{DAY_S, Ticks};
 use vaultaire_proto::prices::card::Card;
 use vaultaire_proto::prices::exact::Exact;
 
+use crate::decisions::Decision;
 use crate::guard::breaker::{self, Breaker};
 use crate::guard::budget::{Account, Debit, Rents};
 use crate::guard::shadow::Both;
@@ -17,7 +18,6 @@ use crate::ledger::Ledger;
 use crate::points::end_of_day;
 use crate::policies::{Policy, Reads, View, break_even};
 use crate::pricing::{self, Meter, Prices, Seat, Step};
-use crate::simulate::Decision;
 
 /// What is the same for every bucket.
 #[derive(Clone, Copy)]
@@ -41,6 +41,7 @@ pub struct Bucket<'a> {
     pub account: Account,
     breaker: Breaker,
     pub ledger: Ledger<'a>,
+    /// The newest ones: whoever lets it go on takes them.
     pub decisions: Vec<Decision>,
     /// What was paid to move what another policy had put where it was.
     pub switching: Exact,

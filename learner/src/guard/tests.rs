@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use vaultaire_proto::money::NanoUsd;
@@ -12,6 +11,7 @@ use vaultaire_proto::prices::calendar::{DAY_S, Date};
 use vaultaire_proto::prices::exact::Exact;
 use vaultaire_proto::prices::{Book, books};
 
+use crate::decisions::{Decision, Keep};
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
 use crate::guard::EVENTS_MAX;
@@ -24,7 +24,7 @@ use crate::history::{Life, Read, Window};
 use crate::logs::{Log, csv};
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::simulate::{self, Decision, Keep, Options, Outcome};
+use crate::simulate::{self, Options, Outcome};
 use crate::traces::{self, scenarios::Scenario};
 
 /// Says what is not so.
@@ -77,14 +77,9 @@ impl Wrong {
 }
 
 fn read(text: &str) -> Log {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("vaultaire-guard-{}-{number}.csv", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, format!("{}\n{text}", csv::HEADER)).unwrap();
-    let log = csv::read(&path, |_| {}).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    log
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, "{}\n{text}", csv::HEADER).unwrap();
+    csv::read(file.path(), |_| {}).unwrap()
 }
 
 fn simulated(log: &Log, book: &Book, charge_from_s: u64, wrong: Wrong) -> Outcome {
@@ -205,7 +200,8 @@ fn what_nobody_knew_decides_nothing() {
             simulated(&read(&lines.concat()), &books::builtin(), day(0), Wrong::NeverRead);
         let is_guarded = |one: &Decision| outcome.names[one.policy] == crate::guard::NAME;
         let known = |one: &Decision| one.object < 40 && one.step.at_s < day(95);
-        outcome.decisions.iter().filter(|one| is_guarded(one) && known(one)).cloned().collect()
+        let all = outcome.decisions.map(Result::unwrap);
+        all.filter(|one| is_guarded(one) && known(one)).collect()
     };
     let without = decisions(&lines);
     lines.push(late);

@@ -262,12 +262,13 @@ mod tests {
     use vaultaire_proto::prices::books;
 
     use super::*;
+    use crate::decisions::Keep;
     use crate::guard;
     use crate::history::Window;
     use crate::logs::csv;
     use crate::model::train::train;
     use crate::policies::learned;
-    use crate::simulate::{self, Keep, Options};
+    use crate::simulate::{self, Options};
     use crate::traces::classes::Class;
     use crate::traces::{self, START_S};
 

@@ -1,14 +1,13 @@
 //! Plans for things that are known.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use vaultaire_proto::prices::books;
 use vaultaire_proto::prices::calendar::DAY_S;
 
+use crate::decisions::Keep;
 use crate::error::Error;
 use crate::forecasts::{Forecaster, Object};
 use crate::guard;
@@ -17,7 +16,7 @@ use crate::history::Life;
 use crate::logs::{Log, csv};
 use crate::points::end_of_day;
 use crate::progress::Progress;
-use crate::simulate::{self, Keep, Options};
+use crate::simulate::{self, Options};
 use crate::traces::{self, classes::Class};
 
 /// Knows the next two gaps of everything.
@@ -65,18 +64,11 @@ const OBJECTS: u64 = 3_000;
 
 /// A log of some kinds of workload, of which half a year is charged for.
 fn log(classes: &[Class], objects: u64) -> (Log, Options) {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
     let made =
         traces::Options { classes: classes.to_vec(), objects, days: 300, ..Default::default() };
-    let name = format!(
-        "vaultaire-planner-{}-{}.csv",
-        std::process::id(),
-        NUMBER.fetch_add(1, Ordering::Relaxed)
-    );
-    let path = std::env::temp_dir().join(name);
-    traces::generate(&made, BufWriter::new(File::create(&path).unwrap()), |_| {}).unwrap();
-    let log = csv::read(&path, |_| {}).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    traces::generate(&made, BufWriter::new(file.as_file()), |_| {}).unwrap();
+    let log = csv::read(file.path(), |_| {}).unwrap();
     let options = Options {
         charge_from_s: Some(made.start_s + 120 * DAY_S),
         policies: vec!["learned".to_owned()],

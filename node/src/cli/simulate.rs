@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use vaultaire_learner::decisions::Keep;
 use vaultaire_learner::error::Error as LearnerError;
 use vaultaire_learner::guard;
 use vaultaire_learner::logs::{Log, files};
@@ -19,7 +20,7 @@ use vaultaire_learner::page;
 use vaultaire_learner::policies::{self, learned};
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::{Bill, Report};
-use vaultaire_learner::simulate::{self, Keep, Options, Outcome};
+use vaultaire_learner::simulate::{self, Options, Outcome};
 use vaultaire_learner::written;
 use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::Book;
@@ -125,14 +126,17 @@ pub fn run(args: &Args, output: Output) -> Result<(), Error> {
         decisions: decisions.is_some(),
         records: records.as_ref().map(|out| out as &Mutex<dyn Write + Send>),
     };
-    let outcome = simulated(&log, &book, &options, keep, output)?;
+    let mut outcome = simulated(&log, &book, &options, keep, output)?;
     if let (Some(out), Some(path)) = (&records, &args.records) {
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         out.flush().map_err(|source| Error::file("write", path, source))?;
     }
     if let (Some(file), Some(path)) = (decisions, &args.decisions) {
-        let written = written::write_decisions(BufWriter::new(file), &log, &book, &outcome);
-        written.map_err(|source| Error::file("write", path, source))?;
+        let written = written::write_decisions(BufWriter::new(file), &log, &book, &mut outcome);
+        written.map_err(|error| match error {
+            LearnerError::Unwritten { source } => Error::file("write", path, source),
+            other => failed(other),
+        })?;
     }
     if let (Some(mut file), Some(path)) = (model, &args.write_model) {
         let weights = outcome.model.as_deref().unwrap_or_default();

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
+use vaultaire_learner::decisions::Keep;
 use vaultaire_learner::guard;
 use vaultaire_learner::history::Window;
 use vaultaire_learner::logs::{Log, files};
@@ -21,7 +22,7 @@ use vaultaire_learner::model::train;
 use vaultaire_learner::policies::learned;
 use vaultaire_learner::progress::Progress;
 use vaultaire_learner::report::Report;
-use vaultaire_learner::simulate::{self, Keep, Options};
+use vaultaire_learner::simulate::{self, Options};
 use vaultaire_proto::prices::books;
 use vaultaire_tests::bench::{Error, printed};
 

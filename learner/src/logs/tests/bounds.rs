@@ -8,11 +8,12 @@ use vaultaire_proto::money::NanoUsd;
 use vaultaire_proto::prices::books;
 
 use super::*;
+use crate::decisions::{Decision, Keep};
 use crate::guard;
 use crate::logs::accesses::IN_MEMORY_MAX;
 use crate::logs::times::of_iso_8601;
 use crate::progress::Progress;
-use crate::simulate::{self, Decision, Keep, Options};
+use crate::simulate::{self, Options};
 
 /// A request: a day and a second of it, an object, what is done, its size, and how many parts of a thousand are sent.
 type Request = (u64, u64, usize, usize, u64, u64);
@@ -116,7 +117,8 @@ fn simulated(log: &Log, events_max: usize) -> (String, Vec<Decision>) {
     };
     let (keep, progress) = (Keep { decisions: true, records: None }, Progress::default());
     let outcome = simulate::run(log, &books::builtin(), &options, keep, &progress).unwrap();
-    (serde_json::to_string(&outcome.report).unwrap(), outcome.decisions)
+    let decisions = outcome.decisions.map(Result::unwrap).collect();
+    (serde_json::to_string(&outcome.report).unwrap(), decisions)
 }
 
 /// The accesses of each object of each share.
