@@ -83,7 +83,7 @@ pub struct Rents {
 }
 
 impl Rents {
-    /// As they are now. What gets cheaper by itself does so at an idle age, and is looked at then.
+    /// As they are now. What gets cheaper by itself does so at an idle age, and is looked at the midnight after that.
     pub fn of(prices: Prices<'_>, seat: &Seat) -> Self {
         let (hot, card) = (prices.cards[prices.book.hot].storage(), &prices.cards[seat.tier]);
         let idle_s = seat.now_s.saturating_sub(seat.idle_since_s);

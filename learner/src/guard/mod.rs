@@ -5,6 +5,7 @@
 //! backtest    the log before charging -> the policy that a bucket begins with
 //! shadow      what each policy would have cost, window by window; choice: which one decides in the next window
 //! tape        lives -> events in the order of time
+//! looks       objects to which nothing happens, and the midnights at which that is worth something
 //! replay      the events of a bucket -> decisions, with a budget of what may be lost and a breaker
 //! ```
 
@@ -12,6 +13,7 @@ pub mod backtest;
 pub mod breaker;
 pub mod budget;
 pub mod choice;
+pub mod looks;
 pub mod replay;
 pub mod shadow;
 pub mod tape;

@@ -10,6 +10,7 @@ use vaultaire_proto::prices::exact::Exact;
 use crate::decisions::Decision;
 use crate::guard::breaker::{self, Breaker};
 use crate::guard::budget::{Account, Debit, Rents};
+use crate::guard::looks::{self, Looks};
 use crate::guard::shadow::Both;
 use crate::guard::tape::{Event, Kind, Start};
 use crate::hazards::Forecast;
@@ -40,6 +41,7 @@ pub struct Bucket<'a> {
     held: HashMap<u32, Held>,
     pub account: Account,
     breaker: Breaker,
+    looks: Looks,
     pub ledger: Ledger<'a>,
     /// The newest ones: whoever lets it go on takes them.
     pub decisions: Vec<Decision>,
@@ -49,6 +51,7 @@ pub struct Bucket<'a> {
 
 /// An object that is there.
 struct Held {
+    object: u32,
     start: Start,
     seat: Seat,
     entered_s: u64,
@@ -59,6 +62,8 @@ struct Held {
     rents: Rents,
     /// Since it was decided about.
     was_read: bool,
+    /// When it is looked at again.
+    look_s: Option<u64>,
 }
 
 /// What was paid once; rents are looked after by the account.
@@ -90,6 +95,7 @@ impl<'a> Bucket<'a> {
             held: HashMap::new(),
             account: Account::new(rules.from_s),
             breaker: Breaker::default(),
+            looks: Looks::default(),
             ledger,
             decisions: Vec::new(),
             switching: Exact::ZERO,
@@ -99,6 +105,7 @@ impl<'a> Bucket<'a> {
     /// Goes on through some events, in their order, with this policy.
     pub fn go_on(&mut self, expert: usize, events: impl IntoIterator<Item = Event>) {
         for event in events {
+            self.looks(event.at_s);
             self.account.until(self.rules.ticks, event.at_s);
             self.breaker.on(event.at_s / DAY_S);
             let known = self.held.remove(&event.object);
@@ -112,7 +119,7 @@ impl<'a> Bucket<'a> {
                     Some(self.reads(held, read))
                 }
                 (Kind::Point { idle_since_s, forecast }, Some(held)) => {
-                    let moment = (event.object, event.at_s, idle_since_s);
+                    let moment = (event.at_s, idle_since_s);
                     Some(self.decides(expert, held, moment, forecast.as_deref()))
                 }
                 (Kind::End, Some(held)) => {
@@ -135,6 +142,7 @@ impl<'a> Bucket<'a> {
         let (prices, hot) = (self.rules.prices(&cards), self.rules.book.hot);
         let life = start.life(object);
         let mut held = Held {
+            object,
             start,
             seat: Seat::found(hot, &life),
             entered_s: at_s,
@@ -143,9 +151,10 @@ impl<'a> Bucket<'a> {
             debit: Debit::default(),
             rents: Rents::default(),
             was_read: false,
+            look_s: None,
         };
         if start.is_new {
-            let view = View { is_new: true, ..self.view(prices, &held, (object, at_s, at_s)) };
+            let view = View { is_new: true, ..self.view(prices, &held, (at_s, at_s)) };
             let wanted = self.rules.experts[expert].place(View { forecast, ..view });
             let put = |tier: usize| {
                 let mut fees = Fees { ticks: prices.ticks, paid: Exact::ZERO };
@@ -189,12 +198,12 @@ impl<'a> Bucket<'a> {
         &mut self,
         expert: usize,
         mut held: Held,
-        (object, at_s, idle_since_s): (u32, u64, u64),
+        (at_s, idle_since_s): (u64, u64),
         forecast: Option<&Forecast>,
     ) -> Held {
         let cards = self.rules.book.cards(held.start.size_bytes);
         let (prices, hot) = (self.rules.prices(&cards), self.rules.book.hot);
-        let view = View { forecast, ..self.view(prices, &held, (object, at_s, idle_since_s)) };
+        let view = View { forecast, ..self.view(prices, &held, (at_s, idle_since_s)) };
         held.seat.waits(prices, at_s, &mut self.ledger);
         let here = held.seat.tier;
         let wanted = wanted(self.rules.experts[expert].as_ref(), view);
@@ -226,7 +235,7 @@ impl<'a> Bucket<'a> {
                 self.switching += paid;
             }
             (held.entered_s, held.reads_there, held.placed_by) = (at_s, Reads::default(), expert);
-            self.keep(object, Some(here), step);
+            self.keep(held.object, Some(here), step);
             self.settles(prices, &mut held);
         } else if held.was_read {
             self.settles(prices, &mut held);
@@ -245,6 +254,7 @@ impl<'a> Bucket<'a> {
         self.breaker.paid(paid);
         self.account.debit(held.debit, Debit::default());
         self.account.rents(held.rents, Rents::default());
+        self.looks.set(held.object, held.look_s, None);
     }
 
     /// The tier that is wanted, or one that moves its objects by itself and so can lose little, whichever there is room for.
@@ -300,13 +310,33 @@ impl<'a> Bucket<'a> {
         let rents = Rents::of(prices, &held.seat);
         self.account.rents(held.rents, rents);
         held.rents = rents;
+        let look_s = looks::next(prices, &held.seat);
+        self.looks.set(held.object, held.look_s, look_s);
+        held.look_s = look_s;
+    }
+
+    /// What less can be lost with by now, or what has become cheaper, after all that was decided at the same midnights.
+    fn looks(&mut self, before_s: u64) {
+        while let Some((at_s, object)) = self.looks.due(before_s) {
+            let Some(mut held) = self.held.remove(&object) else { continue };
+            let cards = self.rules.book.cards(held.start.size_bytes);
+            let prices = self.rules.prices(&cards);
+            self.account.until(self.rules.ticks, at_s);
+            held.seat.waits(prices, at_s, &mut self.ledger);
+            held.look_s = None;
+            match held.was_read {
+                true => self.rents(prices, &mut held),
+                false => self.shrinks(prices, &mut held),
+            }
+            self.held.insert(object, held);
+        }
     }
 
     fn view<'v>(
         &self,
         prices: Prices<'v>,
         held: &Held,
-        (object, at_s, idle_since_s): (u32, u64, u64),
+        (at_s, idle_since_s): (u64, u64),
     ) -> View<'v>
     where
         'a: 'v,
@@ -314,7 +344,7 @@ impl<'a> Bucket<'a> {
         View {
             prices,
             allowed: self.rules.allowed,
-            object,
+            object: held.object,
             bucket: self.number,
             size_bytes: held.start.size_bytes,
             is_index: held.start.is_index,

@@ -80,7 +80,10 @@ impl Policy for AdaptiveTtl {
         let Some(rule) = self.rule(view) else { return view.tier };
         let hot = view.prices.book.hot;
         let was_read = view.reads_there.count > 0 && view.idle_s < DAY_S;
-        match view.tier == hot {
+        // Where a guard has put it into a tier that moves its objects by itself, it goes on as from the hot one, if that pays.
+        let moves_itself = view.card(view.tier).phases.len() > 1;
+        let pays = view.card(rule.tier).storage() < view.least_storage();
+        match view.tier == hot || (moves_itself && pays) {
             true if view.idle_s >= rule.idle_s => rule.tier,
             false if rule.comes_back && was_read => hot,
             _ => view.tier,

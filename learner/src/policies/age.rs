@@ -27,7 +27,7 @@ impl Policy for Age {
             idle_s if idle_s >= WARM_AFTER_S => warm(view),
             _ => None,
         };
-        let here = view.card(view.tier).storage();
+        let here = view.least_storage();
         wanted.filter(|tier| view.card(*tier).storage() < here).unwrap_or(view.tier)
     }
 }

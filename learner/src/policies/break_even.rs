@@ -25,7 +25,7 @@ impl Policy for BreakEven {
         }
         let since_s = view.entered_s.max(view.at_s - view.idle_s);
         let ticks = view.prices.ticks.between(since_s, view.at_s);
-        let here = view.card(view.tier).storage();
+        let here = view.least_storage();
         let pays = |tier: &usize| {
             let saving = here - view.card(*tier).storage();
             saving > Exact::ZERO && saving.times(ticks) >= there_and_back(view, *tier)

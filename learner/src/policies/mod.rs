@@ -8,6 +8,7 @@ pub mod learned;
 
 use vaultaire_proto::prices::Book;
 use vaultaire_proto::prices::card::Card;
+use vaultaire_proto::prices::exact::Exact;
 
 use crate::error::Error;
 use crate::forecasts::Subject;
@@ -63,6 +64,12 @@ impl Reads {
 impl View<'_> {
     pub fn card(&self, tier: usize) -> &Card {
         &self.prices.cards[tier]
+    }
+
+    /// What storage costs here at least, in a tick: a tier that moves its objects by itself gets so cheap.
+    pub fn least_storage(&self) -> Exact {
+        let phases = self.card(self.tier).phases.iter().map(|phase| phase.storage);
+        phases.min().unwrap_or_default()
     }
 }
 
